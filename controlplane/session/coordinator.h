@@ -1,0 +1,127 @@
+/*
+ * The loop thread: directory, handshake engine, session table, timers and the door, in one place.
+ *
+ *   REST threads --mailbox--> [ directory -> wg engine -> session table -> dp ] <==door==> dataplane
+ *
+ * Functions marked (any thread) post to the loop; those that promise the dataplane's word wait for
+ * it, up to COORDINATOR_WAIT_MS. Everything else belongs to the loop thread.
+ */
+#ifndef SESSION_COORDINATOR_H
+#define SESSION_COORDINATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/ulid.h"
+#include "directory/directory.h"
+
+struct coordinator;
+struct keystore;
+
+enum { COORDINATOR_WAIT_MS = 5000 };
+
+struct coordinator_conf {
+	const char *run_dir;     /* where dataplane.sock is */
+	struct ip_prefix net4, net6;
+	uint16_t mtu;
+	struct clock clock;
+	struct keystore *ks; /* borrowed; its WireGuard key is loaded */
+};
+
+/* What must survive a restart of the control plane, per device. Handed to on_state from the loop
+ * thread in batches about once a second; the receiver must not block. */
+struct device_state {
+	struct ulid device_id;
+	struct ulid boot_id;  /* of the dataplane that counted */
+	uint64_t epoch;       /* the peer's creation there */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* counted in that epoch */
+	struct path path;     /* last authenticated; family IP_NONE: never */
+	struct ulid credential;      /* that it last came with */
+	int64_t last_handshake_at;   /* Unix ms, 0: never */
+	bool was_up;                 /* had a session: call it back after a restart of the dataplane */
+};
+struct credential_state {
+	struct ulid credential_id;
+	uint8_t wg_greatest[12]; /* greatest TAI64N seen, against replays */
+};
+struct coordinator_hooks {
+	void (*on_device_state)(void *arg, const struct device_state *s, size_t n);
+	void (*on_credential_state)(void *arg, const struct credential_state *s, size_t n);
+	/* Expiry of a device or credential was carried out (for the audit; may be NULL). */
+	void *arg;
+};
+
+/* Returns: 0, -errno. */
+int coordinator_new(struct coordinator **out, const struct coordinator_conf *conf,
+	const struct coordinator_hooks *hooks) must_check;
+/* Before start: what the database holds. */
+int coordinator_load_device(struct coordinator *c, const struct dir_device_conf *d,
+	const struct device_state *state /* NULL: none */) must_check;
+int coordinator_load_credential(struct coordinator *c, const struct dir_credential_conf *cr,
+	const uint8_t *wg_greatest /* 12 bytes or NULL */) must_check;
+/* Starts the loop thread. Returns: 0, -errno. */
+int coordinator_start(struct coordinator *c) must_check;
+/* Ends the loop thread: hands over the last state, closes the door (tunnels go on). */
+void coordinator_stop(struct coordinator *c);
+void coordinator_free(struct coordinator *c);
+
+/* ---- any thread, after the database has committed ---- */
+
+/* Grants: posted, not waited for. Returns: 0, -ENOMEM. */
+int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *d) must_check;
+int coordinator_credential_put(struct coordinator *c, const struct dir_credential_conf *cr) must_check;
+
+/* Revocations: when they return 0, the dataplane has dropped the keys, or there is no dataplane
+ * (nothing listens on its socket), and no handshake of that device or credential will be taken
+ * any more. Returns: 0, -ETIMEDOUT (carried out here, and in the dataplane as soon as it answers). */
+int coordinator_device_revoke(struct coordinator *c, const struct ulid *device) must_check;
+int coordinator_credential_revoke(struct coordinator *c, const struct ulid *credential) must_check;
+/* Several at once (a user's devices): one wait. */
+int coordinator_devices_revoke(struct coordinator *c, const struct ulid *devices, size_t n) must_check;
+/* Ends a live session; its client may come back. Returns: 0, -ENOENT, -ETIMEDOUT. */
+int coordinator_session_kill(struct coordinator *c, const struct ulid *session) must_check;
+
+/* A live session. Bytes and packets are inner ones since the session began. */
+struct session_info {
+	struct ulid id, device_id, user_id, credential_id;
+	uint8_t protocol, transport, cipher; /* numbers of uapi/uapi.h and crypto/aead.h */
+	struct endpoint endpoint;
+	int64_t started_at, last_handshake_at; /* Unix ms */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+};
+/* A copy of the live sessions, sorted by id; the caller frees *out. At most a second old.
+ * Returns: 0, -ENOMEM. */
+int coordinator_sessions(struct coordinator *c, struct session_info **out, size_t *n) must_check;
+/* One device's: its live session if any, and its counters over all sessions and restarts. */
+struct device_live {
+	bool connected;
+	struct session_info session;                         /* when connected */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* since the device was created */
+	int64_t last_handshake_at;                           /* Unix ms, 0: never */
+};
+/* Returns: 0, -ENOENT (*out is zeroed: not in the directory). */
+int coordinator_device_live(struct coordinator *c, const struct ulid *device, struct device_live *out);
+
+struct verdict_count {
+	char name[32];
+	uint64_t count;
+};
+enum { COORDINATOR_LISTENERS = 16, COORDINATOR_VERDICTS = 64 };
+struct dataplane_status {
+	bool connected; /* and synchronised */
+	char software[33], tun[33];
+	char listen[COORDINATOR_LISTENERS][64];
+	size_t n_listen;
+	uint32_t workers, peers, sessions;
+	uint64_t uptime_ms, rx_bytes, tx_bytes, rx_packets, tx_packets;
+	struct verdict_count verdicts[COORDINATOR_VERDICTS];
+	size_t n_verdicts;
+	uint32_t last_sync_ms; /* how long the last full synchronisation took */
+};
+void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * Giving up privilege: user, capabilities, no_new_privs, seccomp, core dumps.
+ *
+ * Every step fails closed: when one can't be taken the program must not go on.
+ */
+#ifndef BASE_ISOLATE_H
+#define BASE_ISOLATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+};
+
+/* Looks a user up by name or number. Returns: 0, -ENOENT. */
+int identity_lookup(const char *user, struct identity *out) must_check;
+
+/* No core dumps, not dumpable, not traceable by its own user. Returns: 0, -errno. */
+int isolate_no_dumps(void) must_check;
+
+/* Becomes that user and group with no supplementary groups, keeping exactly the capabilities in
+ * keep (bits 1 << CAP_X) as permitted and effective, with empty inheritable, ambient and bounding
+ * sets, and no_new_privs. Needs no CAP_SETUID when the identity is the current one.
+ * Returns: 0, -errno. */
+int isolate_become(const struct identity *who, uint64_t keep) must_check;
+
+/* Installs a seccomp filter for all threads: the named system calls are allowed, everything else
+ * kills the process (log != 0: fails with EPERM and is logged by the kernel's audit, for finding
+ * out what is missing). execve, ptrace and friends are simply not on anybody's list.
+ * Names unknown to this machine's libseccomp are skipped. Returns: 0, -errno. */
+int isolate_syscalls(const char *const *allowed, size_t n, int log) must_check;
+
+/* Limits: open files as high as allowed, no new processes (optional). Returns: 0, -errno. */
+int isolate_limits(uint64_t nofile) must_check;
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Settings as a table: one row is one environment variable, one flag and one line of --help.
+ *
+ * IREKO_HTTP_LISTEN and --http-listen are the same row; the flag wins. IREKO_X_FILE names a file
+ * whose content (one trailing newline removed) is the value. Text that was read from a secret file
+ * is wiped when the settings are freed.
+ */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+struct setting {
+	const char *name;    /* "HTTP_LISTEN": the variable without IREKO_ */
+	const char *initial; /* default text, NULL for none */
+	const char *meaning; /* for --help, no full stop */
+	/* Checks and stores value into conf. On a bad value writes what is wrong ("is not a port")
+	 * into why. Returns: 0, -EINVAL. */
+	int (*parse)(void *conf, const char *value, char *why, size_t why_len);
+	bool is_path; /* names a file itself (MASTER_KEY_FILE): no _FILE variant of it exists */
+};
+
+struct program {
+	const char *name;    /* "ireko-dataplane" */
+	const char *summary; /* one line for --help */
+	const struct setting *settings;
+	size_t n_settings;
+};
+
+enum settings_outcome { SETTINGS_OK = 0, SETTINGS_DONE = 1 /* --help or --version was printed */ };
+
+/* Reads defaults, environment and flags into conf. On an error one line that names the flag has
+ * been written to stderr. Returns: SETTINGS_OK, SETTINGS_DONE (exit 0), -EINVAL (exit 2). */
+int settings_load(const struct program *p, int argc, char **argv, void *conf) must_check;
+
+/* The version that all programs print, for example "0.1.0". */
+const char *ireko_version(void);
+
+/* Parsers that several programs share. */
+int setting_parse_log_level(const char *value, int *out) must_check;
+int setting_parse_log_format(const char *value, int *out) must_check;
+/* "on"/"off"/"1"/"0"/"true"/"false". */
+int setting_parse_bool(const char *value, bool *out) must_check;
+
+#endif

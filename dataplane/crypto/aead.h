@@ -1,0 +1,52 @@
+/*
+ * Authenticated encryption in batches.
+ *
+ * One aead_key belongs to one direction of one session and to one thread at a time; what is fixed
+ * per key is set up once, and only the nonce changes per packet. Back-end: OpenSSL EVP.
+ */
+#ifndef CRYPTO_AEAD_H
+#define CRYPTO_AEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+enum aead_cipher {
+	AEAD_CHACHA20_POLY1305 = 1, /* RFC 8439 */
+	AEAD_AES_256_GCM = 2,
+	AEAD_AES_128_GCM = 3,
+};
+
+enum { AEAD_TAG = 16, AEAD_NONCE = 12, AEAD_KEY_MAX = 32 };
+
+struct aead_key;
+
+/* One packet of a batch, worked on in place. */
+struct aead_op {
+	uint8_t *text;    /* seal: plaintext becomes ciphertext; open: the reverse */
+	uint32_t len;     /* bytes of text, without the tag */
+	uint8_t *tag;     /* AEAD_TAG bytes: written by seal, compared by open */
+	const uint8_t *aad;
+	uint32_t aad_len; /* 0 for WireGuard data */
+	uint8_t nonce[AEAD_NONCE];
+	bool ok;          /* out, open: the tag was right; text is zeroed or unusable otherwise */
+};
+
+/* The name as REST shows it, for example "CHACHA20-POLY1305". */
+const char *aead_cipher_name(enum aead_cipher c);
+/* Key bytes: 32 or 16. */
+size_t aead_key_size(enum aead_cipher c);
+
+/* Looks algorithms up once and checks the back-end against RFC 8439 2.8.2 and a GCM vector.
+ * Call before any other function. Returns: 0, -EIO. */
+int aead_init(void) must_check;
+/* Returns owned; free with aead_key_free, which wipes. Returns: 0, -ENOMEM, -EINVAL. */
+int aead_key_new(struct aead_key **out, enum aead_cipher c, const uint8_t *key, bool sealing) must_check;
+void aead_key_free(struct aead_key *k);
+
+void aead_seal_batch(struct aead_key *k, struct aead_op *ops, size_t n);
+void aead_open_batch(struct aead_key *k, struct aead_op *ops, size_t n);
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * The door between control plane and dataplane: messages as data.
+ *
+ *   controlplane ==ctl==> dataplane   requests, each answered by number + 100, in order
+ *   controlplane <==ctl== dataplane   events, 300 and up, unasked
+ *   controlplane <=punt=> dataplane   handshake datagrams, 400 and up, lossy
+ *
+ * Two SOCK_SEQPACKET connections to one socket; the first frame on each is HELLO and says which of
+ * the two it is. A frame is the 8-byte header, the fixed fields of its message, and, where the
+ * message has one, a tail of bytes up to the end of the frame. Everything is little-endian.
+ * Message numbers are for ever; a field is only ever added by a new version.
+ *
+ * One line of UAPI_MESSAGES is one message and one UAPI_FIELDS_x list its layout: enum, struct,
+ * size, pack, unpack and name all come from them.
+ */
+#ifndef UAPI_UAPI_H
+#define UAPI_UAPI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "base/cursor.h"
+#include "base/ulid.h"
+
+enum {
+	UAPI_VERSION_MIN = 1,
+	UAPI_VERSION_MAX = 1,
+	UAPI_HEADER = 8,           /* u16 type, u16 zero, u32 sequence */
+	UAPI_CTL_MAX = 8192,       /* longest frame on the ctl connection */
+	UAPI_PUNT_MAX = 2048,      /* longest frame on the punt connection */
+	UAPI_DATAGRAM_MAX = 1600,  /* longest datagram inside PUNT and REINJECT */
+	UAPI_KEY = 32,
+};
+
+enum uapi_sender { UAPI_FROM_CONTROL, UAPI_FROM_DATA, UAPI_FROM_BOTH };
+enum uapi_channel { UAPI_CTL = 1, UAPI_PUNT = 2 };
+/* When a message is allowed: before HELLO was answered, or after. */
+enum uapi_phase { UAPI_NEW, UAPI_READY };
+
+/*  name, number, sender, channel (0: either), phase, longest tail */
+#define UAPI_MESSAGES(X)                                                                           \
+	X(HELLO, hello, 1, UAPI_FROM_CONTROL, 0, UAPI_NEW, 0)                                      \
+	X(HELLO_REPLY, hello_reply, 101, UAPI_FROM_DATA, 0, UAPI_NEW, 0)                           \
+	X(CONFIG_SET, config_set, 2, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                   \
+	X(CONFIG_SET_REPLY, reply, 102, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                   \
+	X(SYNC_BEGIN, empty, 3, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                        \
+	X(SYNC_BEGIN_REPLY, reply, 103, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                   \
+	X(SYNC_END, empty, 4, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                          \
+	X(SYNC_END_REPLY, sync_end_reply, 104, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)            \
+	X(PEER_SET, peer_set, 5, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                       \
+	X(PEER_SET_REPLY, reply, 105, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                     \
+	X(PEER_DEL, peer_del, 6, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                       \
+	X(PEER_DEL_REPLY, reply, 106, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                     \
+	X(SESSION_SET, session_set, 7, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                 \
+	X(SESSION_SET_REPLY, reply, 107, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
+	X(SESSION_DEL, session_del, 8, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                 \
+	X(SESSION_DEL_REPLY, reply, 108, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
+	/* 9 and 109 are kept for POLICY_SET */                                                    \
+	X(STATS_GET, stats_get, 10, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                    \
+	X(STATS_REPLY, stats_reply, 110, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, UAPI_STATS_TAIL)    \
+	X(STATUS_GET, empty, 11, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                       \
+	X(STATUS_REPLY, status_reply, 111, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, UAPI_STATUS_TAIL) \
+	X(SESSION_CONFIRMED, session_event, 301, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)          \
+	X(REKEY_WANTED, rekey_wanted, 302, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                \
+	X(SESSION_EXPIRED, session_event, 303, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)            \
+	X(ENDPOINT_MOVED, endpoint_moved, 304, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)            \
+	X(PUNT, punt, 401, UAPI_FROM_DATA, UAPI_PUNT, UAPI_READY, UAPI_DATAGRAM_MAX)               \
+	X(REINJECT, punt, 402, UAPI_FROM_CONTROL, UAPI_PUNT, UAPI_READY, UAPI_DATAGRAM_MAX)
+
+enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
+
+/* Field kinds: u8 u16 u32 u64, key (32 bytes), ulid (16), text32 (NUL-padded), addr (family and 16
+ * bytes), path (listener, remote and local). F(kind, name) */
+#define UAPI_FIELDS_empty(F)
+#define UAPI_FIELDS_hello(F)                                                                       \
+	F(u16, version_min) /* lowest and highest version that the sender speaks */                \
+	F(u16, version_max)                                                                        \
+	F(u8, channel) /* enum uapi_channel */
+#define UAPI_FIELDS_hello_reply(F)                                                                 \
+	F(u32, status)        /* 0, or an errno: the connection is then closed */                  \
+	F(u16, version)       /* the chosen one */                                                 \
+	F(ulid, boot_id)      /* random, new at every start of the dataplane */                    \
+	F(u32, max_peers)     /* peer ids are below this */                                        \
+	F(u32, max_indices)   /* a session's local index modulo this is its table slot */          \
+	F(u64, session_seq)   /* highest session number seen in this boot */                       \
+	F(text32, software)   /* version of the program */
+#define UAPI_FIELDS_reply(F) F(u32, status) /* 0 or an errno */
+#define UAPI_FIELDS_config_set(F)                                                                  \
+	F(addr, net4) /* tunnel networks; the server is the first address of each */               \
+	F(u8, len4)                                                                                \
+	F(addr, net6)                                                                              \
+	F(u8, len6)                                                                                \
+	F(u16, mtu)                                                                                \
+	F(key, wg_public) /* for admission's mac1 and cookies; public */
+#define UAPI_FIELDS_sync_end_reply(F)                                                              \
+	F(u32, status)                                                                             \
+	F(u32, swept) /* peers that nobody named */
+#define UAPI_FIELDS_peer_set(F)                                                                    \
+	F(u32, peer)                                                                               \
+	F(addr, addr4) /* tunnel addresses; the only inner sources accepted from it */             \
+	F(addr, addr6)
+#define UAPI_FIELDS_peer_del(F) F(u32, peer)
+/* Protocols: 1 WireGuard, 2 OpenVPN. Roles: 0 responder, 1 initiator. Ciphers: enum aead_cipher.
+ * Transports: 1 UDP, 2 TCP. */
+#define UAPI_FIELDS_session_set(F)                                                                 \
+	F(u32, peer)                                                                               \
+	F(u64, seq)         /* number of the session, rises for ever; one seen before is refused */\
+	F(u8, protocol)                                                                            \
+	F(u8, role)                                                                                \
+	F(u8, cipher)                                                                              \
+	F(u8, transport)                                                                           \
+	F(u32, local_index)  /* receiver index of what the peer sends */                           \
+	F(u32, remote_index) /* receiver index of what we send */                                  \
+	F(ulid, tunnel)      /* id of the session as REST shows it; stays over rekeys */           \
+	F(u64, tunnel_started_ms) /* Unix time */                                                  \
+	F(u64, handshake_ms)      /* Unix time of this handshake */                                \
+	F(ulid, credential) /* whose handshake it was; SESSION_DEL names it */                     \
+	F(path, path)       /* where the handshake came from: authenticated */                     \
+	F(key, seal)                                                                               \
+	F(key, open)
+#define UAPI_FIELDS_session_del(F)                                                                 \
+	F(u32, peer)                                                                               \
+	F(ulid, credential) /* zero: all of the peer's */
+#define UAPI_FIELDS_stats_get(F) F(u32, from) /* first peer id wanted */
+#define UAPI_FIELDS_stats_reply(F)                                                                 \
+	F(u32, status)                                                                             \
+	F(u32, next)  /* ask again from here; 0: that was the last */                              \
+	F(u32, count) /* UAPI_FIELDS_peer_stats records in the tail */
+#define UAPI_FIELDS_status_reply(F)                                                                \
+	F(u32, status)                                                                             \
+	F(u32, workers)                                                                            \
+	F(u32, peers)                                                                              \
+	F(u32, sessions) /* peers with a confirmed, unexpired session */                           \
+	F(u64, uptime_ms)                                                                          \
+	F(u64, rx_bytes) /* inner bytes and packets, all peers, this boot */                       \
+	F(u64, tx_bytes)                                                                           \
+	F(u64, rx_packets)                                                                         \
+	F(u64, tx_packets)                                                                         \
+	F(text32, tun)                                                                             \
+	F(u16, listeners) /* in the tail, each: u8 length, text like udp://[::]:51820 */           \
+	F(u16, verdicts)  /* then, each: u8 length, name, u64 count */
+#define UAPI_FIELDS_session_event(F)                                                               \
+	F(u32, peer)                                                                               \
+	F(u64, seq)
+#define UAPI_FIELDS_rekey_wanted(F)                                                                \
+	F(u32, peer)                                                                               \
+	F(u8, reason) /* enum uapi_rekey */
+#define UAPI_FIELDS_endpoint_moved(F)                                                              \
+	F(u32, peer)                                                                               \
+	F(path, path)
+#define UAPI_FIELDS_punt(F)                                                                        \
+	F(path, path) /* tail: the datagram */
+
+/* One record in the tail of STATS_REPLY. Bytes and packets are inner ones, rx is what came from
+ * the peer. */
+#define UAPI_FIELDS_peer_stats(F)                                                                  \
+	F(u32, peer)                                                                               \
+	F(u64, epoch) /* rises with every creation of this peer in this boot: counters began anew */\
+	F(u64, rx_bytes)                                                                           \
+	F(u64, tx_bytes)                                                                           \
+	F(u64, rx_packets)                                                                         \
+	F(u64, tx_packets)                                                                         \
+	F(u32, rx_age_ms) /* since the last authenticated packet; all ones: never */               \
+	F(u8, up)         /* 1: a confirmed, unexpired session; what follows describes it */       \
+	F(u8, protocol)                                                                            \
+	F(u8, cipher)                                                                              \
+	F(u8, transport)                                                                           \
+	F(u32, local_index)                                                                        \
+	F(ulid, tunnel)                                                                            \
+	F(ulid, credential)                                                                        \
+	F(u64, tunnel_started_ms)                                                                  \
+	F(u64, handshake_ms)                                                                       \
+	F(path, path)                                                                              \
+	F(u64, tunnel_rx_bytes) /* since the tunnel began */                                       \
+	F(u64, tunnel_tx_bytes)                                                                    \
+	F(u64, tunnel_rx_packets)                                                                  \
+	F(u64, tunnel_tx_packets)
+
+enum uapi_protocol { UAPI_WIREGUARD = 1, UAPI_OPENVPN = 2 };
+enum uapi_role { UAPI_RESPONDER = 0, UAPI_INITIATOR = 1 };
+enum uapi_transport { UAPI_UDP = 1, UAPI_TCP = 2 };
+enum uapi_rekey {
+	UAPI_REKEY_NO_SESSION = 1, /* a packet waits and there is nothing to seal it with */
+	UAPI_REKEY_AGE = 2,        /* our own session is old: 120 s after sending, 165 s after receiving */
+	UAPI_REKEY_COUNTER = 3,    /* the counter nears its limit */
+	UAPI_REKEY_SILENCE = 4,    /* data went out, nothing authenticated came back for 15 s */
+};
+
+/* ---- generated from the lists above ---- */
+
+#define UAPI_ENUM(NAME, layout, number, sender, channel, phase, tail) UAPI_##NAME##_MSG = (number),
+enum uapi_type { UAPI_MESSAGES(UAPI_ENUM) };
+#undef UAPI_ENUM
+
+struct uapi_header {
+	uint16_t type;
+	uint32_t seq;
+};
+
+#define UAPI_C_u8(n)     uint8_t n;
+#define UAPI_C_u16(n)    uint16_t n;
+#define UAPI_C_u32(n)    uint32_t n;
+#define UAPI_C_u64(n)    uint64_t n;
+#define UAPI_C_key(n)    uint8_t n[UAPI_KEY];
+#define UAPI_C_ulid(n)   struct ulid n;
+#define UAPI_C_text32(n) char n[33]; /* always terminated */
+#define UAPI_C_addr(n)   struct ip_addr n;
+#define UAPI_C_path(n)   struct path n;
+#define UAPI_MEMBER(kind, name) UAPI_C_##kind(name)
+
+/* Layouts; messages share them. */
+#define UAPI_LAYOUTS(L)                                                                            \
+	L(hello) L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)   \
+	L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)                  \
+	L(session_event) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
+
+/* struct uapi_x; pack appends to w (sticky error); unpack reads from r (sticky error; values of
+ * addr and path with an unknown family make it bad); UAPI_SIZE_x is the exact packed size. */
+#define UAPI_DECLARE(x)                                                                            \
+	struct uapi_##x {                                                                          \
+		UAPI_FIELDS_##x(UAPI_MEMBER)                                                       \
+	};                                                                                         \
+	void uapi_pack_##x(struct writer *w, const struct uapi_##x *m);                            \
+	void uapi_unpack_##x(struct reader *r, struct uapi_##x *m);
+UAPI_LAYOUTS(UAPI_DECLARE)
+#undef UAPI_DECLARE
+
+#define UAPI_Z_u8     1 +
+#define UAPI_Z_u16    2 +
+#define UAPI_Z_u32    4 +
+#define UAPI_Z_u64    8 +
+#define UAPI_Z_key    32 +
+#define UAPI_Z_ulid   16 +
+#define UAPI_Z_text32 32 +
+#define UAPI_Z_addr   17 +
+#define UAPI_Z_path   42 +
+#define UAPI_ADD(kind, name) UAPI_Z_##kind
+#define UAPI_DECLARE_SIZE(x) UAPI_SIZE_##x = UAPI_FIELDS_##x(UAPI_ADD) 0,
+enum { UAPI_SIZE_empty = 0, UAPI_LAYOUTS(UAPI_DECLARE_SIZE) };
+#undef UAPI_DECLARE_SIZE
+
+/* What the table says of a message. */
+struct uapi_message {
+	const char *name;
+	uint16_t type;
+	uint8_t sender;  /* enum uapi_sender */
+	uint8_t channel; /* enum uapi_channel, 0: either */
+	uint8_t phase;   /* enum uapi_phase */
+	uint16_t fixed;  /* bytes after the header */
+	uint16_t tail;   /* longest tail */
+};
+/* Returns: the row, or NULL for a number that nobody defined. */
+const struct uapi_message *uapi_message(uint16_t type);
+
+/* Starts a frame: header into w. */
+void uapi_begin(struct writer *w, enum uapi_type type, uint32_t seq);
+/* Reads the header of a received frame and checks type, sender, channel, phase and length against
+ * the table; r is then positioned at the fixed fields.
+ * Returns: 0, -EBADMSG (no such frame), -EPROTO (not from that side, or not now). */
+int uapi_open(struct reader *r, struct uapi_header *h, enum uapi_sender from,
+	enum uapi_channel channel, enum uapi_phase phase) must_check;
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The database: one SQLite file, one read-write connection, readers apart.
+ *
+ * WAL, synchronous=FULL, foreign keys, STRICT tables. SQLite before 3.51.3 can lose committed
+ * writes when several connections write or checkpoint, so there is exactly one that may, behind a
+ * lock; readers are opened read-only. The only room with <sqlite3.h>; SQL text stays in here.
+ */
+#ifndef DB_DB_H
+#define DB_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct db;
+
+/* Opens or creates <data_dir>/ireko.db (0600), checks its integrity and migrates it. On failure one
+ * sentence is in why (128 bytes).
+ * Returns: 0, -EUCLEAN (damaged), -EPROTONOSUPPORT (made by a newer version), -EBUSY (another
+ * process has it), -ENOSPC, -errno. */
+int db_open(struct db **out, const char *data_dir, char *why) must_check;
+void db_close(struct db *db);
+uint32_t db_schema_version(struct db *db);
+/* True when a trivial read works. */
+bool db_answers(struct db *db);
+
+#endif

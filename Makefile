@@ -1,0 +1,120 @@
+# Ireko. `make help` says what there is.
+#
+# Variants live side by side: build/plain, build/asan (SAN=address,undefined), build/tsan
+# (SAN=thread). `make` leaves the programs of the plain variant in build/bin.
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+VERSION := 0.1.0
+SAN     ?=
+CC      ?= gcc
+PYTHON  ?= /usr/bin/python3
+V       ?=
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
+
+ifeq ($(SAN),)
+VARIANT := plain
+else ifeq ($(SAN),address,undefined)
+VARIANT := asan
+else ifeq ($(SAN),thread)
+VARIANT := tsan
+else
+$(error SAN is empty, address,undefined or thread)
+endif
+OUT := build/$(VARIANT)
+
+# ---- packages: everything that a build or a test needs comes from here, and only from here ----
+
+BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev libuv1-dev uthash-dev \
+	libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libqrencode-dev libcurl4-openssl-dev \
+	libmnl-dev libnftables-dev libseccomp-dev
+RUN_PACKAGES   := iproute2 procps curl util-linux passwd
+CHECK_PACKAGES := libcmocka-dev clang-format clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
+	python3-requests python3-cryptography wireguard-go wireguard-tools iperf3 tshark tcpdump dnsmasq-base dnsutils \
+	iputils-ping nftables sqlite3 checksec binutils conntrack openssl
+
+# ---- compiling ----
+
+WARN := -Wall -Wextra -Wformat=2 -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wimplicit-fallthrough \
+	-Wpointer-arith -Wundef -Wwrite-strings -Werror
+HARDEN := -fno-delete-null-pointer-checks -fno-strict-overflow -fno-strict-aliasing -fPIE
+ifeq ($(SAN),)
+# FORTIFY and zero-initialisation would hide from the sanitizers what they look for.
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
+ifeq ($(shell uname -m),x86_64)
+HARDEN += -fcf-protection=full
+endif
+OPT := -O2
+else
+HARDEN += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT := -O1
+endif
+LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed $(if $(SAN),-fsanitize=$(SAN))
+
+INCLUDES := -Idataplane -Icontrolplane -I.
+CFLAGS += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -MMD -MP
+
+pkg = $(shell pkg-config --libs $(1) 2>/dev/null)
+DATA_LIBS    = $(call pkg,libcrypto libmnl libnftables libseccomp)
+CONTROL_LIBS = $(call pkg,libuv sqlite3 libmicrohttpd gnutls jansson libcrypto libqrencode libseccomp)
+CLI_LIBS     = $(call pkg,libcurl jansson libcrypto libqrencode)
+
+DATA_SRC    := $(filter-out dataplane/main.c,$(wildcard dataplane/*.c dataplane/*/*.c))
+CONTROL_SRC := $(filter-out controlplane/main.c,$(wildcard controlplane/*.c controlplane/*/*.c db/*.c api/*.c api/handlers/*.c))
+CLI_SRC     := $(wildcard api/cli/*.c)
+UNIT_SRC    := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c)
+UNIT_AUX    := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/sim/*.c))
+
+obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
+UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
+
+.PHONY: all programs units help deps check-deps up down check lint unit e2e fuzz clean format
+all: programs
+ifeq ($(SAN),)
+all: | build/bin
+build/bin:
+	$(Q)mkdir -p build && ln -sfn plain/bin build/bin
+endif
+programs: $(PROGRAMS)
+units: $(UNITS)
+
+$(OUT)/obj/%.o: %.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -c $< -o $@
+
+# SQL files and their order go into the program as text.
+$(OUT)/gen/migrations.inc: $(wildcard db/migrations/*.sql) db/migrations/embed.sh
+	$(call say,SQL,$@)
+	$(Q)mkdir -p $(@D) && sh db/migrations/embed.sh db/migrations/*.sql > $@
+$(OUT)/obj/db/%.o: CFLAGS += -I$(OUT)/gen
+$(OUT)/obj/db/migrate.o: $(OUT)/gen/migrations.inc
+
+$(OUT)/libdata.a: $(call obj,$(DATA_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(OUT)/libcontrol.a: $(call obj,$(CONTROL_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(OUT)/bin/ireko-dataplane: $(call obj,dataplane/main.c) $(OUT)/libdata.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(DATA_LIBS) -o $@
+$(OUT)/bin/ireko-controlplane: $(call obj,controlplane/main.c) $(OUT)/libcontrol.a $(OUT)/libdata.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) -o $@
+$(OUT)/bin/ireko: $(call obj,$(CLI_SRC)) $(OUT)/libdata.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CLI_LIBS) -o $@
+
+$(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcontrol.a $(OUT)/libdata.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(call pkg,cmocka) -lm -o $@
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+
+clean: ## remove everything that was built
+	$(Q)rm -rf build

@@ -1,0 +1,19 @@
+/* What an outer datagram is, by its first bytes and its length; nothing else is looked at. */
+#ifndef WIRE_CLASSIFY_H
+#define WIRE_CLASSIFY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum wire_class {
+	WIRE_GARBAGE,      /* to be dropped without a trace but a counter */
+	WIRE_WG_DATA,      /* type 4, at least 32 bytes, a multiple of 16 */
+	WIRE_WG_HANDSHAKE, /* type 1, 2 or 3 with exactly 148, 92 or 64 bytes */
+	/* OpenVPN's opcodes 3 to 11 in the high five bits; the two protocols never collide. */
+	WIRE_OVPN_DATA,
+	WIRE_OVPN_CONTROL,
+};
+
+enum wire_class wire_classify(const uint8_t *datagram, size_t len);
+
+#endif

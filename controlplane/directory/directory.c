@@ -1,0 +1,196 @@
+/*
+ * Hash tables over devices and credentials. A credential hangs off its device and goes with it.
+ */
+#include "directory/directory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+struct directory {
+	struct dir_device *by_id;
+	struct dir_device *by_peer;
+	struct dir_credential *creds_by_id;
+	struct dir_credential *creds_by_wg_public;
+};
+
+int directory_new(struct directory **out)
+{
+	*out = calloc(1, sizeof(**out));
+	return *out ? 0 : -ENOMEM;
+}
+
+struct dir_device *directory_device(struct directory *d, const struct ulid *id)
+{
+	struct dir_device *dev;
+	HASH_FIND(by_id, d->by_id, id, sizeof(*id), dev);
+	return dev;
+}
+
+struct dir_device *directory_device_by_peer(struct directory *d, uint32_t peer)
+{
+	struct dir_device *dev;
+	HASH_FIND(by_peer, d->by_peer, &peer, sizeof(peer), dev);
+	return dev;
+}
+
+struct dir_credential *directory_credential(struct directory *d, const struct ulid *id)
+{
+	struct dir_credential *cr;
+	HASH_FIND(by_id, d->creds_by_id, id, sizeof(*id), cr);
+	return cr;
+}
+
+struct dir_credential *directory_credential_by_wg_public(
+	struct directory *d, const uint8_t key[32])
+{
+	struct dir_credential *cr;
+	HASH_FIND(by_wg_public, d->creds_by_wg_public, key, 32, cr);
+	return cr;
+}
+
+int directory_device_put(struct directory *d, const struct dir_device_conf *c)
+{
+	struct dir_device *holder = directory_device_by_peer(d, c->peer);
+	if (holder && !ulid_equal(&holder->conf.id, &c->id))
+		return -EEXIST;
+	struct dir_device *dev = directory_device(d, &c->id);
+	if (dev) {
+		if (dev->conf.peer != c->peer)
+			HASH_DELETE(by_peer, d->by_peer, dev);
+		const bool moved = dev->conf.peer != c->peer;
+		dev->conf = *c;
+		if (moved)
+			HASH_ADD(by_peer, d->by_peer, conf.peer, sizeof(dev->conf.peer), dev);
+		return 0;
+	}
+	dev = calloc(1, sizeof(*dev));
+	if (!dev)
+		return -ENOMEM;
+	dev->conf = *c;
+	HASH_ADD(by_id, d->by_id, conf.id, sizeof(dev->conf.id), dev);
+	HASH_ADD(by_peer, d->by_peer, conf.peer, sizeof(dev->conf.peer), dev);
+	return 0;
+}
+
+static void credential_drop(struct directory *d, struct dir_credential *cr)
+{
+	HASH_DELETE(by_id, d->creds_by_id, cr);
+	if (cr->conf.protocol == DIR_WIREGUARD)
+		HASH_DELETE(by_wg_public, d->creds_by_wg_public, cr);
+	secret_wipe(&cr->conf, sizeof(cr->conf));
+	free(cr);
+}
+
+int directory_device_del(struct directory *d, const struct ulid *id)
+{
+	struct dir_device *dev = directory_device(d, id);
+	if (!dev)
+		return -ENOENT;
+	while (dev->credentials) {
+		struct dir_credential *cr = dev->credentials;
+		dev->credentials = cr->next;
+		credential_drop(d, cr);
+	}
+	HASH_DELETE(by_id, d->by_id, dev);
+	HASH_DELETE(by_peer, d->by_peer, dev);
+	free(dev);
+	return 0;
+}
+
+static bool wg_public_taken(struct directory *d, const struct dir_credential_conf *c)
+{
+	if (c->protocol != DIR_WIREGUARD)
+		return false;
+	struct dir_credential *holder = directory_credential_by_wg_public(d, c->wg_public);
+	return holder && !ulid_equal(&holder->conf.id, &c->id);
+}
+
+int directory_credential_put(struct directory *d, const struct dir_credential_conf *c)
+{
+	struct dir_device *dev = directory_device(d, &c->device_id);
+	if (!dev)
+		return -ENOENT;
+	if (wg_public_taken(d, c))
+		return -EEXIST;
+	/* A credential's key and device never change, so an older one with this id is replaced. */
+	struct dir_credential *old = directory_credential(d, &c->id);
+	struct dir_credential *cr = calloc(1, sizeof(*cr));
+	if (!cr)
+		return -ENOMEM;
+	if (old && directory_credential_del(d, &old->conf.id) < 0)
+		return free(cr), -ENOENT;
+	cr->conf = *c;
+	cr->device = dev;
+	cr->next = dev->credentials;
+	dev->credentials = cr;
+	HASH_ADD(by_id, d->creds_by_id, conf.id, sizeof(cr->conf.id), cr);
+	if (c->protocol == DIR_WIREGUARD)
+		HASH_ADD(by_wg_public, d->creds_by_wg_public, conf.wg_public,
+			sizeof(cr->conf.wg_public), cr);
+	return 0;
+}
+
+int directory_credential_del(struct directory *d, const struct ulid *id)
+{
+	struct dir_credential *cr = directory_credential(d, id);
+	if (!cr)
+		return -ENOENT;
+	struct dir_credential **at = &cr->device->credentials;
+	while (*at != cr)
+		at = &(*at)->next;
+	*at = cr->next;
+	credential_drop(d, cr);
+	return 0;
+}
+
+size_t directory_device_count(const struct directory *d)
+{
+	return HASH_CNT(by_id, d->by_id);
+}
+
+int directory_each_device(
+	struct directory *d, int (*fn)(void *arg, struct dir_device *dev), void *arg)
+{
+	struct dir_device *dev, *next;
+	HASH_ITER (by_id, d->by_id, dev, next) {
+		int r = fn(arg, dev);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static bool due(int64_t expires_at, int64_t now_ms)
+{
+	return expires_at && expires_at <= now_ms;
+}
+
+int directory_expired(struct directory *d, int64_t now_ms, struct dir_device **device,
+	struct dir_credential **credential)
+{
+	struct dir_device *dev, *next;
+	HASH_ITER (by_id, d->by_id, dev, next) {
+		*device = dev;
+		*credential = NULL;
+		if (due(dev->conf.expires_at, now_ms))
+			return 1;
+		for (struct dir_credential *cr = dev->credentials; cr; cr = cr->next) {
+			*credential = cr;
+			if (due(cr->conf.expires_at, now_ms))
+				return 1;
+		}
+	}
+	return 0;
+}
+
+void directory_free(struct directory *d)
+{
+	if (!d)
+		return;
+	struct dir_device *dev, *next;
+	HASH_ITER (by_id, d->by_id, dev, next)
+		(void)directory_device_del(d, &dev->conf.id);
+	free(d);
+}

@@ -38,7 +38,9 @@ struct device_state {
 	struct ulid device_id;
 	struct ulid boot_id;  /* of the dataplane that counted */
 	uint64_t epoch;       /* the peer's creation there */
-	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* counted in that epoch */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* since the device was created */
+	/* what of it was counted in that epoch, so that counting goes on where it was */
+	uint64_t seen_rx_bytes, seen_tx_bytes, seen_rx_packets, seen_tx_packets;
 	struct path path;     /* last authenticated; family IP_NONE: never */
 	struct ulid credential;      /* that it last came with */
 	int64_t last_handshake_at;   /* Unix ms, 0: never */
@@ -51,7 +53,6 @@ struct credential_state {
 struct coordinator_hooks {
 	void (*on_device_state)(void *arg, const struct device_state *s, size_t n);
 	void (*on_credential_state)(void *arg, const struct credential_state *s, size_t n);
-	/* Expiry of a device or credential was carried out (for the audit; may be NULL). */
 	void *arg;
 };
 

@@ -25,4 +25,24 @@ uint32_t db_schema_version(struct db *db);
 /* True when a trivial read works. */
 bool db_answers(struct db *db);
 
+/*
+ * Transactions. The stores take one; whoever begins it decides what happens in one piece:
+ *
+ *	struct db_conn *tx cleanup(db_end) = NULL;
+ *	err = db_write(db, &tx);            waits for the writer before us
+ *	... store functions on tx ...
+ *	err = db_commit(&tx);               durable when 0; otherwise nothing was changed
+ *
+ * A thread holds at most one. A read transaction sees one snapshot.
+ */
+struct db_conn;
+
+/* Returns: 0, -ENOSPC, -EIO, -errno. */
+int db_write(struct db *db, struct db_conn **tx) must_check;
+int db_read(struct db *db, struct db_conn **tx) must_check;
+/* Sets *tx to NULL on every outcome. Returns: 0, -ENOSPC (the disk is full), -EIO, -errno. */
+int db_commit(struct db_conn **tx) must_check;
+/* Rolls back what was not committed and gives the connection back; NULL is fine. */
+void db_end(struct db_conn **tx);
+
 #endif

@@ -1,0 +1,107 @@
+"""REST client whose sockets live in a namespace. Plain http.client: it must not be clever."""
+import http.client
+import json
+import threading
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, ns, host, port, timeout):
+        super().__init__(host, port, timeout=timeout)
+        self.ns = ns
+
+    def connect(self):
+        self.sock = self.ns.connect(self.host, self.port, self.timeout)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:400]!r}>"
+
+
+class Rest:
+    """One caller. Connections are kept, one a thread. auth: headers that say who is asking."""
+
+    def __init__(self, ns, port, host="127.0.0.1", auth=None, timeout=20.0):
+        self.ns, self.host, self.port, self.timeout = ns, host, port, timeout
+        self.auth = auth or {}
+        self.local = threading.local()
+
+    def as_(self, auth):
+        return Rest(self.ns, self.port, self.host, auth, self.timeout)
+
+    def bearer(self, token):
+        return self.as_({"Authorization": f"Bearer {token}"})
+
+    def request(self, method, path, body=None, headers=None):
+        """body: None, bytes as they are, or anything else as JSON. Raises on a broken connection."""
+        h = {**self.auth, **(headers or {})}
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            h.setdefault("Content-Type", "application/json")
+        connection = getattr(self.local, "connection", None)
+        fresh = connection is None
+        if fresh:
+            connection = self.local.connection = Connection(self.ns, self.host, self.port, self.timeout)
+        try:
+            connection.request(method, path, body, h)
+            r = connection.getresponse()
+            data = r.read()
+        except BaseException as error:
+            connection.close()
+            self.local.connection = None
+            # A kept connection may have been closed between two requests; a GET can be repeated.
+            if not fresh and method == "GET" and isinstance(error, (OSError, http.client.HTTPException)):
+                return self.request(method, path, body, headers)
+            raise
+        if r.will_close:
+            connection.close()
+            self.local.connection = None
+        return Answer(r.status, r.headers, data)
+
+    def close(self):
+        connection = getattr(self.local, "connection", None)
+        if connection:
+            connection.close()
+            self.local.connection = None
+
+    def _expect(self, statuses, method, path, body=None, headers=None):
+        a = self.request(method, path, body, headers)
+        assert a.status in statuses, f"{method} {path}: {a.status} {a.body[:500]!r}"
+        return a.json if a.body else None
+
+    def get(self, path, **kw):
+        return self._expect((200,), "GET", path, **kw)
+
+    def post(self, path, body, **kw):
+        return self._expect((200, 201), "POST", path, body, **kw)
+
+    def patch(self, path, body, **kw):
+        return self._expect((200,), "PATCH", path, body, **kw)
+
+    def delete(self, path, **kw):
+        return self._expect((204,), "DELETE", path, **kw)
+
+    def all(self, path, limit=500):
+        """Every item of a list, page by page."""
+        items, cursor = [], None
+        while True:
+            sep = "&" if "?" in path else "?"
+            page = self.get(f"{path}{sep}limit={limit}" + (f"&cursor={cursor}" if cursor else ""))
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if not cursor:
+                return items
+
+    def login(self, username, password):
+        """Returns a caller that uses the cookie and the CSRF token of that login."""
+        a = self.as_({}).request("POST", "/v1/login", {"username": username, "password": password})
+        assert a.status == 200, f"login {username}: {a}"
+        cookie = a.headers["Set-Cookie"].split(";")[0]
+        return self.as_({"Cookie": cookie, "X-CSRF-Token": a.json["csrf_token"]})

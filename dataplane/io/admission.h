@@ -1,0 +1,60 @@
+/*
+ * Who may bother the control plane with a WireGuard handshake datagram. One object per worker.
+ *
+ *   mac1 right? --no--> dropped            (knows the server's public key)
+ *      | yes
+ *   loaded? --no--> generous limit per prefix --> pass
+ *      | yes
+ *   mac2 right? --no--> answered with a cookie    (receives at the address it claims)
+ *      | yes
+ *   tight limit per prefix --> pass
+ *
+ * Pure: no socket, no clock; randomness only for the cookie secret and nonces. Reference B4. The
+ * secret lives 120 s and its predecessor is not accepted, as in the kernel: a cookie that has just
+ * gone stale costs its owner one more round trip.
+ */
+#ifndef IO_ADMISSION_H
+#define IO_ADMISSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "wire/wg_wire.h"
+
+enum admission_outcome {
+	ADMISSION_PASS = 0,
+	ADMISSION_BAD_MAC1 = 1, /* drop */
+	ADMISSION_COOKIE = 2,	/* send the reply that was written to the sender */
+	ADMISSION_LIMITED = 3,	/* drop: too many from that prefix */
+};
+
+enum {
+	ADMISSION_RATE = 100, /* datagrams per second and prefix (/32, /64), not under load */
+	ADMISSION_BURST = 100,
+	ADMISSION_LOADED_RATE = 20, /* under load */
+	ADMISSION_LOADED_BURST = 5,
+	ADMISSION_LOAD = 200,	    /* passed in one second: from here on it is load */
+	ADMISSION_COOKIE_RATE = 20, /* cookie replies of others that pass, per second in all */
+	ADMISSION_PREFIXES = 4096,  /* remembered; the one unseen for longest makes room */
+};
+
+struct admission;
+
+/* Returns owned. Returns: 0, -ENOMEM, -EIO (no randomness). */
+int admission_new(struct admission **out) must_check;
+void admission_free(struct admission *a);
+
+/* The server's public key; all zero: there is none and nothing passes. Returns: 0, -EIO. */
+int admission_set_key(struct admission *a, const uint8_t wg_public[32]) must_check;
+
+/* Decides on one datagram that wire_classify called WIRE_WG_HANDSHAKE. For ADMISSION_COOKIE reply
+ * has been written. Now is monotonic milliseconds. */
+enum admission_outcome admission_check(struct admission *a, const uint8_t *datagram, size_t len,
+	const struct endpoint *from, uint64_t now, struct wg_cookie_reply *reply) must_check;
+
+/* The control plane did not take a datagram: that is load for the next second. */
+void admission_punt_full(struct admission *a, uint64_t now);
+
+#endif

@@ -29,8 +29,10 @@ int keystore_seal(struct keystore *ks, const char *label, const void *plain, siz
 int keystore_open_blob(struct keystore *ks, const char *label, const uint8_t *blob, size_t n, void *out) must_check;
 
 /* The WireGuard server key. Made anew, or taken from its sealed blob; the blob to store is
- * 32 + KEYSTORE_SEAL_OVERHEAD bytes. */
+ * 32 + KEYSTORE_SEAL_OVERHEAD bytes, sealed under KEYSTORE_WG_LABEL. One of the two is called
+ * once, before other threads use the keystore. Returns: 0, -EIO; load also -EBADMSG. */
 enum { KEYSTORE_WG_BLOB = 32 + KEYSTORE_SEAL_OVERHEAD };
+#define KEYSTORE_WG_LABEL "wg-server-key"
 int keystore_wg_create(struct keystore *ks, uint8_t blob[KEYSTORE_WG_BLOB]) must_check;
 int keystore_wg_load(struct keystore *ks, const uint8_t blob[KEYSTORE_WG_BLOB]) must_check;
 /* The server's public key. */

@@ -1,0 +1,302 @@
+/*
+ * The master key seals what the database keeps; the WireGuard server key lives here in the clear
+ * and is only ever used, never handed out.
+ *
+ * A blob: version (1) | nonce (12) | ciphertext | tag (16), AES-256-GCM, with version and label as
+ * associated data. Nonces are random: good for 2^32 blobs under one master key, and a database
+ * holds a few per credential. Threads share a keystore without a lock, because after keystore_open
+ * and the loading of the server key nothing in it changes.
+ */
+#include "pki/keystore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "base/secret.h"
+#include "crypto/x25519.h"
+
+enum { BLOB_VERSION = 1, NONCE = 12, TAG = 16, BODY = 1 + NONCE };
+_Static_assert(BODY + TAG == KEYSTORE_SEAL_OVERHEAD, "what the header promises");
+
+struct keystore {
+	struct key32 master;
+	struct key32 wg_private;
+	uint8_t wg_public[32];
+	EVP_CIPHER *gcm;
+};
+
+/* ---- the master key's file ---- */
+
+/* Exactly 32 bytes and then the end. */
+static int read_key(int fd, uint8_t key[KEYSTORE_MASTER])
+{
+	uint8_t buf[KEYSTORE_MASTER + 1];
+	size_t have = 0;
+	int rc = 0;
+
+	while (have < sizeof(buf)) {
+		ssize_t n = read(fd, buf + have, sizeof(buf) - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			rc = -errno;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	if (rc == 0 && have != KEYSTORE_MASTER)
+		rc = -EINVAL;
+	if (rc == 0)
+		memcpy(key, buf, KEYSTORE_MASTER);
+	secret_wipe(buf, sizeof(buf));
+	return rc;
+}
+
+static int master_read(const char *file, uint8_t key[KEYSTORE_MASTER])
+{
+	/* NONBLOCK: a FIFO must not hang the start, it is refused below. */
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		rc = -errno;
+	else if (!S_ISREG(st.st_mode))
+		rc = -EINVAL;
+	else if (st.st_mode & (S_IRWXG | S_IRWXO))
+		rc = -EPERM;
+	else
+		rc = read_key(fd, key);
+	close(fd);
+	return rc;
+}
+
+static int write_all(int fd, const uint8_t *p, size_t n)
+{
+	while (n) {
+		ssize_t done = write(fd, p, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		p += done;
+		n -= (size_t)done;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* The name is durable only when its folder is. */
+static int sync_folder_of(const char *file)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	size_t n = slash ? (size_t)(slash - file) : 0;
+	int fd, rc;
+
+	if (n >= sizeof(folder))
+		return -ENAMETOOLONG;
+	memcpy(folder, file, n);
+	folder[n] = '\0';
+	fd = open(n ? folder : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	rc = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
+/* A key that is there already must never be replaced. */
+static int give_name(const char *fresh, const char *file)
+{
+	if (renameat2(AT_FDCWD, fresh, AT_FDCWD, file, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* Some file systems know no flags. */
+	return errno == EEXIST || link(fresh, file) < 0 ? -errno : 0;
+}
+
+/* Under another name first: a crash never leaves half a key, and whoever sees the file sees all
+ * of it. Returns -EEXIST when another process was faster. */
+static int master_create(const char *file, uint8_t key[KEYSTORE_MASTER])
+{
+	char fresh[PATH_MAX];
+	int fd, rc;
+
+	if (snprintf(fresh, sizeof(fresh), "%s.new", file) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	if (secret_random(key, KEYSTORE_MASTER) < 0)
+		return -EIO;
+	unlink(fresh); /* what a crash left */
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	rc = fchmod(fd, 0600) < 0 ? -errno : write_all(fd, key, KEYSTORE_MASTER);
+	if (close(fd) < 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = give_name(fresh, file);
+	unlink(fresh);
+	return rc ? rc : sync_folder_of(file);
+}
+
+int keystore_open(struct keystore **out, const char *master_key_file, bool create)
+{
+	struct keystore *ks = calloc(1, sizeof(*ks));
+	int rc;
+
+	if (!ks)
+		return -ENOMEM;
+	ks->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	rc = ks->gcm ? master_read(master_key_file, ks->master.bytes) : -EIO;
+	if (rc == -ENOENT && create) {
+		rc = master_create(master_key_file, ks->master.bytes);
+		if (rc == -EEXIST)
+			rc = master_read(master_key_file, ks->master.bytes);
+	}
+	if (rc < 0) {
+		keystore_free(ks);
+		return rc;
+	}
+	*out = ks;
+	return 0;
+}
+
+void keystore_free(struct keystore *ks)
+{
+	if (!ks)
+		return;
+	EVP_CIPHER_free(ks->gcm);
+	secret_wipe(ks, sizeof(*ks));
+	free(ks);
+}
+
+/* ---- sealed blobs ---- */
+
+static bool update(EVP_CIPHER_CTX *ctx, uint8_t *out, const void *in, size_t n)
+{
+	int len = 0;
+
+	return n == 0 || (EVP_CipherUpdate(ctx, out, &len, in, (int)n) == 1 && (size_t)len == n);
+}
+
+/* A context that has the key, the nonce of the blob and its associated data; NULL on failure. */
+static EVP_CIPHER_CTX *blob_begin(const struct keystore *ks, const uint8_t *blob, const char *label,
+	bool sealing, const OSSL_PARAM *params)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (ctx &&
+		EVP_CipherInit_ex2(ctx, ks->gcm, ks->master.bytes, blob + 1, sealing, params) ==
+			1 &&
+		update(ctx, NULL, blob, 1) && update(ctx, NULL, label, strlen(label)))
+		return ctx;
+	EVP_CIPHER_CTX_free(ctx);
+	return NULL;
+}
+
+int keystore_seal(struct keystore *ks, const char *label, const void *plain, size_t n, uint8_t *out)
+{
+	EVP_CIPHER_CTX *ctx;
+	uint8_t none[16];
+	OSSL_PARAM tag[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, out + BODY + n, TAG),
+		OSSL_PARAM_construct_end(),
+	};
+	int len = 0;
+	bool ok;
+
+	if (n > INT_MAX || secret_random(out + 1, NONCE) < 0)
+		return -EIO;
+	out[0] = BLOB_VERSION;
+	ctx = blob_begin(ks, out, label, true, NULL);
+	ok = ctx && update(ctx, out + BODY, plain, n) && EVP_CipherFinal_ex(ctx, none, &len) == 1 &&
+	     EVP_CIPHER_CTX_get_params(ctx, tag) == 1;
+	EVP_CIPHER_CTX_free(ctx);
+	return ok ? 0 : -EIO;
+}
+
+int keystore_open_blob(
+	struct keystore *ks, const char *label, const uint8_t *blob, size_t n, void *out)
+{
+	EVP_CIPHER_CTX *ctx;
+	uint8_t none[16], tag[TAG];
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, sizeof(tag)),
+		OSSL_PARAM_construct_end(),
+	};
+	int len = 0;
+	bool ok;
+
+	if (n < KEYSTORE_SEAL_OVERHEAD || n > INT_MAX || blob[0] != BLOB_VERSION)
+		return -EBADMSG;
+	n -= KEYSTORE_SEAL_OVERHEAD;
+	memcpy(tag, blob + BODY + n, TAG);
+	ERR_set_mark();
+	ctx = blob_begin(ks, blob, label, false, params);
+	ok = ctx && update(ctx, out, blob + BODY, n) && EVP_CipherFinal_ex(ctx, none, &len) == 1;
+	ERR_pop_to_mark();
+	EVP_CIPHER_CTX_free(ctx);
+	if (!ok && n)
+		secret_wipe(out, n);
+	return ok ? 0 : -EBADMSG;
+}
+
+/* ---- WireGuard ---- */
+
+int keystore_wg_create(struct keystore *ks, uint8_t blob[KEYSTORE_WG_BLOB])
+{
+	secret_key private_key = {{0}};
+	uint8_t public_key[32];
+
+	if (x25519_keypair(private_key.bytes, public_key) < 0 ||
+		keystore_seal(ks, KEYSTORE_WG_LABEL, private_key.bytes, 32, blob) < 0)
+		return -EIO;
+	ks->wg_private = private_key;
+	memcpy(ks->wg_public, public_key, sizeof(public_key));
+	return 0;
+}
+
+int keystore_wg_load(struct keystore *ks, const uint8_t blob[KEYSTORE_WG_BLOB])
+{
+	secret_key private_key = {{0}};
+	uint8_t public_key[32];
+	int rc = keystore_open_blob(
+		ks, KEYSTORE_WG_LABEL, blob, KEYSTORE_WG_BLOB, private_key.bytes);
+
+	if (rc == 0)
+		rc = x25519_public(public_key, private_key.bytes);
+	if (rc < 0)
+		return rc;
+	ks->wg_private = private_key;
+	memcpy(ks->wg_public, public_key, sizeof(public_key));
+	return 0;
+}
+
+const uint8_t *keystore_wg_public(const struct keystore *ks)
+{
+	return ks->wg_public;
+}
+
+int keystore_wg_dh(struct keystore *ks, const uint8_t peer[32], uint8_t out[32])
+{
+	return x25519_dh(out, ks->wg_private.bytes, peer);
+}
+
+int keystore_wg_keypair(uint8_t private_key[32], uint8_t public_key[32])
+{
+	return x25519_keypair(private_key, public_key);
+}

@@ -17,18 +17,18 @@
 enum ip_family { IP_NONE = 0, IP_V4 = 4, IP_V6 = 6 };
 
 struct ip_addr {
-	uint8_t family;    /* enum ip_family */
+	uint8_t family;	   /* enum ip_family */
 	uint8_t bytes[16]; /* 4 or 16 are used, the rest is zero */
 };
 
 struct ip_prefix {
 	struct ip_addr addr; /* host bits may be set */
-	uint8_t len;         /* bits */
+	uint8_t len;	     /* bits */
 };
 
 struct endpoint {
 	struct ip_addr addr;
-	uint16_t port;     /* host order */
+	uint16_t port;	   /* host order */
 	uint32_t scope_id; /* interface index of a link-local IPv6 address, otherwise 0 */
 };
 
@@ -36,7 +36,7 @@ struct endpoint {
 struct path {
 	struct endpoint remote;
 	struct ip_addr local; /* our address that it arrived on; IP_NONE lets the kernel choose */
-	uint8_t listener;     /* number of the dataplane's listening socket, in order of IREKO_LISTEN */
+	uint8_t listener; /* number of the dataplane's listening socket, in order of IREKO_LISTEN */
 };
 
 enum {
@@ -47,11 +47,15 @@ enum {
 
 /* Parses exactly one textual address. Returns: 0, -EINVAL. */
 int ip_addr_parse(struct ip_addr *out, const char *text) must_check;
-/* Writes the canonical text (RFC 5952) into buf of IP_ADDR_TEXT bytes and returns buf; "" for IP_NONE. */
+/* Writes the canonical text (RFC 5952) into buf of IP_ADDR_TEXT bytes and returns buf; "" for
+ * IP_NONE. */
 const char *ip_addr_format(const struct ip_addr *a, char *buf);
 bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
 /* Bytes of the address: 4, 16, or 0. */
 size_t ip_addr_size(const struct ip_addr *a);
+/* Whether the value keeps the promises above: a known family, unused bytes zero, not mapped. For
+ * values that arrive in this form from outside. */
+bool ip_addr_valid(const struct ip_addr *a);
 
 /* Parses "address/len"; a missing length means a host. Returns: 0, -EINVAL. */
 int ip_prefix_parse(struct ip_prefix *out, const char *text) must_check;
@@ -72,7 +76,8 @@ bool path_equal(const struct path *a, const struct path *b);
 
 /* From AF_INET or AF_INET6 (mapped addresses become IPv4). Returns: 0, -EAFNOSUPPORT. */
 int endpoint_from_sockaddr(struct endpoint *out, const struct sockaddr *sa) must_check;
-/* To an AF_INET6 socket address (IPv4 as mapped), which dual-stack sockets take. Returns its length. */
+/* To an AF_INET6 socket address (IPv4 as mapped), which dual-stack sockets take. Returns its
+ * length. */
 socklen_t endpoint_to_sockaddr6(const struct endpoint *e, struct sockaddr_storage *out);
 
 #endif

@@ -17,7 +17,8 @@ struct identity {
 	gid_t gid;
 };
 
-/* Looks a user up by name or number. Returns: 0, -ENOENT. */
+/* Looks a user up by name or number; a number that no user has gets the group of the same number.
+ * Returns: 0, -ENOENT. */
 int identity_lookup(const char *user, struct identity *out) must_check;
 
 /* No core dumps, not dumpable, not traceable by its own user. Returns: 0, -errno. */
@@ -25,7 +26,9 @@ int isolate_no_dumps(void) must_check;
 
 /* Becomes that user and group with no supplementary groups, keeping exactly the capabilities in
  * keep (bits 1 << CAP_X) as permitted and effective, with empty inheritable, ambient and bounding
- * sets, and no_new_privs. Needs no CAP_SETUID when the identity is the current one.
+ * sets, and no_new_privs. Needs no capability when the identity is the current one; without
+ * CAP_SETGID the supplementary groups then stay, without CAP_SETPCAP the bounding set (which
+ * no_new_privs makes worthless). Call it before threads start: capabilities belong to a thread.
  * Returns: 0, -errno. */
 int isolate_become(const struct identity *who, uint64_t keep) must_check;
 
@@ -35,7 +38,7 @@ int isolate_become(const struct identity *who, uint64_t keep) must_check;
  * Names unknown to this machine's libseccomp are skipped. Returns: 0, -errno. */
 int isolate_syscalls(const char *const *allowed, size_t n, int log) must_check;
 
-/* Limits: open files as high as allowed, no new processes (optional). Returns: 0, -errno. */
+/* Lets the process open nofile files, or as many as it may. Returns: 0, -errno. */
 int isolate_limits(uint64_t nofile) must_check;
 
 #endif

@@ -2,8 +2,8 @@
  * Settings as a table: one row is one environment variable, one flag and one line of --help.
  *
  * IREKO_HTTP_LISTEN and --http-listen are the same row; the flag wins. IREKO_X_FILE names a file
- * whose content (one trailing newline removed) is the value. Text that was read from a secret file
- * is wiped when the settings are freed.
+ * whose content (one trailing newline removed) is the value. Text that was read from such a file
+ * is wiped as soon as the row has been parsed. An empty variable counts as unset.
  */
 #ifndef BASE_SETTINGS_H
 #define BASE_SETTINGS_H
@@ -17,8 +17,8 @@ struct setting {
 	const char *name;    /* "HTTP_LISTEN": the variable without IREKO_ */
 	const char *initial; /* default text, NULL for none */
 	const char *meaning; /* for --help, no full stop */
-	/* Checks and stores value into conf. On a bad value writes what is wrong ("is not a port")
-	 * into why. Returns: 0, -EINVAL. */
+	/* Checks value and stores a copy of it into conf (value lives for the call only). On a bad
+	 * value writes what is wrong ("is not a port") into why. Returns: 0, -EINVAL. */
 	int (*parse)(void *conf, const char *value, char *why, size_t why_len);
 	bool is_path; /* names a file itself (MASTER_KEY_FILE): no _FILE variant of it exists */
 };

@@ -27,10 +27,10 @@
 enum {
 	UAPI_VERSION_MIN = 1,
 	UAPI_VERSION_MAX = 1,
-	UAPI_HEADER = 8,           /* u16 type, u16 zero, u32 sequence */
-	UAPI_CTL_MAX = 8192,       /* longest frame on the ctl connection */
-	UAPI_PUNT_MAX = 2048,      /* longest frame on the punt connection */
-	UAPI_DATAGRAM_MAX = 1600,  /* longest datagram inside PUNT and REINJECT */
+	UAPI_HEADER = 8,	  /* u16 type, u16 zero, u32 sequence */
+	UAPI_CTL_MAX = 8192,	  /* longest frame on the ctl connection */
+	UAPI_PUNT_MAX = 2048,	  /* longest frame on the punt connection */
+	UAPI_DATAGRAM_MAX = 1600, /* longest datagram inside PUNT and REINJECT */
 	UAPI_KEY = 32,
 };
 
@@ -72,20 +72,20 @@ enum uapi_phase { UAPI_NEW, UAPI_READY };
 enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 
 /* Field kinds: u8 u16 u32 u64, key (32 bytes), ulid (16), text32 (NUL-padded), addr (family and 16
- * bytes), path (listener, remote and local). F(kind, name) */
+ * bytes), path (u8 listener; remote addr, u16 port, u32 scope; local addr). F(kind, name) */
 #define UAPI_FIELDS_empty(F)
 #define UAPI_FIELDS_hello(F)                                                                       \
 	F(u16, version_min) /* lowest and highest version that the sender speaks */                \
 	F(u16, version_max)                                                                        \
 	F(u8, channel) /* enum uapi_channel */
 #define UAPI_FIELDS_hello_reply(F)                                                                 \
-	F(u32, status)        /* 0, or an errno: the connection is then closed */                  \
-	F(u16, version)       /* the chosen one */                                                 \
-	F(ulid, boot_id)      /* random, new at every start of the dataplane */                    \
-	F(u32, max_peers)     /* peer ids are below this */                                        \
-	F(u32, max_indices)   /* a session's local index modulo this is its table slot */          \
-	F(u64, session_seq)   /* highest session number seen in this boot */                       \
-	F(text32, software)   /* version of the program */
+	F(u32, status)	    /* 0, or an errno: the connection is then closed */                    \
+	F(u16, version)	    /* the chosen one */                                                   \
+	F(ulid, boot_id)    /* random, new at every start of the dataplane */                      \
+	F(u32, max_peers)   /* peer ids are below this */                                          \
+	F(u32, max_indices) /* a session's local index modulo this is its table slot */            \
+	F(u64, session_seq) /* highest session number seen in this boot */                         \
+	F(text32, software) /* version of the program */
 #define UAPI_FIELDS_reply(F) F(u32, status) /* 0 or an errno */
 #define UAPI_FIELDS_config_set(F)                                                                  \
 	F(addr, net4) /* tunnel networks; the server is the first address of each */               \
@@ -106,23 +106,23 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
  * Transports: 1 UDP, 2 TCP. */
 #define UAPI_FIELDS_session_set(F)                                                                 \
 	F(u32, peer)                                                                               \
-	F(u64, seq)         /* number of the session, rises for ever; one seen before is refused */\
+	F(u64, seq) /* number of the session, rises for ever; one seen before is refused */        \
 	F(u8, protocol)                                                                            \
 	F(u8, role)                                                                                \
 	F(u8, cipher)                                                                              \
 	F(u8, transport)                                                                           \
-	F(u32, local_index)  /* receiver index of what the peer sends */                           \
-	F(u32, remote_index) /* receiver index of what we send */                                  \
-	F(ulid, tunnel)      /* id of the session as REST shows it; stays over rekeys */           \
+	F(u32, local_index)	  /* receiver index of what the peer sends */                      \
+	F(u32, remote_index)	  /* receiver index of what we send */                             \
+	F(ulid, tunnel)		  /* id of the session as REST shows it; stays over rekeys */      \
 	F(u64, tunnel_started_ms) /* Unix time */                                                  \
-	F(u64, handshake_ms)      /* Unix time of this handshake */                                \
-	F(ulid, credential) /* whose handshake it was; SESSION_DEL names it */                     \
-	F(path, path)       /* where the handshake came from: authenticated */                     \
+	F(u64, handshake_ms)	  /* Unix time of this handshake */                                \
+	F(ulid, credential)	  /* whose handshake it was; SESSION_DEL names it */               \
+	F(path, path)		  /* where the handshake came from: authenticated */               \
 	F(key, seal)                                                                               \
 	F(key, open)
 #define UAPI_FIELDS_session_del(F)                                                                 \
 	F(u32, peer)                                                                               \
-	F(ulid, credential) /* zero: all of the peer's */
+	F(ulid, credential)		      /* zero: all of the peer's */
 #define UAPI_FIELDS_stats_get(F) F(u32, from) /* first peer id wanted */
 #define UAPI_FIELDS_stats_reply(F)                                                                 \
 	F(u32, status)                                                                             \
@@ -150,20 +150,20 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 #define UAPI_FIELDS_endpoint_moved(F)                                                              \
 	F(u32, peer)                                                                               \
 	F(path, path)
-#define UAPI_FIELDS_punt(F)                                                                        \
-	F(path, path) /* tail: the datagram */
+#define UAPI_FIELDS_punt(F) F(path, path) /* tail: the datagram */
 
 /* One record in the tail of STATS_REPLY. Bytes and packets are inner ones, rx is what came from
  * the peer. */
 #define UAPI_FIELDS_peer_stats(F)                                                                  \
 	F(u32, peer)                                                                               \
-	F(u64, epoch) /* rises with every creation of this peer in this boot: counters began anew */\
+	F(u64, epoch) /* rises with every creation of this peer in this boot: counters began anew  \
+		       */                                                                          \
 	F(u64, rx_bytes)                                                                           \
 	F(u64, tx_bytes)                                                                           \
 	F(u64, rx_packets)                                                                         \
 	F(u64, tx_packets)                                                                         \
 	F(u32, rx_age_ms) /* since the last authenticated packet; all ones: never */               \
-	F(u8, up)         /* 1: a confirmed, unexpired session; what follows describes it */       \
+	F(u8, up)	  /* 1: a confirmed, unexpired session; what follows describes it */       \
 	F(u8, protocol)                                                                            \
 	F(u8, cipher)                                                                              \
 	F(u8, transport)                                                                           \
@@ -183,9 +183,9 @@ enum uapi_role { UAPI_RESPONDER = 0, UAPI_INITIATOR = 1 };
 enum uapi_transport { UAPI_UDP = 1, UAPI_TCP = 2 };
 enum uapi_rekey {
 	UAPI_REKEY_NO_SESSION = 1, /* a packet waits and there is nothing to seal it with */
-	UAPI_REKEY_AGE = 2,        /* our own session is old: 120 s after sending, 165 s after receiving */
-	UAPI_REKEY_COUNTER = 3,    /* the counter nears its limit */
-	UAPI_REKEY_SILENCE = 4,    /* data went out, nothing authenticated came back for 15 s */
+	UAPI_REKEY_AGE = 2, /* our own session is old: 120 s after sending, 165 s after receiving */
+	UAPI_REKEY_COUNTER = 3, /* the counter nears its limit */
+	UAPI_REKEY_SILENCE = 4, /* data went out, nothing authenticated came back for 15 s */
 };
 
 /* ---- generated from the lists above ---- */
@@ -199,22 +199,23 @@ struct uapi_header {
 	uint32_t seq;
 };
 
-#define UAPI_C_u8(n)     uint8_t n;
-#define UAPI_C_u16(n)    uint16_t n;
-#define UAPI_C_u32(n)    uint32_t n;
-#define UAPI_C_u64(n)    uint64_t n;
-#define UAPI_C_key(n)    uint8_t n[UAPI_KEY];
-#define UAPI_C_ulid(n)   struct ulid n;
-#define UAPI_C_text32(n) char n[33]; /* always terminated */
-#define UAPI_C_addr(n)   struct ip_addr n;
-#define UAPI_C_path(n)   struct path n;
+#define UAPI_C_u8(n)		uint8_t n;
+#define UAPI_C_u16(n)		uint16_t n;
+#define UAPI_C_u32(n)		uint32_t n;
+#define UAPI_C_u64(n)		uint64_t n;
+#define UAPI_C_key(n)		uint8_t n[UAPI_KEY];
+#define UAPI_C_ulid(n)		struct ulid n;
+#define UAPI_C_text32(n)	char n[33]; /* always terminated */
+#define UAPI_C_addr(n)		struct ip_addr n;
+#define UAPI_C_path(n)		struct path n;
 #define UAPI_MEMBER(kind, name) UAPI_C_##kind(name)
 
 /* Layouts; messages share them. */
 #define UAPI_LAYOUTS(L)                                                                            \
-	L(hello) L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)   \
-	L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)                  \
-	L(session_event) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
+	L(hello)                                                                                   \
+	L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)            \
+		L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)          \
+			L(session_event) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
 
 /* struct uapi_x; pack appends to w (sticky error); unpack reads from r (sticky error; values of
  * addr and path with an unknown family make it bad); UAPI_SIZE_x is the exact packed size. */
@@ -227,15 +228,15 @@ struct uapi_header {
 UAPI_LAYOUTS(UAPI_DECLARE)
 #undef UAPI_DECLARE
 
-#define UAPI_Z_u8     1 +
-#define UAPI_Z_u16    2 +
-#define UAPI_Z_u32    4 +
-#define UAPI_Z_u64    8 +
-#define UAPI_Z_key    32 +
-#define UAPI_Z_ulid   16 +
-#define UAPI_Z_text32 32 +
-#define UAPI_Z_addr   17 +
-#define UAPI_Z_path   42 +
+#define UAPI_Z_u8	     1 +
+#define UAPI_Z_u16	     2 +
+#define UAPI_Z_u32	     4 +
+#define UAPI_Z_u64	     8 +
+#define UAPI_Z_key	     32 +
+#define UAPI_Z_ulid	     16 +
+#define UAPI_Z_text32	     32 +
+#define UAPI_Z_addr	     17 +
+#define UAPI_Z_path	     41 +
 #define UAPI_ADD(kind, name) UAPI_Z_##kind
 #define UAPI_DECLARE_SIZE(x) UAPI_SIZE_##x = UAPI_FIELDS_##x(UAPI_ADD) 0,
 enum { UAPI_SIZE_empty = 0, UAPI_LAYOUTS(UAPI_DECLARE_SIZE) };
@@ -245,11 +246,11 @@ enum { UAPI_SIZE_empty = 0, UAPI_LAYOUTS(UAPI_DECLARE_SIZE) };
 struct uapi_message {
 	const char *name;
 	uint16_t type;
-	uint8_t sender;  /* enum uapi_sender */
+	uint8_t sender;	 /* enum uapi_sender */
 	uint8_t channel; /* enum uapi_channel, 0: either */
-	uint8_t phase;   /* enum uapi_phase */
-	uint16_t fixed;  /* bytes after the header */
-	uint16_t tail;   /* longest tail */
+	uint8_t phase;	 /* enum uapi_phase */
+	uint16_t fixed;	 /* bytes after the header */
+	uint16_t tail;	 /* longest tail */
 };
 /* Returns: the row, or NULL for a number that nobody defined. */
 const struct uapi_message *uapi_message(uint16_t type);

@@ -54,7 +54,8 @@ class Daemon:
         self.name, self.ns, self.program, self.argv, self.env, self.log = name, ns, program, argv, env, log
         self.nice = nice
         self.process = None
-        self.started = None  # monotonic time of the last start
+        self.killed = False   # by us
+        self.started = None   # monotonic time of the last start
 
     @property
     def pid(self):
@@ -63,6 +64,7 @@ class Daemon:
     def start(self):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         assert self.program.exists(), f"{self.program} is not built (make programs, or SAN=...)"
+        self.killed = False
         with open(self.log, "ab") as log:
             self.started = time.monotonic()
             nice = ["nice", "-n", str(self.nice)] if self.nice else []
@@ -82,11 +84,12 @@ class Daemon:
         """SIGKILL. Returns when it is dead."""
         self.process.kill()
         self.process.wait(10)
+        self.killed = True
         self._gone()
 
     def stop(self, seconds=15):
         """SIGTERM; it must end with exit status 0."""
-        if self.process is None:
+        if self.process is None or self.killed:
             return
         self.process.send_signal(signal.SIGTERM)
         try:

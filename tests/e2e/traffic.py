@@ -122,7 +122,7 @@ def dig(ns, server, kind):
 
 class Iperf(Service):
     def __init__(self, ns):
-        super().__init__(ns, ["iperf3", "--server", "--port", IPERF_PORT])
+        super().__init__(ns, ["iperf3", "--server", "--forceflush", "--port", IPERF_PORT])
         until(lambda: f"listening on {IPERF_PORT}" in self.text(), 10, "iperf3 listens")
 
 

@@ -42,8 +42,7 @@ struct dir_credential *directory_credential(struct directory *d, const struct ul
 	return cr;
 }
 
-struct dir_credential *directory_credential_by_wg_public(
-	struct directory *d, const uint8_t key[32])
+struct dir_credential *directory_credential_by_wg_public(struct directory *d, const uint8_t key[32])
 {
 	struct dir_credential *cr;
 	HASH_FIND(by_wg_public, d->creds_by_wg_public, key, 32, cr);

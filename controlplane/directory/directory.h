@@ -28,10 +28,10 @@ struct dir_device_conf {
 };
 struct dir_credential_conf {
 	struct ulid id, device_id;
-	uint8_t protocol;        /* enum dir_protocol */
-	uint8_t wg_public[32];   /* WireGuard: the client's */
-	uint8_t wg_psk[32];      /* WireGuard: the pre-shared key, secret */
-	int64_t expires_at;      /* Unix ms, 0: never */
+	uint8_t protocol;      /* enum dir_protocol */
+	uint8_t wg_public[32]; /* WireGuard: the client's */
+	uint8_t wg_psk[32];    /* WireGuard: the pre-shared key, secret */
+	int64_t expires_at;    /* Unix ms, 0: never */
 };
 
 struct dir_credential {
@@ -65,12 +65,14 @@ int directory_credential_del(struct directory *d, const struct ulid *id);
 struct dir_device *directory_device(struct directory *d, const struct ulid *id);
 struct dir_device *directory_device_by_peer(struct directory *d, uint32_t peer);
 struct dir_credential *directory_credential(struct directory *d, const struct ulid *id);
-struct dir_credential *directory_credential_by_wg_public(struct directory *d, const uint8_t key[32]);
+struct dir_credential *directory_credential_by_wg_public(
+	struct directory *d, const uint8_t key[32]);
 
 size_t directory_device_count(const struct directory *d);
 /* Calls fn for every device; fn must not change the directory; a result other than 0 ends the walk
  * and is returned. */
-int directory_each_device(struct directory *d, int (*fn)(void *arg, struct dir_device *dev), void *arg);
+int directory_each_device(
+	struct directory *d, int (*fn)(void *arg, struct dir_device *dev), void *arg);
 /* The first device or credential whose expires_at is at or before now, to be deleted by the caller.
  * Returns: 1 with *device set and *credential NULL or set, 0 when nothing is due. */
 int directory_expired(struct directory *d, int64_t now_ms, struct dir_device **device,

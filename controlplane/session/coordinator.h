@@ -1,7 +1,8 @@
 /*
  * The loop thread: directory, handshake engine, session table, timers and the door, in one place.
  *
- *   REST threads --mailbox--> [ directory -> wg engine -> session table -> dp ] <==door==> dataplane
+ *   REST threads --mailbox--> [ directory -> wg engine -> session table -> dp ] <==door==>
+ * dataplane
  *
  * Functions marked (any thread) post to the loop; those that promise the dataplane's word wait for
  * it, up to COORDINATOR_WAIT_MS. Everything else belongs to the loop thread.
@@ -25,7 +26,7 @@ struct keystore;
 enum { COORDINATOR_WAIT_MS = 5000 };
 
 struct coordinator_conf {
-	const char *run_dir;     /* where dataplane.sock is */
+	const char *run_dir; /* where dataplane.sock is */
 	struct ip_prefix net4, net6;
 	uint16_t mtu;
 	struct clock clock;
@@ -36,15 +37,15 @@ struct coordinator_conf {
  * thread in batches about once a second; the receiver must not block. */
 struct device_state {
 	struct ulid device_id;
-	struct ulid boot_id;  /* of the dataplane that counted */
-	uint64_t epoch;       /* the peer's creation there */
+	struct ulid boot_id;				     /* of the dataplane that counted */
+	uint64_t epoch;					     /* the peer's creation there */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* since the device was created */
 	/* what of it was counted in that epoch, so that counting goes on where it was */
 	uint64_t seen_rx_bytes, seen_tx_bytes, seen_rx_packets, seen_tx_packets;
-	struct path path;     /* last authenticated; family IP_NONE: never */
-	struct ulid credential;      /* that it last came with */
-	int64_t last_handshake_at;   /* Unix ms, 0: never */
-	bool was_up;                 /* had a session: call it back after a restart of the dataplane */
+	struct path path;	   /* last authenticated; family IP_NONE: never */
+	struct ulid credential;	   /* that it last came with */
+	int64_t last_handshake_at; /* Unix ms, 0: never */
+	bool was_up; /* had a session: call it back after a restart of the dataplane */
 };
 struct credential_state {
 	struct ulid credential_id;
@@ -61,9 +62,11 @@ int coordinator_new(struct coordinator **out, const struct coordinator_conf *con
 	const struct coordinator_hooks *hooks) must_check;
 /* Before start: what the database holds. */
 int coordinator_load_device(struct coordinator *c, const struct dir_device_conf *d,
-	const struct device_state *state /* NULL: none */) must_check;
+	const struct device_state *state /* NULL: none, or loaded already */) must_check;
 int coordinator_load_credential(struct coordinator *c, const struct dir_credential_conf *cr,
 	const uint8_t *wg_greatest /* 12 bytes or NULL */) must_check;
+/* Counters and last endpoint of a device, enabled or not: what the database holds. */
+int coordinator_load_state(struct coordinator *c, const struct device_state *state) must_check;
 /* Starts the loop thread. Returns: 0, -errno. */
 int coordinator_start(struct coordinator *c) must_check;
 /* Ends the loop thread: hands over the last state, closes the door (tunnels go on). */
@@ -74,15 +77,20 @@ void coordinator_free(struct coordinator *c);
 
 /* Grants: posted, not waited for. Returns: 0, -ENOMEM. */
 int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *d) must_check;
-int coordinator_credential_put(struct coordinator *c, const struct dir_credential_conf *cr) must_check;
+int coordinator_credential_put(
+	struct coordinator *c, const struct dir_credential_conf *cr) must_check;
 
 /* Revocations: when they return 0, the dataplane has dropped the keys, or there is no dataplane
  * (nothing listens on its socket), and no handshake of that device or credential will be taken
- * any more. Returns: 0, -ETIMEDOUT (carried out here, and in the dataplane as soon as it answers). */
+ * any more. Returns: 0, -ETIMEDOUT (carried out here, and in the dataplane as soon as it answers).
+ */
 int coordinator_device_revoke(struct coordinator *c, const struct ulid *device) must_check;
 int coordinator_credential_revoke(struct coordinator *c, const struct ulid *credential) must_check;
 /* Several at once (a user's devices): one wait. */
-int coordinator_devices_revoke(struct coordinator *c, const struct ulid *devices, size_t n) must_check;
+int coordinator_devices_revoke(
+	struct coordinator *c, const struct ulid *devices, size_t n) must_check;
+/* The device was deleted for good: its counters are forgotten too. Posted. Returns: 0, -ENOMEM. */
+int coordinator_device_forget(struct coordinator *c, const struct ulid *device) must_check;
 /* Ends a live session; its client may come back. Returns: 0, -ENOENT, -ETIMEDOUT. */
 int coordinator_session_kill(struct coordinator *c, const struct ulid *session) must_check;
 
@@ -100,12 +108,13 @@ int coordinator_sessions(struct coordinator *c, struct session_info **out, size_
 /* One device's: its live session if any, and its counters over all sessions and restarts. */
 struct device_live {
 	bool connected;
-	struct session_info session;                         /* when connected */
+	struct session_info session;			     /* when connected */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* since the device was created */
-	int64_t last_handshake_at;                           /* Unix ms, 0: never */
+	int64_t last_handshake_at;			     /* Unix ms, 0: never */
 };
-/* Returns: 0, -ENOENT (*out is zeroed: not in the directory). */
-int coordinator_device_live(struct coordinator *c, const struct ulid *device, struct device_live *out);
+/* Also of a device that is disabled. Returns: 0, -ENOENT (*out is zeroed: unknown). */
+int coordinator_device_live(
+	struct coordinator *c, const struct ulid *device, struct device_live *out);
 
 struct verdict_count {
 	char name[32];

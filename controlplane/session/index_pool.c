@@ -1,0 +1,71 @@
+/* A ring of slots, each with the time until which it is busy; allocation goes round. */
+#include "session/index_pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+struct index_pool {
+	uint32_t slots;
+	uint32_t next;
+	uint64_t busy_until[];
+};
+
+int index_pool_new(struct index_pool **out, uint32_t slots)
+{
+	if (!slots || slots & (slots - 1))
+		return -EINVAL;
+	struct index_pool *p = calloc(1, sizeof(*p) + slots * sizeof(p->busy_until[0]));
+	if (!p)
+		return -ENOMEM;
+	p->slots = slots;
+	/* A restarted control plane begins elsewhere than the one before it. */
+	int r = secret_random(&p->next, sizeof(p->next));
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	p->next &= slots - 1;
+	*out = p;
+	return 0;
+}
+
+void index_pool_free(struct index_pool *p)
+{
+	free(p);
+}
+
+uint32_t index_pool_slots(const struct index_pool *p)
+{
+	return p->slots;
+}
+
+uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
+{
+	for (uint32_t tried = 0; tried < p->slots; tried++) {
+		const uint32_t slot = p->next;
+		p->next = (p->next + 1) & (p->slots - 1);
+		if (p->busy_until[slot] > now_ms)
+			continue;
+		uint32_t index;
+		if (secret_random(&index, sizeof(index)) < 0)
+			return 0;
+		index = (index & ~(p->slots - 1)) | slot;
+		if (!index)
+			continue;
+		p->busy_until[slot] = now_ms + INDEX_SESSION_MS;
+		return index;
+	}
+	return 0;
+}
+
+void index_pool_release(struct index_pool *p, uint32_t index, uint64_t now_ms)
+{
+	p->busy_until[index & (p->slots - 1)] = now_ms + INDEX_FREED_MS;
+}
+
+void index_pool_adopt(struct index_pool *p, uint32_t index, uint64_t now_ms)
+{
+	p->busy_until[index & (p->slots - 1)] = now_ms + INDEX_SESSION_MS;
+}

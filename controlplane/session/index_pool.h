@@ -1,0 +1,30 @@
+/*
+ * Local indices of handshakes and sessions: a table slot in the low bits, random bits above it, so
+ * that the dataplane finds a session by one array lookup and a stale datagram finds nothing.
+ *
+ * An index is not given out again before nobody can use it any more: a session lives 180 s, and
+ * late packets get another minute.
+ */
+#ifndef SESSION_INDEX_POOL_H
+#define SESSION_INDEX_POOL_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct index_pool;
+
+enum { INDEX_SESSION_MS = 250 * 1000, INDEX_FREED_MS = 60 * 1000 };
+
+/* slots is a power of two. Returns: 0, -ENOMEM, -EINVAL, -EIO. */
+int index_pool_new(struct index_pool **out, uint32_t slots) must_check;
+void index_pool_free(struct index_pool *p);
+uint32_t index_pool_slots(const struct index_pool *p);
+/* Returns: an index, never 0; 0 when all slots are busy or there is no randomness. */
+uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms);
+/* It came to nothing, or its session is gone: free in a minute. */
+void index_pool_release(struct index_pool *p, uint32_t index, uint64_t now_ms);
+/* A session found in the dataplane holds it. */
+void index_pool_adopt(struct index_pool *p, uint32_t index, uint64_t now_ms);
+
+#endif

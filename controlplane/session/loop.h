@@ -1,0 +1,122 @@
+/* Inside of the coordinator, shared by its files; nobody else includes it. Loop thread throughout.
+ */
+#ifndef SESSION_LOOP_H
+#define SESSION_LOOP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "directory/directory.h"
+#include "dp/dp_client.h"
+#include "session/coordinator.h"
+#include "session/index_pool.h"
+#include "session/table.h"
+#include "pki/keystore.h"
+#include "wg/wg_engine.h"
+
+/* One job for the loop, from another thread (jobs.c). */
+struct job {
+	STAILQ_ENTRY(job) link;
+	void (*run)(struct coordinator *c, struct job *j);
+	union {
+		struct dir_device_conf device;
+		struct dir_credential_conf credential;
+		struct ulid id;
+		struct {
+			struct ulid *ids;
+			size_t n;
+		} many;
+	} u;
+	bool owned; /* u.many.ids is freed with it */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int refs; /* a waiting thread and the loop; freed by whichever lets go last */
+	int open; /* acknowledgements still missing, and one while it runs */
+	int result;
+};
+STAILQ_HEAD(job_list, job);
+STAILQ_HEAD(revocation_list, revocation);
+
+/* REFUSED: the dataplane could not do what it was told; tried again every second. */
+enum link_state { LINK_DOWN, LINK_SYNCING, LINK_SYNCED, LINK_REFUSED };
+
+struct coordinator {
+	struct coordinator_conf conf;
+	struct coordinator_hooks hooks;
+	char *run_dir;
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_timer_t second, quick; /* statistics and hand-over; expiry and handshake retries */
+	pthread_t thread;
+	bool started;
+	_Atomic bool stopping;
+
+	pthread_mutex_t mailbox_lock;
+	struct job_list mailbox;
+	struct revocation_list parked; /* wait for the door, or for the word that there is none */
+
+	struct directory *dir;
+	struct session_table *table;
+	struct wg_engine *wg;
+	struct index_pool *indices;
+	struct dp_client *dp;
+	enum link_state link;
+	struct ulid boot_id;
+	uint64_t session_seq;
+	uint64_t sync_started;
+	bool sync_refused;
+	bool stats_running;
+	struct ulid *recalls; /* devices still to be called, from the end */
+	size_t n_recalls;
+	int64_t next_expiry; /* Unix ms, INT64_MAX: none */
+	uint64_t handshakes[WG_VERDICT_COUNT];
+	struct credential_state *greatest; /* to be stored */
+	size_t n_greatest, cap_greatest;
+
+	pthread_mutex_t status_lock;
+	struct dataplane_status status;
+};
+
+/* jobs.c */
+void jobs_run(struct coordinator *c);
+void jobs_release_parked(struct coordinator *c);
+void jobs_fail_all(struct coordinator *c);
+/* Takes it out of directory and engine, marks its tunnel as ended, has the dataplane drop its keys;
+ * the job, when there is one, waits for that. */
+void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, struct job *j);
+void coordinator_drop_credential(struct coordinator *c, struct dir_credential *cr, struct job *j);
+
+/* link.c: the door comes and goes; synchronisation, statistics, status */
+void link_on_up(void *arg, const struct uapi_hello_reply *hello);
+void link_on_down(void *arg);
+void link_on_event(void *arg, enum uapi_type type, struct reader *r);
+void link_on_simple_reply(void *arg, int status, struct reader *r);
+void link_sync(struct coordinator *c);
+/* Nobody listens on the door: no dataplane, so no tunnel. */
+void link_absent(struct coordinator *c);
+/* Asks for statistics and status, when synchronised. */
+void link_poll(struct coordinator *c);
+int link_peer_set(struct coordinator *c, const struct dir_device_conf *d);
+/* Asks the dataplane to drop a credential's keys (zero: all of the peer's). */
+int link_session_del(struct coordinator *c, uint32_t peer, const struct ulid *credential,
+	dp_reply_fn done, void *arg);
+int link_peer_del(struct coordinator *c, uint32_t peer, dp_reply_fn done, void *arg);
+
+/* handshake.c: datagrams, engine, keys */
+void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagram, size_t len);
+/* Calls the device's client, if it is known where it is. */
+void handshake_call(struct coordinator *c, struct dir_device *dev, const char *why);
+void handshake_tick(struct coordinator *c);
+uint32_t handshake_index_alloc(void *arg);
+void handshake_index_free(void *arg, uint32_t index);
+void handshake_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t seq);
+
+/* expiry.c */
+void expiry_note(struct coordinator *c, int64_t expires_at);
+void expiry_tick(struct coordinator *c);
+
+uint64_t loop_now(struct coordinator *c);
+
+#endif

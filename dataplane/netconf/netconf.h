@@ -25,12 +25,13 @@
 enum { NETCONF_PORTS = 16 };
 
 struct netconf_static {
-	char tun[16];              /* the device, which exists already; also the nftables table's name */
-	bool nat;                  /* masquerade what leaves the tunnel network */
-	uint16_t ports[NETCONF_PORTS]; /* our listening ports, UDP and TCP alike: never shadowed by NAT */
+	char tun[16]; /* the device, which exists already; also the nftables table's name */
+	bool nat;     /* masquerade what leaves the tunnel network */
+	uint16_t ports[NETCONF_PORTS]; /* our listening ports, UDP and TCP alike: never shadowed by
+					  NAT */
 	uint32_t n_ports;
 	char lock_path[108];
-	struct identity who;       /* the helper becomes this, with CAP_NET_ADMIN only */
+	struct identity who; /* the helper becomes this, with CAP_NET_ADMIN only */
 };
 struct netconf_networks {
 	struct ip_prefix net4, net6; /* the server is the first address of each */
@@ -41,8 +42,8 @@ struct netconf;
 
 /* Forks the helper. Returns: 0, -errno. */
 int netconf_start(struct netconf **out, const struct netconf_static *conf) must_check;
-/* Makes the kernel equal to this; called again it changes what differs, in one atomic replacement of
- * the rules. Blocks until done (at most 5 s). Returns: 0, -errno of the step that failed (the
+/* Makes the kernel equal to this; called again it changes what differs, in one atomic replacement
+ * of the rules. Blocks until done (at most 5 s). Returns: 0, -errno of the step that failed (the
  * helper has logged which). */
 int netconf_apply(struct netconf *n, const struct netconf_networks *w) must_check;
 /* Descriptor that becomes readable when the helper has died. */

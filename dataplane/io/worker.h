@@ -1,0 +1,54 @@
+/*
+ * The forwarding threads. Each runs to completion over its own sockets and its own TUN queue:
+ *
+ *   UDP --64 datagrams--> classify --data--> fwd_rx --> TUN
+ *                            '--handshake--> admission --> punt, or a cookie back
+ *   TUN --64 packets----> fwd_tx --> UDP
+ *
+ * A turn of the loop takes at most one batch from each source that has something, so none starves
+ * another. What a worker shares with other threads: the engine, the punt descriptor, the server's
+ * public key (copied when its generation changed) and two flags.
+ */
+#ifndef IO_WORKER_H
+#define IO_WORKER_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "fwd/fwd.h"
+#include "io/punt.h"
+#include "io/udp.h"
+
+enum { WORKER_MTU_MAX = 9000 }; /* longest inner packet */
+
+struct workers_conf {
+	struct fwd *fwd;
+	const struct punt *punt;
+	struct clock clock;
+	uint32_t n;
+	uint32_t n_listeners;
+	/* Borrowed: sockets[worker * UDP_LISTENERS + listener] and one TUN queue per worker. */
+	const struct udp_socket *sockets;
+	const int *tuns;
+};
+
+struct workers;
+
+/* Returns owned. Returns: 0, -ENOMEM, -EIO (no randomness), -errno. */
+int workers_new(struct workers **out, const struct workers_conf *conf) must_check;
+/* Only when no thread runs. */
+void workers_free(struct workers *w);
+/* Returns: 0, or -errno with all threads stopped again. */
+int workers_start(struct workers *w) must_check;
+/* Returns when all threads have ended. */
+void workers_stop(struct workers *w);
+
+/* Makes every worker look for staged packets whose peers have got a session. */
+void workers_wake(struct workers *w);
+/* For admission: every datagram received after this returns is judged by it. All zero: none. */
+void workers_set_key(struct workers *w, const uint8_t wg_public[32]);
+/* Becomes readable when a worker can't go on (the device is gone); it has logged why. */
+int workers_fd(const struct workers *w);
+
+#endif

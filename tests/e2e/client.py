@@ -67,6 +67,9 @@ class Client:
         """One figure of the only peer, as `wg show` has it."""
         return self.wg("show", self.device, what).split("\t", 1)[1].strip()
 
+    def show_interface(self, what):
+        return self.wg("show", self.device, what).strip()
+
     def handshake_at(self):
         """Unix seconds, 0: never."""
         return int(self.show("latest-handshakes"))

@@ -1,0 +1,99 @@
+#include "db/credential_store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "db/stmt.h"
+
+#define SELECT                                                                                     \
+	"SELECT id, device_id, protocol, fingerprint, wg_public, wg_psk, created_at, expires_at, " \
+	"revoked_at FROM credentials "
+
+enum { WIREGUARD = 1 };
+
+static void read_row(struct stmt *st, struct credential_row *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->id = stmt_ulid(st);
+	c->device_id = stmt_ulid(st);
+	c->protocol = (uint8_t)stmt_i64(st);
+	stmt_blob(st, c->fingerprint, sizeof(c->fingerprint));
+	(void)stmt_blob_upto(st, c->wg_public, sizeof(c->wg_public));
+	c->wg_psk_len = stmt_blob_upto(st, c->wg_psk, sizeof(c->wg_psk));
+	c->created_at = stmt_i64(st);
+	c->expires_at = stmt_i64(st);
+	c->revoked_at = stmt_i64(st);
+}
+
+int credential_insert(struct db_conn *tx, const struct credential_row *c)
+{
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"INSERT INTO credentials (id, device_id, protocol, fingerprint, wg_public, wg_psk, "
+		"created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+	stmt_put_ulid(&st, &c->id);
+	stmt_put_ulid(&st, &c->device_id);
+	stmt_put_i64(&st, c->protocol);
+	stmt_put_blob(&st, c->fingerprint, sizeof(c->fingerprint));
+	if (c->protocol == WIREGUARD) {
+		stmt_put_blob(&st, c->wg_public, sizeof(c->wg_public));
+		stmt_put_blob(&st, c->wg_psk, c->wg_psk_len);
+	} else {
+		stmt_put_null(&st);
+		stmt_put_null(&st);
+	}
+	stmt_put_i64(&st, c->created_at);
+	stmt_put_i64(&st, c->expires_at);
+	stmt_put_i64(&st, c->revoked_at);
+	return stmt_run(&st);
+}
+
+int credential_revoke(struct db_conn *tx, const struct ulid *id, int64_t now)
+{
+	int err;
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "UPDATE credentials SET revoked_at = ?, wg_psk = NULL WHERE id = ? "
+			      "AND revoked_at = 0");
+
+	stmt_put_i64(&st, now);
+	stmt_put_ulid(&st, id);
+	err = stmt_run(&st);
+	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+}
+
+int credential_get(struct db_conn *tx, const struct ulid *id, struct credential_row *out)
+{
+	int got;
+	struct stmt st cleanup(stmt_close) = stmt_open(tx, SELECT "WHERE id = ?");
+
+	stmt_put_ulid(&st, id);
+	got = stmt_row(&st);
+	if (got != 1)
+		return got ? got : -ENOENT;
+	read_row(&st, out);
+	return stmt_err(&st);
+}
+
+int credential_wg_public_taken(struct db_conn *tx, const uint8_t key[32])
+{
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "SELECT 1 FROM credentials WHERE wg_public = ? AND revoked_at = 0");
+
+	stmt_put_blob(&st, key, 32);
+	return stmt_row(&st);
+}
+
+int credential_list(struct db_conn *tx, const struct ulid *device, const struct ulid *after,
+	struct credential_row *out, size_t cap)
+{
+	int got, n = 0;
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, SELECT "WHERE device_id = ? AND id > ? ORDER BY id LIMIT ?");
+
+	stmt_put_ulid(&st, device);
+	stmt_put_ulid(&st, after);
+	stmt_put_u64(&st, cap);
+	while ((got = stmt_row(&st)) == 1)
+		read_row(&st, &out[n++]);
+	return got ? got : n;
+}

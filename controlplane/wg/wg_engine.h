@@ -1,6 +1,6 @@
 /*
- * WireGuard's handshakes, both roles: bytes and a time in; bytes, keys and a verdict out. No socket,
- * no clock, no thread; the coordinator feeds it and carries out what it says.
+ * WireGuard's handshakes, both roles: bytes and a time in; bytes, keys and a verdict out. No
+ * socket, no clock, no thread; the coordinator feeds it and carries out what it says.
  *
  *   initiator: IDLE --initiate--> SENT --response--> (keys, IDLE)
  *                                  | 5 s + jitter: again, new ephemeral; 90 s: given up
@@ -57,11 +57,12 @@ struct wg_ops {
 int wg_engine_new(struct wg_engine **out, struct keystore *ks, const struct wg_ops *ops) must_check;
 void wg_engine_free(struct wg_engine *e); /* wipes */
 
-/* A peer is a credential. Setting one that exists changes its psk and keeps the greatest timestamp.
- * greatest may be NULL. Returns: 0, -EEXIST (key of another credential), -EINVAL (a public key that
- * X25519 refuses, or the server's own), -ENOMEM. */
-int wg_engine_peer_set(struct wg_engine *e, const struct ulid *credential, const uint8_t public_key[32],
-	const uint8_t psk[32], const uint8_t greatest[WG_TAI64N]) must_check;
+/* A peer is a credential. Setting one that exists changes its psk and keeps the greatest timestamp;
+ * with another public key it becomes a new peer. greatest may be NULL. Returns: 0, -EEXIST (key of
+ * another credential), -EINVAL (a public key that X25519 refuses, or the server's own), -ENOMEM. */
+int wg_engine_peer_set(struct wg_engine *e, const struct ulid *credential,
+	const uint8_t public_key[32], const uint8_t psk[32],
+	const uint8_t greatest[WG_TAI64N]) must_check;
 /* Also forgets its half-done handshakes. Returns: 0, -ENOENT. */
 int wg_engine_peer_del(struct wg_engine *e, const struct ulid *credential);
 
@@ -93,12 +94,16 @@ struct wg_out {
 	size_t len;
 };
 
-/* Starts a handshake with that credential's client at path, unless one was sent less than 5 s ago.
- * Returns: 0 with *out to send, -EAGAIN (too soon), -ENOENT, -EIO, -ENOSPC (no index). */
+/* Starts a handshake with that credential's client at path, unless an initiation was sent less than
+ * 5 s ago. Asked for again while one is under way, its 90 s begin anew and retries go to path.
+ * After -EIO and -ENOSPC the attempt stands: wg_engine_due tries again. Returns: 0 with *out to
+ * send, -EAGAIN (too soon), -ENOENT, -EIO, -ENOSPC (no index). */
 int wg_engine_initiate(struct wg_engine *e, const struct ulid *credential, const struct path *path,
 	uint64_t mono_ms, int64_t real_us, struct wg_out *out) must_check;
 /* Retries that are due (T5): fills *out and returns true; call until it returns false. */
 bool wg_engine_due(struct wg_engine *e, uint64_t mono_ms, int64_t real_us, struct wg_out *out);
+/* When the next retry or giving up is due, UINT64_MAX: nothing is under way. */
+uint64_t wg_engine_next_due(const struct wg_engine *e);
 /* A session with this credential was confirmed or made by the peer: no more retries. */
 void wg_engine_settled(struct wg_engine *e, const struct ulid *credential);
 

@@ -1,0 +1,224 @@
+#include "config.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "base/settings.h"
+
+static int bad(char *why, size_t why_len, const char *text)
+{
+	snprintf(why, why_len, "%s", text);
+	return -EINVAL;
+}
+
+static int copy(char *out, size_t cap, const char *value, char *why, size_t why_len)
+{
+	if (strlen(value) >= cap)
+		return bad(why, why_len, "is too long");
+	snprintf(out, cap, "%s", value);
+	return 0;
+}
+
+#define TEXT_SETTING(field)                                                                        \
+	static int parse_##field(void *conf, const char *value, char *why, size_t why_len)         \
+	{                                                                                          \
+		struct config *c = conf;                                                           \
+		return copy(c->field, sizeof(c->field), value, why, why_len);                      \
+	}
+TEXT_SETTING(run_dir)
+TEXT_SETTING(data_dir)
+TEXT_SETTING(master_key_file)
+TEXT_SETTING(tls_cert)
+TEXT_SETTING(tls_key)
+
+static int parse_http_listen(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return endpoint_parse(&c->http_listen, value) < 0
+		       ? bad(why, why_len,
+				 "is not address:port, for example 127.0.0.1:8080 or [::]:8443")
+		       : 0;
+}
+
+static int parse_http_insecure(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return setting_parse_bool(value, &c->http_insecure) < 0
+		       ? bad(why, why_len, "is neither on nor off")
+		       : 0;
+}
+
+/* A DNS name or an address literal, as it will stand in profiles. */
+static int parse_endpoint(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	struct ip_addr a;
+	if (ip_addr_parse(&a, value) < 0 &&
+		strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") !=
+			strlen(value))
+		return bad(
+			why, why_len, "is neither a host name nor an address (it takes no port)");
+	return copy(c->endpoint, sizeof(c->endpoint), value, why, why_len);
+}
+
+static int parse_network(
+	struct ip_prefix *out, const char *value, uint8_t family, uint8_t min, uint8_t max)
+{
+	struct ip_prefix p;
+	if (ip_prefix_parse(&p, value) < 0 || p.addr.family != family || p.len < min || p.len > max)
+		return -EINVAL;
+	out->len = p.len;
+	out->addr = ip_prefix_network(&p);
+	return ip_addr_equal(&out->addr, &p.addr) ? 0 : -EINVAL;
+}
+
+static int parse_network4(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return parse_network(&c->network4, value, IP_V4, 8, 29) < 0
+		       ? bad(why, why_len, "is not an IPv4 network of /8 to /29, like 10.77.0.0/16")
+		       : 0;
+}
+
+static int parse_network6(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return parse_network(&c->network6, value, IP_V6, 32, 120) < 0
+		       ? bad(why, why_len,
+				 "is not an IPv6 network of /32 to /120, like fd12:3456:789a::/64")
+		       : 0;
+}
+
+static int parse_dns(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	char list[sizeof(c->dns)], *rest = list, *one;
+	int r = copy(list, sizeof(list), value, why, why_len);
+	c->dns[0] = '\0';
+	while (r == 0 && (one = strsep(&rest, ","))) {
+		struct ip_addr a;
+		char text[IP_ADDR_TEXT];
+		one += strspn(one, " ");
+		one[strcspn(one, " ")] = '\0';
+		if (ip_addr_parse(&a, one) < 0)
+			return bad(why, why_len,
+				"is not a list of addresses with commas between them");
+		const size_t used = strlen(c->dns);
+		snprintf(c->dns + used, sizeof(c->dns) - used, "%s%s", used ? ", " : "",
+			ip_addr_format(&a, text));
+	}
+	return r;
+}
+
+static int parse_admin_password(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	if (strlen(value) < 8)
+		return bad(why, why_len, "is shorter than 8 bytes");
+	return copy(c->admin_password, sizeof(c->admin_password), value, why, why_len);
+}
+
+static int parse_log_level(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return setting_parse_log_level(value, &c->log_level) < 0
+		       ? bad(why, why_len, "is not one of error, warn, info, debug")
+		       : 0;
+}
+
+static int parse_log_format(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return setting_parse_log_format(value, &c->log_format) < 0
+		       ? bad(why, why_len, "is neither text nor json")
+		       : 0;
+}
+
+static const struct setting settings[] = {
+	{"RUN_DIR", "/run/ireko", "folder of the dataplane's socket", parse_run_dir, false},
+	{"DATA_DIR", "/var/lib/ireko", "folder of ireko.db and master.key", parse_data_dir, false},
+	{"HTTP_LISTEN", "127.0.0.1:8080",
+		"address and port of the REST API; HTTPS unless on loopback", parse_http_listen,
+		false},
+	{"HTTP_INSECURE", "off", "plain HTTP on any address", parse_http_insecure, false},
+	{"TLS_CERT", NULL, "PEM file with the certificate for HTTPS", parse_tls_cert, true},
+	{"TLS_KEY", NULL, "PEM file with its private key", parse_tls_key, true},
+	{"ENDPOINT", NULL, "host name or address that profiles tell clients to connect to",
+		parse_endpoint, false},
+	{"NETWORK4", NULL, "IPv4 tunnel network, fixed at first start (10.77.0.0/16)",
+		parse_network4, false},
+	{"NETWORK6", NULL, "IPv6 tunnel network, fixed at first start (a random ULA /64)",
+		parse_network6, false},
+	{"DNS", NULL, "resolvers that profiles name, with commas between them", parse_dns, false},
+	{"ADMIN_PASSWORD", NULL, "password of user admin at first start (random, printed once)",
+		parse_admin_password, false},
+	{"MASTER_KEY_FILE", NULL, "32 bytes that encrypt private keys (DATA_DIR/master.key)",
+		parse_master_key_file, true},
+	{"LOG_LEVEL", "info", "error, warn, info or debug", parse_log_level, false},
+	{"LOG_FORMAT", "text", "text or json", parse_log_format, false},
+};
+
+static const struct program program = {
+	.name = "ireko-controlplane",
+	.summary = "REST API, database and handshakes of the Ireko VPN service.",
+	.settings = settings,
+	.n_settings = ARRAY_SIZE(settings),
+};
+
+int config_load(struct config *c, int argc, char **argv)
+{
+	*c = (struct config){0};
+	int r = settings_load(&program, argc, argv, c);
+	if (r)
+		return r;
+	if (!c->tls_cert[0] != !c->tls_key[0]) {
+		fprintf(stderr, "%s: --tls-cert and --tls-key: one is no use without the other\n",
+			program.name);
+		return -EINVAL;
+	}
+	if (!c->master_key_file[0])
+		snprintf(c->master_key_file, sizeof(c->master_key_file), "%s/master.key",
+			c->data_dir);
+	return 0;
+}
+
+void config_wipe(struct config *c)
+{
+	secret_wipe(c->admin_password, sizeof(c->admin_password));
+}
+
+/* Loopback, link-local and our own kind of network do not reach anybody. */
+static bool is_global(const struct ip_addr *a)
+{
+	if (a->family == IP_V4)
+		return a->bytes[0] != 127 && a->bytes[0] != 0 &&
+		       !(a->bytes[0] == 169 && a->bytes[1] == 254);
+	return a->family == IP_V6 && (a->bytes[0] & 0xe0) == 0x20;
+}
+
+void config_first_global_address(char *out)
+{
+	struct ifaddrs *all = NULL;
+	struct ip_addr best = {0};
+	if (getifaddrs(&all) < 0)
+		all = NULL;
+	for (struct ifaddrs *i = all; i; i = i->ifa_next) {
+		struct endpoint e;
+		if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) ||
+			i->ifa_flags & (IFF_LOOPBACK | IFF_POINTOPOINT))
+			continue;
+		if (endpoint_from_sockaddr(&e, i->ifa_addr) < 0 || !is_global(&e.addr))
+			continue;
+		if (best.family == IP_NONE || (best.family == IP_V6 && e.addr.family == IP_V4))
+			best = e.addr;
+	}
+	freeifaddrs(all);
+	if (best.family == IP_NONE)
+		snprintf(out, IP_ADDR_TEXT, "127.0.0.1");
+	else
+		ip_addr_format(&best, out);
+}

@@ -1,0 +1,32 @@
+/* The control plane's settings, read once, const afterwards. */
+#ifndef CONTROLPLANE_CONFIG_H
+#define CONTROLPLANE_CONFIG_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+
+struct config {
+	char run_dir[96];
+	char data_dir[512];
+	char master_key_file[640];
+	struct endpoint http_listen;
+	bool http_insecure;
+	char tls_cert[512], tls_key[512];    /* "": none */
+	char endpoint[256];		     /* "": the first global address */
+	struct ip_prefix network4, network6; /* IP_NONE: not given */
+	char dns[256];
+	char admin_password[257]; /* "": make one; wiped by config_wipe */
+	int log_level, log_format;
+};
+
+/* Returns: SETTINGS_OK, SETTINGS_DONE, -EINVAL; see base/settings.h. */
+int config_load(struct config *c, int argc, char **argv) must_check;
+void config_wipe(struct config *c);
+
+/* Address of an interface that the internet could reach, IPv4 before IPv6; loopback when there is
+ * none. out has IP_ADDR_TEXT bytes. */
+void config_first_global_address(char *out);
+
+#endif

@@ -1,0 +1,316 @@
+/*
+ * Composition root of the control plane: settings, keys, database, service, loop thread, REST, and
+ * then nothing but waiting for the signal to end.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/isolate.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/settings.h"
+#include "config.h"
+#include "crypto/aead.h"
+#include "crypto/blake2s.h"
+#include "db/db.h"
+#include "db/meta_store.h"
+#include "pki/api_cert.h"
+#include "pki/keystore.h"
+#include "service/service.h"
+#include "session/coordinator.h"
+#include "syscalls.h"
+
+enum { TUNNEL_MTU = 1420, KEEPALIVE_S = 25, WG_PORT = 51820, NOFILE = 16384 };
+
+/* What runs, so that it can be ended in the reverse order. */
+struct house {
+	struct config conf;
+	struct clock clock;
+	struct keystore *ks;
+	struct db *db;
+	struct service *service;
+	struct coordinator *coordinator;
+	struct api *api;
+	char *cert_pem, *key_pem; /* from our own authority */
+	struct ip_prefix net4, net6;
+	char endpoint[256];
+};
+
+static int fail(const char *what, const char *why)
+{
+	fprintf(stderr, "ireko-controlplane: %s: %s\n", what, why);
+	return -1;
+}
+
+/* The folder is 0700 and ours. Started as root, its owner is who we become. */
+static int open_data_dir(const struct config *c, struct identity *who)
+{
+	if (mkdir(c->data_dir, 0700) < 0 && errno != EEXIST)
+		return fail(c->data_dir, strerror(errno));
+	struct stat st;
+	if (stat(c->data_dir, &st) < 0)
+		return fail(c->data_dir, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return fail(c->data_dir, "is not a folder");
+	if (st.st_mode & 0077)
+		return fail(c->data_dir, "others may enter it: make it mode 0700");
+	if (geteuid() != 0 && st.st_uid != geteuid())
+		return fail(c->data_dir, "belongs to another user");
+	*who = (struct identity){.uid = st.st_uid, .gid = geteuid() ? getegid() : st.st_gid};
+	return 0;
+}
+
+/* Root comes only as far as here. The group of that name is who may use the dataplane's socket. */
+static int give_up_privilege(const struct identity *owner)
+{
+	struct identity who = *owner;
+	const struct group *door = geteuid() == 0 ? getgrnam("ireko") : NULL;
+	if (door)
+		who.gid = door->gr_gid;
+	int r = isolate_become(&who, 0);
+	if (r == 0)
+		r = isolate_no_dumps();
+	if (r == 0)
+		r = isolate_limits(NOFILE);
+	return r < 0 ? fail("giving up privilege", strerror(-r)) : 0;
+}
+
+static int load_wg_key(struct house *h)
+{
+	uint8_t blob[KEYSTORE_WG_BLOB];
+	size_t len;
+	int r = meta_get_blob(h->db, "wg_key", blob, sizeof(blob), &len);
+	if (r == -ENOENT) {
+		r = keystore_wg_create(h->ks, blob);
+		if (r == 0)
+			r = meta_set_blob(h->db, "wg_key", blob, sizeof(blob));
+		return r < 0 ? fail("making the WireGuard key", strerror(-r)) : 0;
+	}
+	if (r == 0)
+		r = len == sizeof(blob) ? keystore_wg_load(h->ks, blob) : -EBADMSG;
+	if (r == -EBADMSG)
+		return fail(h->conf.master_key_file, "is not the master key of this database");
+	return r < 0 ? fail("reading the WireGuard key", strerror(-r)) : 0;
+}
+
+static int random_ula(struct ip_prefix *out)
+{
+	*out = (struct ip_prefix){.addr.family = IP_V6, .len = 64};
+	out->addr.bytes[0] = 0xfd; /* RFC 4193: 40 random bits of global id, and a random subnet */
+	return secret_random(out->addr.bytes + 1, 7);
+}
+
+/* A network is fixed at first start; naming another one later is a mistake to be told. */
+static int fix_network(struct house *h, const char *key, const char *flag,
+	const struct ip_prefix *asked, const struct ip_prefix *initial, struct ip_prefix *out)
+{
+	char text[IP_PREFIX_TEXT], why[160];
+	int r = meta_get_text(h->db, key, text, sizeof(text));
+	if (r == -ENOENT) {
+		*out = asked->addr.family ? *asked : *initial;
+		r = meta_set_text(h->db, key, ip_prefix_format(out, text));
+		return r < 0 ? fail(flag, strerror(-r)) : 0;
+	}
+	if (r < 0 || ip_prefix_parse(out, text) < 0)
+		return fail(flag, "the database's value cannot be read");
+	if (asked->addr.family &&
+		(!ip_addr_equal(&asked->addr, &out->addr) || asked->len != out->len)) {
+		snprintf(
+			why, sizeof(why), "was fixed at first start to %s and cannot change", text);
+		return fail(flag, why);
+	}
+	return 0;
+}
+
+static int fix_networks(struct house *h)
+{
+	struct ip_prefix initial4, initial6;
+	if (ip_prefix_parse(&initial4, "10.77.0.0/16") < 0 || random_ula(&initial6) < 0)
+		return fail("--network6", "no randomness");
+	if (fix_network(h, "net4", "--network4", &h->conf.network4, &initial4, &h->net4) < 0)
+		return -1;
+	return fix_network(h, "net6", "--network6", &h->conf.network6, &initial6, &h->net6);
+}
+
+static int open_store(struct house *h)
+{
+	int r = keystore_open(&h->ks, h->conf.master_key_file, true);
+	if (r == -EINVAL)
+		return fail(h->conf.master_key_file, "is not 32 bytes");
+	if (r == -EPERM)
+		return fail(h->conf.master_key_file, "others can read it: make it mode 0600");
+	if (r < 0)
+		return fail(h->conf.master_key_file, strerror(-r));
+	char why[128] = "";
+	r = db_open(&h->db, h->conf.data_dir, why);
+	if (r < 0)
+		return fail("database", why[0] ? why : strerror(-r));
+	if (load_wg_key(h) < 0)
+		return -1;
+	return fix_networks(h);
+}
+
+static int start_service(struct house *h)
+{
+	struct svc_conf sc = {
+		.net4 = h->net4,
+		.net6 = h->net6,
+		.wg_port = WG_PORT,
+		.mtu = TUNNEL_MTU,
+		.keepalive_s = KEEPALIVE_S,
+		.clock = h->clock,
+		.admin_password = h->conf.admin_password[0] ? h->conf.admin_password : NULL,
+	};
+	snprintf(sc.endpoint_host, sizeof(sc.endpoint_host), "%s", h->endpoint);
+	snprintf(sc.dns, sizeof(sc.dns), "%s", h->conf.dns);
+	char made[33];
+	int r = service_new(&h->service, &sc, h->db, h->ks, made);
+	if (r < 0)
+		return fail("service", strerror(-r));
+	if (made[0]) {
+		/* Not a log line: whoever starts us at a terminal or reads our output sees it once.
+		 */
+		printf("admin password: %s\n", made);
+		fflush(stdout);
+	}
+	secret_wipe(made, sizeof(made));
+	config_wipe(&h->conf);
+	return 0;
+}
+
+static int start_coordinator(struct house *h)
+{
+	const struct coordinator_conf cc = {
+		.run_dir = h->conf.run_dir,
+		.net4 = h->net4,
+		.net6 = h->net6,
+		.mtu = TUNNEL_MTU,
+		.clock = h->clock,
+		.ks = h->ks,
+	};
+	const struct coordinator_hooks hooks = {
+		.on_device_state = service_on_device_state,
+		.on_credential_state = service_on_credential_state,
+		.arg = h->service,
+	};
+	int r = coordinator_new(&h->coordinator, &cc, &hooks);
+	if (r == 0)
+		r = service_attach(h->service, h->coordinator);
+	if (r == 0)
+		r = coordinator_start(h->coordinator);
+	return r < 0 ? fail("session", strerror(-r)) : 0;
+}
+
+static bool is_loopback(const struct ip_addr *a)
+{
+	struct ip_addr one;
+	if (a->family == IP_V4)
+		return a->bytes[0] == 127;
+	return ip_addr_parse(&one, "::1") == 0 && ip_addr_equal(a, &one);
+}
+
+static int start_api(struct house *h)
+{
+	const struct config *c = &h->conf;
+	struct api_conf ac = {
+		.listen = c->http_listen,
+		.tls = c->tls_cert[0] || (!is_loopback(&c->http_listen.addr) && !c->http_insecure),
+		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,
+		.tls_key_file = c->tls_key[0] ? c->tls_key : NULL,
+		.max_connections = 4096,
+		.request_ms = 15000,
+	};
+	if (ac.tls && !ac.tls_cert_file) {
+		int r = api_cert_make(
+			h->ks, h->db, h->endpoint, &h->clock, &h->cert_pem, &h->key_pem);
+		if (r < 0)
+			return fail("making a certificate", strerror(-r));
+		ac.tls_cert_pem = h->cert_pem;
+		ac.tls_key_pem = h->key_pem;
+	}
+	char why[160] = "";
+	int r = api_start(&h->api, &ac, h->service, why);
+	if (r < 0)
+		return fail("--http-listen", why[0] ? why : strerror(-r));
+	char at[ENDPOINT_TEXT];
+	const struct endpoint bound = api_address(h->api);
+	log_info(
+		"main", "ready on %s://%s", ac.tls ? "https" : "http", endpoint_format(&bound, at));
+	return 0;
+}
+
+static void stop(struct house *h)
+{
+	if (h->api)
+		api_stop(h->api);
+	if (h->coordinator)
+		coordinator_stop(h->coordinator);
+	if (h->service)
+		service_stop(h->service);
+	if (h->service)
+		service_free(h->service);
+	coordinator_free(h->coordinator);
+	if (h->db)
+		db_close(h->db);
+	if (h->ks)
+		keystore_free(h->ks);
+	if (h->key_pem)
+		secret_wipe(h->key_pem, strlen(h->key_pem));
+	free(h->key_pem);
+	free(h->cert_pem);
+	config_wipe(&h->conf);
+}
+
+static int start(struct house *h)
+{
+	struct identity who;
+	if (aead_init() < 0 || blake2s_init() < 0)
+		return fail("OpenSSL", "its algorithms do not pass their self-test");
+	if (open_data_dir(&h->conf, &who) < 0 || give_up_privilege(&who) < 0)
+		return -1;
+	if (h->conf.endpoint[0])
+		snprintf(h->endpoint, sizeof(h->endpoint), "%s", h->conf.endpoint);
+	else
+		config_first_global_address(h->endpoint);
+	if (open_store(h) < 0 || start_service(h) < 0 || start_coordinator(h) < 0 ||
+		start_api(h) < 0)
+		return -1;
+	int r = controlplane_seccomp();
+	return r < 0 ? fail("seccomp", strerror(-r)) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct house h;
+	int r = config_load(&h.conf, argc, argv);
+	if (r)
+		return r == SETTINGS_DONE ? 0 : 2;
+	log_init(h.conf.log_level, h.conf.log_format);
+	h.clock = clock_system();
+	umask(0077);
+
+	/* Blocked before there are threads, so that only sigwait below sees them. */
+	sigset_t ends;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	if (start(&h) < 0) {
+		stop(&h);
+		return 1;
+	}
+	int sig;
+	sigwait(&ends, &sig);
+	log_info("main", "stopping on %s", sig == SIGTERM ? "SIGTERM" : "SIGINT");
+	stop(&h);
+	return 0;
+}

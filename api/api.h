@@ -19,15 +19,16 @@ struct service;
 
 struct api_conf {
 	struct endpoint listen;
-	bool tls;                 /* serve HTTPS */
+	bool tls;				  /* serve HTTPS */
 	const char *tls_cert_file, *tls_key_file; /* PEM, read again when they change */
-	const char *tls_cert_pem, *tls_key_pem;   /* or given, from our own authority */
-	uint32_t max_connections; /* in all; per /24 or /64: a quarter of it */
-	uint32_t request_ms;      /* from a request's first byte to its last answer byte: 15000 */
+	const char *tls_cert_pem, *tls_key_pem;	  /* or given, from our own authority */
+	uint32_t max_connections;		  /* in all; per /24 or /64: a quarter of it */
+	uint32_t request_ms; /* from a request's first byte to its last answer byte: 15000 */
 };
 
 /* Starts serving. Returns: 0, -EADDRINUSE, -errno; why has 160 bytes. */
-int api_start(struct api **out, const struct api_conf *conf, struct service *s, char *why) must_check;
+int api_start(
+	struct api **out, const struct api_conf *conf, struct service *s, char *why) must_check;
 /* The bound address (port 0 in conf: the kernel's choice). */
 struct endpoint api_address(const struct api *a);
 /* Lets running requests finish (at most 5 s), closes everything. */

@@ -1,0 +1,33 @@
+/*
+ * Who is asking: a bearer token, or the cookie of a login.
+ *
+ * A cookie is only worth something from our own pages: it is SameSite=Strict and HttpOnly, anything
+ * but GET and HEAD needs the CSRF token beside it, and an Origin header must be our own. DNS
+ * rebinding gains nothing: a browser sends the cookie only to the host name that set it, and bearer
+ * tokens are never sent by a browser on its own.
+ */
+#ifndef API_AUTH_H
+#define API_AUTH_H
+
+#include <stdbool.h>
+
+#include "api/police.h"
+#include "base/compiler.h"
+#include "service/service.h"
+
+enum { AUTH_COOKIE_TEXT = 160 };
+
+/* An Authorization header, when there is one, decides alone. Returns: what the service says, or
+ * SVC_UNAUTHENTICATED when there is nothing to ask it about. */
+int auth_identify(
+	struct service *s, const struct admitted *head, bool tls, struct svc_actor *out) must_check;
+/* True for tokens, and for GET and HEAD. */
+bool auth_csrf_ok(const struct admitted *head, const struct svc_actor *a);
+/* Whether the Origin header of a request that changes something names the Host it was sent to. */
+bool auth_same_origin(const struct admitted *head);
+
+/* Set-Cookie's value for a login, or, with cookie "", for its end. "__Host-" binds it to HTTPS and
+ * this very host; plain HTTP (loopback only) can't have that. out has AUTH_COOKIE_TEXT bytes. */
+void auth_cookie_format(const char *cookie, bool tls, char *out);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * One function a route: a request that is authenticated, authorised and parsed in; an answer out.
+ * Here REST's words meet the service's.
+ */
+#ifndef API_HANDLERS_HANDLERS_H
+#define API_HANDLERS_HANDLERS_H
+
+#include <jansson.h>
+
+#include "api/request.h"
+#include "api/routes.h"
+
+#define HANDLER_DECLARE(method, pattern, lane, access, query, body, handler)                       \
+	void handle_##handler(struct request *rq);
+ROUTES(HANDLER_DECLARE)
+#undef HANDLER_DECLARE
+
+/* JSON of the service's objects. Returns: owned, or NULL when there is no memory. */
+json_t *user_json(const struct svc_user *u);
+json_t *device_json(const struct svc_device *d);
+json_t *credential_json(const struct svc_credential *c);
+json_t *session_json(const struct session_info *s);
+json_t *token_json(const struct svc_token *t);
+/* "wireguard" or "openvpn"; "udp" or "tcp". */
+const char *protocol_name(uint8_t protocol);
+const char *transport_name(uint8_t transport);
+
+/* Answers with a page. Takes items; NULL is a 500. last: the id of the page's last item. */
+void reply_page(struct request *rq, json_t *items, bool more, const struct ulid *last);
+/* A JSON array of n objects, each `size` bytes long at `at`. Returns: owned, or NULL. */
+json_t *json_list(const void *at, size_t n, size_t size, json_t *(*one)(const void *object));
+
+/* SVG of the text as a QR code. Secret. Returns: owned (memory_free), or NULL when it does not fit
+ * or there is no memory. */
+char *qr_svg(const char *text);
+
+#endif

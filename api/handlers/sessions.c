@@ -1,0 +1,62 @@
+#include <stdlib.h>
+
+#include "api/handlers/handlers.h"
+#include "crypto/aead.h"
+#include "directory/directory.h"
+#include "uapi/uapi.h"
+
+const char *protocol_name(uint8_t protocol)
+{
+	return protocol == DIR_OPENVPN ? "openvpn" : "wireguard";
+}
+
+const char *transport_name(uint8_t transport)
+{
+	return transport == UAPI_TCP ? "tcp" : "udp";
+}
+
+json_t *session_json(const struct session_info *s)
+{
+	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
+		json_id("ses_", &s->id), "device_id", json_id("dev_", &s->device_id), "user_id",
+		json_id("usr_", &s->user_id), "protocol", protocol_name(s->protocol), "transport",
+		transport_name(s->transport), "cipher",
+		aead_cipher_name((enum aead_cipher)s->cipher), "endpoint",
+		json_endpoint(&s->endpoint), "started_at", json_time(s->started_at),
+		"last_handshake_at", json_time(s->last_handshake_at), "rx_bytes",
+		json_counter(s->rx_bytes), "tx_bytes", json_counter(s->tx_bytes), "rx_packets",
+		json_counter(s->rx_packets), "tx_packets", json_counter(s->tx_packets));
+}
+
+static json_t *one(const void *s)
+{
+	return session_json(s);
+}
+
+void handle_session_list(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	struct session_info *list = NULL;
+	bool more = false;
+	size_t n = 0;
+	const int rc =
+		svc_session_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
+
+	if (rc)
+		reply_outcome(&rq->reply, rc, &e);
+	else
+		reply_page(rq, json_list(list, n, sizeof(*list), one), more && n > 0,
+			n > 0 ? &list[n - 1].id : NULL);
+	free(list);
+}
+
+void handle_session_kill(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	const int rc = svc_session_kill(rq->service, &rq->actor, &rq->id, &e);
+
+	if (rc)
+		reply_outcome(&rq->reply, rc, &e);
+	else
+		reply_empty(&rq->reply, 204);
+}

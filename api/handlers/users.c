@@ -1,0 +1,87 @@
+#include <stdlib.h>
+
+#include "api/handlers/handlers.h"
+
+/* The password only ever travels inwards. */
+json_t *user_json(const struct svc_user *u)
+{
+	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o, s:o}", "id", json_id("usr_", &u->id),
+		"name", u->name, "display_name", json_text(u->display_name), "email",
+		json_text(u->email), "role", svc_role_name(u->role), "disabled", u->disabled,
+		"created_at", json_time(u->created_at), "updated_at", json_time(u->updated_at));
+}
+
+static json_t *one(const void *u)
+{
+	return user_json(u);
+}
+
+static void answer(
+	struct request *rq, unsigned status, int rc, const struct svc_user *u, struct svc_error *e)
+{
+	if (rc) {
+		reply_outcome(&rq->reply, rc, e);
+		return;
+	}
+	reply_etag(&rq->reply, u->revision);
+	reply_json(&rq->reply, status, user_json(u));
+}
+
+void handle_user_list(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	struct svc_user *list = NULL;
+	bool more = false;
+	size_t n = 0;
+	const int rc =
+		svc_user_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
+
+	if (rc)
+		reply_outcome(&rq->reply, rc, &e);
+	else
+		reply_page(rq, json_list(list, n, sizeof(*list), one), more && n > 0,
+			n > 0 ? &list[n - 1].id : NULL);
+	free(list);
+}
+
+void handle_user_create(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	char id[REPLY_ID_TEXT];
+	struct svc_user u;
+	const int rc = svc_user_create(rq->service, &rq->actor, &rq->body.user, &u, &e);
+
+	if (rc == 0)
+		reply_location(&rq->reply, "/v1/users", id_format("usr_", &u.id, id));
+	answer(rq, 201, rc, &u, &e);
+}
+
+void handle_user_get(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	struct svc_user u;
+	const int rc = svc_user_get(rq->service, &rq->actor, &rq->id, &u, &e);
+
+	answer(rq, 200, rc, &u, &e);
+}
+
+void handle_user_patch(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	struct svc_user u;
+	const int rc = svc_user_patch(
+		rq->service, &rq->actor, &rq->id, rq->if_match, &rq->body.user, &u, &e);
+
+	answer(rq, 200, rc, &u, &e);
+}
+
+void handle_user_delete(struct request *rq)
+{
+	struct svc_error e = {.field = ""};
+	const int rc = svc_user_delete(rq->service, &rq->actor, &rq->id, rq->if_match, &e);
+
+	if (rc)
+		reply_outcome(&rq->reply, rc, &e);
+	else
+		reply_empty(&rq->reply, 204);
+}

@@ -1,0 +1,247 @@
+#include "api/json_in.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/ulid.h"
+#include "directory/directory.h"
+#include "service/service.h"
+
+/* Copies as much of text as fits without cutting a UTF-8 sequence. */
+static void copy_cut(char *out, size_t cap, const char *text)
+{
+	size_t n = strnlen(text, cap);
+
+	if (n == cap) {
+		n = cap - 1;
+		while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+			n--;
+	}
+	memcpy(out, text, n);
+	out[n] = '\0';
+}
+
+void field_errors_add(struct field_errors *e, const char *field, const char *fmt, ...)
+{
+	struct field_error *f;
+	va_list ap;
+
+	if (e->n == FIELD_ERRORS_MAX)
+		return;
+	f = &e->list[e->n++];
+	copy_cut(f->field, sizeof(f->field), field);
+	va_start(ap, fmt);
+	vsnprintf(f->message, sizeof(f->message), fmt, ap);
+	va_end(ap);
+}
+
+int json_in_prescan(const char *text, size_t len)
+{
+	bool in_string = false;
+	unsigned depth = 0, elements = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		const char c = text[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = false;
+		} else if (c == '"') {
+			in_string = true;
+		} else if (c == '[' || c == '{') {
+			if (++depth > JSON_IN_DEPTH)
+				return -EINVAL;
+		} else if (c == ']' || c == '}') {
+			if (depth-- == 0)
+				return -EINVAL;
+		} else if (c == ',') {
+			if (++elements > JSON_IN_ELEMENTS)
+				return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* ---- one function a kind: text into at; on an error says why ---- */
+
+static int parse_time(const char *text, void *at, const char **why)
+{
+	*why = "is not a time like 2030-01-31T12:00:00Z";
+	return clock_parse_ms(text, at);
+}
+
+static int parse_role(const char *text, void *at, const char **why)
+{
+	*why = "is not admin, operator, auditor or user";
+	return svc_role_parse(text, at);
+}
+
+static int parse_address(const char *text, void *at, enum ip_family family)
+{
+	struct ip_addr a;
+	const int rc = ip_addr_parse(&a, text);
+
+	if (rc)
+		return rc;
+	if (a.family != family)
+		return -EINVAL;
+	memcpy(at, &a, sizeof(a));
+	return 0;
+}
+
+static int parse_addr4(const char *text, void *at, const char **why)
+{
+	*why = "is not an IPv4 address";
+	return parse_address(text, at, IP_V4);
+}
+
+static int parse_addr6(const char *text, void *at, const char **why)
+{
+	*why = "is not an IPv6 address";
+	return parse_address(text, at, IP_V6);
+}
+
+static int parse_user_id(const char *text, void *at, const char **why)
+{
+	*why = "is not the id of a user";
+	return strncmp(text, "usr_", 4) == 0 ? ulid_parse(at, text + 4) : -EINVAL;
+}
+
+static int parse_protocol(const char *text, void *at, const char **why)
+{
+	uint8_t *out = at;
+
+	*why = "is not wireguard";
+	if (strcmp(text, "openvpn") == 0)
+		*why = "openvpn is not offered by this version, wireguard is";
+	if (strcmp(text, "wireguard") != 0)
+		return -EINVAL;
+	*out = DIR_WIREGUARD;
+	return 0;
+}
+
+static int parse_key(const char *text, void *at, const char **why)
+{
+	*why = "is not 32 bytes in base64";
+	return base64_decode(text, at, 32);
+}
+
+static int (*const text_parsers[])(const char *text, void *at, const char **why) = {
+	[IN_TIME] = parse_time,
+	[IN_ROLE] = parse_role,
+	[IN_ADDR4] = parse_addr4,
+	[IN_ADDR6] = parse_addr6,
+	[IN_USER_ID] = parse_user_id,
+	[IN_PROTOCOL] = parse_protocol,
+	[IN_KEY] = parse_key,
+};
+
+/* Takes one value; returns whether it counts as given. */
+static bool take(const struct json_field *f, const json_t *v, void *out, struct field_errors *e)
+{
+	void *at = (char *)out + f->at;
+	const char *text, *why = NULL;
+
+	if (json_is_null(v)) {
+		if (!(f->flags & (IN_NULLABLE | IN_NULL_IS_ABSENT)))
+			field_errors_add(e, f->name, "must not be null");
+		return (f->flags & IN_NULLABLE) != 0;
+	}
+	if (f->kind == IN_BOOL) {
+		const bool yes = json_is_true(v);
+
+		if (!json_is_boolean(v))
+			field_errors_add(e, f->name, "must be true or false");
+		memcpy(at, &yes, sizeof(yes));
+		return true;
+	}
+	if (!json_is_string(v)) {
+		field_errors_add(e, f->name, "must be a string");
+		return true;
+	}
+	text = json_string_value(v);
+	if (json_string_length(v) > f->max) {
+		field_errors_add(e, f->name, "is longer than %u bytes", f->max);
+		return true;
+	}
+	if (f->kind == IN_TEXT)
+		memcpy(at, &text, sizeof(text));
+	else if (text_parsers[f->kind](text, at, &why))
+		field_errors_add(e, f->name, "%s", why);
+	return true;
+}
+
+static const struct json_field *field_of(const struct json_schema *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (strcmp(s->fields[i].name, name) == 0)
+			return &s->fields[i];
+	}
+	return NULL;
+}
+
+static void fill(json_t *doc, const struct json_schema *s, void *out, struct field_errors *e)
+{
+	const char *name;
+	json_t *v;
+
+	memset(out, 0, s->size);
+	json_object_foreach(doc, name, v)
+	{
+		const struct json_field *f = field_of(s, name);
+
+		if (!f) {
+			field_errors_add(e, name, "is unknown or can't be set here");
+			continue;
+		}
+		if (take(f, v, out, e) && f->set != IN_NO_FLAG)
+			*(bool *)((char *)out + f->set) = true;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		if ((s->fields[i].flags & IN_REQUIRED) && !json_object_get(doc, s->fields[i].name))
+			field_errors_add(e, s->fields[i].name, "is required");
+	}
+}
+
+int json_in_read(const char *text, size_t len, const struct json_schema *schema, void *out,
+	json_t **doc, struct field_errors *e, const char **detail)
+{
+	json_error_t error;
+	json_t *root;
+
+	e->n = 0;
+	if (json_in_prescan(text, len)) {
+		*detail = "The JSON is nested too deeply or has too many elements.";
+		return 400;
+	}
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	if (!root) {
+		/* jansson's own text quotes the input, which may be a secret. */
+		const enum json_error_code code = json_error_code(&error);
+
+		*detail = code == json_error_duplicate_key ? "A key is there twice."
+							   : "The body is not JSON in UTF-8.";
+		return code == json_error_out_of_memory ? -ENOMEM : 400;
+	}
+	if (!json_is_object(root)) {
+		json_decref(root);
+		*detail = "The body is not a JSON object.";
+		return 400;
+	}
+	fill(root, schema, out, e);
+	if (e->n > 0) {
+		json_decref(root);
+		memset(out, 0, schema->size);
+		*detail = "Some fields can't be taken.";
+		return 422;
+	}
+	*doc = root;
+	return 0;
+}

@@ -1,0 +1,227 @@
+/*
+ * Standing headers: libmicrohttpd's own answers (a request line that it can't parse, its own memory
+ * limits) can't carry them; those answers have a constant body and close the connection.
+ */
+#include "api/reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/memory.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+
+const struct standing_header standing_headers[] = {
+	{"Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		false},
+	{"Strict-Transport-Security", "max-age=31536000", true},
+	{"X-Content-Type-Options", "nosniff", false},
+	{"Referrer-Policy", "no-referrer", false},
+	{"Cross-Origin-Opener-Policy", "same-origin", false},
+	{"Cross-Origin-Resource-Policy", "same-origin", false},
+	{"Permissions-Policy",
+		"accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+		false},
+	{"Cache-Control", "no-store", false},
+};
+const size_t n_standing_headers = ARRAY_SIZE(standing_headers);
+
+static const struct {
+	unsigned status;
+	const char *title;
+} titles[] = {
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{409, "Conflict"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{417, "Expectation Failed"},
+	{422, "Unprocessable Content"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{503, "Service Unavailable"},
+	{505, "HTTP Version Not Supported"},
+	{507, "Insufficient Storage"},
+};
+
+static const char *title_of(unsigned status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++) {
+		if (titles[i].status == status)
+			return titles[i].title;
+	}
+	return "Error";
+}
+
+void reply_fini(struct reply *r)
+{
+	memory_free(r->body);
+	secret_wipe(r, sizeof(*r));
+}
+
+void reply_empty(struct reply *r, unsigned status)
+{
+	if (!r->status)
+		r->status = status;
+}
+
+/* When there is no memory the status goes out alone. */
+static void put_body(struct reply *r, unsigned status, json_t *doc, const char *type)
+{
+	r->body = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	r->status = doc && !r->body ? 500 : status;
+	r->len = r->body ? strlen(r->body) : 0;
+	r->type = type;
+	json_decref(doc);
+}
+
+void reply_json(struct reply *r, unsigned status, json_t *doc)
+{
+	if (r->status) {
+		json_decref(doc);
+		return;
+	}
+	if (!doc) {
+		/* What a half-built answer promised must not go out with the 500. */
+		reply_fini(r);
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	put_body(r, status, doc, "application/json");
+}
+
+void reply_fields(
+	struct reply *r, unsigned status, const char *detail, const struct field_errors *e)
+{
+	json_t *doc, *list;
+
+	if (r->status)
+		return;
+	doc = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", title_of(status),
+		"status", (int)status);
+	if (detail)
+		json_object_set_new(doc, "detail", json_string(detail));
+	if (e && e->n > 0) {
+		list = json_array();
+		for (size_t i = 0; i < e->n; i++)
+			json_array_append_new(
+				list, json_pack("{s:s, s:s}", "field", e->list[i].field, "message",
+					      e->list[i].message));
+		json_object_set_new(doc, "errors", list);
+	}
+	put_body(r, status, doc, "application/problem+json");
+}
+
+void reply_problem(struct reply *r, unsigned status, const char *detail)
+{
+	reply_fields(r, status, detail, NULL);
+}
+
+static const struct {
+	unsigned status;
+	const char *detail;
+} outcomes[] = {
+	[SVC_INVALID] = {422, "A field can't be taken."},
+	[SVC_UNAUTHENTICATED] = {401, "Credentials are missing, wrong or expired."},
+	[SVC_FORBIDDEN] = {403, "Your role does not allow this."},
+	[SVC_NOT_FOUND] = {404, "There is no such object."},
+	[SVC_CONFLICT] = {409, "Something else has that already."},
+	[SVC_FULL] = {409, "No address is free."},
+	[SVC_PRECONDITION] = {412, "The object has changed in the meantime."},
+	[SVC_RATE_LIMITED] = {429, "Too many attempts."},
+	[SVC_NO_SPACE] = {507, "The disk is full; nothing was changed."},
+	[SVC_UNAVAILABLE] = {503, "Done, but the dataplane has not acknowledged it yet."},
+};
+
+void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
+{
+	struct field_errors fields = {.n = 0};
+	const char *detail;
+	unsigned status;
+
+	if (r->status)
+		return;
+	if (rc <= 0 || (size_t)rc >= ARRAY_SIZE(outcomes)) {
+		log_error("http", "service failed: %s", strerror(rc < 0 ? -rc : EPROTO));
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	status = outcomes[rc].status;
+	detail = outcomes[rc].detail;
+	/* 401, 403 and 404 say the same whatever the reason was. */
+	if (status != 401 && status != 403 && status != 404 && e->message[0] != '\0') {
+		detail = e->message;
+		if (e->field[0] != '\0')
+			field_errors_add(&fields, e->field, "%s", e->message);
+	}
+	if (status == 429 || status == 503)
+		r->retry_after_s = e->retry_after_s ? e->retry_after_s : 1;
+	reply_fields(r, status, detail, &fields);
+}
+
+void reply_etag(struct reply *r, uint64_t revision)
+{
+	snprintf(r->etag, sizeof(r->etag), "\"%llu\"", (unsigned long long)revision);
+}
+
+void reply_location(struct reply *r, const char *collection, const char *id)
+{
+	snprintf(r->location, sizeof(r->location), "%s/%s", collection, id);
+}
+
+const char *id_format(const char *prefix, const struct ulid *id, char *buf)
+{
+	char text[ULID_TEXT];
+
+	snprintf(buf, REPLY_ID_TEXT, "%s%s", prefix, ulid_format(id, text));
+	return buf;
+}
+
+json_t *json_time(int64_t unix_ms)
+{
+	char text[CLOCK_TEXT];
+
+	return unix_ms == 0 ? json_null() : json_string(clock_format_ms(unix_ms, text));
+}
+
+json_t *json_text(const char *text)
+{
+	return text[0] == '\0' ? json_null() : json_string(text);
+}
+
+json_t *json_id(const char *prefix, const struct ulid *id)
+{
+	char text[REPLY_ID_TEXT];
+
+	return ulid_is_zero(id) ? json_null() : json_string(id_format(prefix, id, text));
+}
+
+json_t *json_address(const struct ip_addr *a)
+{
+	char text[IP_ADDR_TEXT];
+
+	return json_text(ip_addr_format(a, text));
+}
+
+json_t *json_endpoint(const struct endpoint *e)
+{
+	char text[ENDPOINT_TEXT];
+
+	return json_text(endpoint_format(e, text));
+}
+
+json_t *json_counter(uint64_t n)
+{
+	return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}

@@ -1,0 +1,66 @@
+/*
+ * Answers: JSON, or problem+json (RFC 9457). Handlers fill a struct reply; the server turns it into
+ * what libmicrohttpd sends. The first answer stands: whatever is set later is dropped, so nothing
+ * can follow a 401.
+ */
+#ifndef API_REPLY_H
+#define API_REPLY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/json_in.h"
+#include "base/addr.h"
+#include "base/ulid.h"
+#include "service/service.h"
+
+enum { REPLY_ID_TEXT = 31 };
+
+struct reply {
+	unsigned status; /* 0: not answered yet */
+	char *body;	 /* from memory_alloc, owned; NULL for none */
+	size_t len;
+	const char *type; /* constant */
+	char location[64], etag[32], allow[64];
+	char cookie[160]; /* Set-Cookie; secret */
+	uint32_t retry_after_s;
+	bool close;
+};
+
+void reply_fini(struct reply *r);
+/* Takes doc; NULL (it could not be built) becomes a 500. */
+void reply_json(struct reply *r, unsigned status, json_t *doc);
+void reply_empty(struct reply *r, unsigned status);
+/* detail may be NULL. 401 tells how to authenticate. */
+void reply_problem(struct reply *r, unsigned status, const char *detail);
+void reply_fields(
+	struct reply *r, unsigned status, const char *detail, const struct field_errors *e);
+/* What the service said (not 0): an outcome with its error, or a negative errno as 500. */
+void reply_outcome(struct reply *r, int rc, const struct svc_error *e);
+
+/* ETag of a revision; Location of a new object. */
+void reply_etag(struct reply *r, uint64_t revision);
+void reply_location(struct reply *r, const char *collection, const char *id);
+
+/* "usr_" and the ULID; buf has REPLY_ID_TEXT bytes, returned. */
+const char *id_format(const char *prefix, const struct ulid *id, char *buf);
+
+/* JSON values, NULL when there is no memory. Absent (0, "", IP_NONE, zero) is null. */
+json_t *json_time(int64_t unix_ms);
+json_t *json_text(const char *text);
+json_t *json_id(const char *prefix, const struct ulid *id);
+json_t *json_address(const struct ip_addr *a);
+json_t *json_endpoint(const struct endpoint *e);
+json_t *json_counter(uint64_t n);
+
+/* A header that every answer carries. */
+struct standing_header {
+	const char *name, *value;
+	bool tls_only;
+};
+extern const struct standing_header standing_headers[];
+extern const size_t n_standing_headers;
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ *   authenticate -> authorise -> CSRF -> id -> If-Match -> query -> body -> handler
+ *
+ * Each step either answers, and then nothing after it runs, or passes on.
+ */
+#include "api/request.h"
+
+#include <errno.h>
+
+#include "api/auth.h"
+#include "api/routes.h"
+#include "base/secret.h"
+
+/* A session of a browser is by cookie; a public route that changes something is called from pages
+ * as well, so both have to come from our own origin. */
+static void authorise(struct request *rq)
+{
+	const struct route *route = rq->route;
+	int rc;
+
+	if (!auth_same_origin(&rq->head)) {
+		reply_problem(&rq->reply, 403, "Origin is another site.");
+		return;
+	}
+	if (route->access & ACCESS_PUBLIC)
+		return;
+	rc = auth_identify(rq->service, &rq->head, rq->tls, &rq->actor);
+	if (rc) {
+		struct svc_error none = {.field = ""};
+
+		reply_outcome(&rq->reply, rc, &none);
+		return;
+	}
+	if (!(route->access & access_of_role(rq->actor.role))) {
+		reply_problem(&rq->reply, 403, "Your role does not allow this.");
+		return;
+	}
+	if (!auth_csrf_ok(&rq->head, &rq->actor))
+		reply_problem(&rq->reply, 403, "X-CSRF-Token is missing or wrong.");
+}
+
+/* If-Match: one strong entity tag of ours, or "*". Returns false when it can't match anything. */
+static bool read_if_match(struct span s, uint64_t *revision)
+{
+	uint64_t n = 0;
+
+	*revision = 0;
+	if (!s.at || span_is(s, "*"))
+		return true;
+	if (s.len < 3 || s.len > 20 || s.at[0] != '"' || s.at[s.len - 1] != '"' || s.at[1] == '0')
+		return false;
+	for (size_t i = 1; i + 1 < s.len; i++) {
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return false;
+		n = n * 10 + (uint64_t)(s.at[i] - '0');
+	}
+	*revision = n;
+	return true;
+}
+
+static void read_conditions(struct request *rq)
+{
+	struct field_errors errors = {.n = 0};
+
+	if (route_has_id(rq->route) && !rq->id_ok) {
+		reply_problem(&rq->reply, 404, "There is no such object.");
+		return;
+	}
+	if (!read_if_match(rq->head.if_match, &rq->if_match)) {
+		reply_problem(&rq->reply, 412, "The object has changed in the meantime.");
+		return;
+	}
+	query_read(&rq->query, rq->head.query, rq->route->query, &errors);
+	if (errors.n > 0)
+		reply_fields(&rq->reply, 422, "The query can't be taken.", &errors);
+}
+
+static void read_body(struct request *rq)
+{
+	struct field_errors errors = {.n = 0};
+	const char *detail = NULL;
+	int rc;
+
+	if (!rq->route->body) {
+		if (rq->head.body_len > 0)
+			reply_problem(&rq->reply, 400, "This takes no body.");
+		return;
+	}
+	if (rq->head.body_len == 0) {
+		reply_problem(&rq->reply, 400, "A JSON body is needed.");
+		return;
+	}
+	rc = json_in_read(rq->raw_body, rq->head.body_len, rq->route->body, &rq->body, &rq->doc,
+		&errors, &detail);
+	if (rc < 0)
+		reply_problem(&rq->reply, 500, NULL);
+	else if (rc > 0)
+		reply_fields(&rq->reply, (unsigned)rc, detail, &errors);
+}
+
+void request_run(struct request *rq)
+{
+	static void (*const steps[])(struct request * rq) = {authorise, read_conditions, read_body};
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (rq->reply.status)
+			return;
+		steps[i](rq);
+	}
+	if (!rq->reply.status)
+		rq->route->handler(rq);
+	if (!rq->reply.status)
+		reply_problem(&rq->reply, 500, NULL);
+}
+
+void request_fini(struct request *rq)
+{
+	json_decref(rq->doc);
+	reply_fini(&rq->reply);
+	secret_wipe(&rq->body, sizeof(rq->body));
+	secret_wipe(&rq->actor, sizeof(rq->actor));
+}

@@ -1,6 +1,7 @@
 """REST client whose sockets live in a namespace. Plain http.client: it must not be clever."""
 import http.client
 import json
+import select
 import threading
 
 
@@ -45,25 +46,28 @@ class Rest:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             h.setdefault("Content-Type", "application/json")
-        connection = getattr(self.local, "connection", None)
-        fresh = connection is None
-        if fresh:
-            connection = self.local.connection = Connection(self.ns, self.host, self.port, self.timeout)
+        connection = self._connection()
         try:
             connection.request(method, path, body, h)
             r = connection.getresponse()
             data = r.read()
-        except BaseException as error:
-            connection.close()
-            self.local.connection = None
-            # A kept connection may have been closed between two requests; a GET can be repeated.
-            if not fresh and method == "GET" and isinstance(error, (OSError, http.client.HTTPException)):
-                return self.request(method, path, body, headers)
+        except BaseException:
+            self.close()
             raise
         if r.will_close:
             connection.close()
             self.local.connection = None
         return Answer(r.status, r.headers, data)
+
+    def _connection(self):
+        """The kept one, unless the server has closed it meanwhile."""
+        connection = getattr(self.local, "connection", None)
+        if connection and connection.sock and select.select([connection.sock], [], [], 0)[0]:
+            self.close()
+            connection = None
+        if connection is None:
+            connection = self.local.connection = Connection(self.ns, self.host, self.port, self.timeout)
+        return connection
 
     def close(self):
         connection = getattr(self.local, "connection", None)

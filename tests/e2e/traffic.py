@@ -6,12 +6,11 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 import topology
 from poll import until
@@ -269,8 +268,10 @@ class Sink:
     """A UDP socket in a namespace that says what arrived on it."""
 
     def __init__(self, ns, port, family):
-        self.socket = ns.socket(family, 2)
-        self.socket.bind(("::" if family == topology.socket.AF_INET6 else "0.0.0.0", port))
+        self.socket = ns.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self.socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
         self.socket.setblocking(False)
 
     def take(self):

@@ -244,11 +244,17 @@ static int on_frame(struct ctl_server *s, struct connection *c, size_t len)
 	return -EPROTO;
 }
 
+/* A reply waits for room: nothing more is read before it is gone. */
+static bool is_stalled(const struct ctl_server *s, const struct connection *c)
+{
+	return c->state == STATE_CTL && s->reply_len > 0;
+}
+
 static void on_readable(struct ctl_server *s, struct connection *c)
 {
 	int r = 0;
 
-	for (int i = 0; i < FRAMES_PER_TURN && r == 0 && s->reply_len == 0; i++) {
+	for (int i = 0; i < FRAMES_PER_TURN && r == 0 && !is_stalled(s, c); i++) {
 		ssize_t n = door_recv(c->fd, s->frame, sizeof(s->frame));
 
 		if (n == -EAGAIN)
@@ -278,7 +284,7 @@ static void on_event(struct ctl_server *s, const struct epoll_event *e)
 	c = &s->connections[e->data.u32];
 	if (c->fd < 0)
 		return; /* closed earlier in this turn */
-	if (c->state == STATE_CTL && s->reply_len > 0) {
+	if (is_stalled(s, c)) {
 		int r = e->events & (EPOLLHUP | EPOLLERR) ? -EPIPE : flush(s, c);
 
 		if (r != 0)

@@ -1,0 +1,572 @@
+/*
+ * Composition root of the dataplane: the startup ladder, the control thread's loop, the stop.
+ *
+ *   root: settings, self-tests, run folder, door, UDP sockets, TUN, netconf helper (forked)
+ *   user without capabilities, no_new_privs, no dumps: engine, worker threads
+ *   seccomp for all threads
+ *   serve: door, timers, signals
+ *
+ * A step that fails has logged one line; what stands is taken down again in reverse.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/isolate.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "base/ulid.h"
+#include "config.h"
+#include "crypto/aead.h"
+#include "crypto/blake2s.h"
+#include "fwd/fwd.h"
+#include "io/ctl_apply.h"
+#include "io/ctl_server.h"
+#include "io/punt.h"
+#include "io/tun.h"
+#include "io/udp.h"
+#include "io/worker.h"
+#include "netconf/netconf.h"
+#include "uapi/door.h"
+
+enum {
+	MAX_PEERS = 65536,
+	MAX_INDICES = 131072,
+	STAGE_SLOTS = 1024,
+	OPEN_FILES = 4096,
+	TICK_MS = 100,
+	NICER = 5, /* the control thread steps back behind the workers */
+};
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* Their run-times start threads and trace the process at the end. */
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+/* What was opened with privilege. Descriptors are -1 when closed. */
+struct outside {
+	uint32_t n_workers;
+	struct udp_socket sockets[CONFIG_WORKERS * UDP_LISTENERS]; /* by worker, by listener */
+	int tuns[CONFIG_WORKERS];
+	struct netconf *netconf;
+	char door_path[DOOR_PATH_MAX];
+	int door;
+};
+
+struct dataplane {
+	struct config conf;
+	struct identity who;
+	struct clock clock;
+	int signals;
+	struct outside out;
+	struct punt punt;
+	struct fwd *fwd;
+	struct workers *workers;
+	struct ctl_server *server;
+	struct ctl_apply apply;
+	struct ctl_facts facts;
+	char texts[CONFIG_LISTENERS][LISTENER_TEXT];
+	const char *listeners[CONFIG_LISTENERS];
+	bool tick_due;
+};
+_Static_assert((int)CONFIG_LISTENERS == (int)UDP_LISTENERS, "a listener's number is its index");
+_Static_assert((int)CONFIG_LISTENERS == (int)NETCONF_PORTS, "every listener has a port");
+
+/* What a running dataplane calls, all threads together. */
+static const char *const allowed[] = {
+	/* workers */
+	"epoll_wait",
+	"epoll_pwait",
+	"epoll_ctl",
+	"recvmmsg",
+	"sendmmsg",
+	"sendmsg",
+	"sendto",
+	"read",
+	"write",
+	"clock_gettime",
+	"futex",
+	/* control thread */
+	"poll",
+	"ppoll",
+	"accept4",
+	"recvmsg",
+	"recvfrom",
+	"getsockopt",
+	"dup3",
+	"close",
+	"unlink",
+	"unlinkat",
+	/* memory, locks, randomness */
+	"brk",
+	"mmap",
+	"mprotect",
+	"mremap",
+	"munmap",
+	"madvise",
+	"sched_yield",
+	"getrandom",
+	/* the end */
+	"shutdown",
+	"wait4",
+	"exit",
+	"exit_group",
+	"rt_sigprocmask",
+	"rt_sigreturn",
+	"restart_syscall",
+};
+
+static int failed(const char *what, const char *why)
+{
+	log_error("main", "not started: %s: %s", what, why);
+	return -1;
+}
+
+/* ---- with privilege ---- */
+
+static uint32_t cpus(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	return n > CONFIG_WORKERS ? CONFIG_WORKERS : (uint32_t)n;
+}
+
+static int signals_open(struct dataplane *d)
+{
+	sigset_t set;
+
+	/* Blocked in all threads, so that they arrive here and interrupt nothing. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	d->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return d->signals < 0 ? failed("signals", strerror(errno)) : 0;
+}
+
+static int basics(struct dataplane *d)
+{
+	if (identity_lookup(d->conf.user, &d->who) != 0)
+		return failed(d->conf.user, "no such user");
+	if (aead_init() != 0 || blake2s_init() != 0)
+		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
+	if (ulid_new(&d->facts.boot_id, &d->clock) != 0)
+		return failed("randomness", "none");
+	if (isolate_limits(OPEN_FILES) != 0)
+		return failed("limits", strerror(errno));
+	return 0;
+}
+
+/* Made when it is not there; otherwise its owner and mode are the administrator's. */
+static int run_dir_make(const struct dataplane *d)
+{
+	const char *path = d->conf.run_dir;
+	struct stat st;
+
+	if (mkdir(path, 0750) == 0) {
+		if (chmod(path, 0750) != 0 || chown(path, d->who.uid, d->who.gid) != 0)
+			return failed(path, strerror(errno));
+		return 0;
+	}
+	if (errno != EEXIST)
+		return failed(path, strerror(errno));
+	if (stat(path, &st) != 0)
+		return failed(path, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return failed(path, "is not a folder");
+	return access(path, W_OK | X_OK) == 0 ? 0 : failed(path, strerror(errno));
+}
+
+static int door_open(struct dataplane *d)
+{
+	struct outside *o = &d->out;
+	int r = door_path(o->door_path, d->conf.run_dir);
+
+	if (r != 0)
+		return failed(d->conf.run_dir, "is too long");
+	r = door_listen(o->door_path);
+	if (r == -EADDRINUSE)
+		return failed(o->door_path, "another dataplane listens there");
+	if (r < 0)
+		return failed(o->door_path, strerror(-r));
+	o->door = r;
+	if (chown(o->door_path, d->who.uid, d->who.gid) != 0)
+		return failed(o->door_path, strerror(errno));
+	return 0;
+}
+
+static void sockets_close(struct outside *o)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(o->sockets); i++)
+		udp_close(&o->sockets[i]);
+}
+
+/* Returns: UDP_STEERED, UDP_NOT_STEERED, -1. */
+static int listener_open(struct dataplane *d, uint32_t listener)
+{
+	struct udp_socket opened[CONFIG_WORKERS];
+	char text[LISTENER_TEXT];
+	int r = udp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
+
+	if (r < 0) {
+		listener_format(&d->conf.listeners[listener], text);
+		return failed(text, r == -EADDRINUSE ? "the port is taken" : strerror(-r));
+	}
+	for (uint32_t i = 0; r == UDP_STEERED && i < d->out.n_workers; i++)
+		d->out.sockets[i * UDP_LISTENERS + listener] = opened[i];
+	return r;
+}
+
+static int sockets_open(struct dataplane *d)
+{
+	for (uint32_t i = 0; i < d->conf.n_listeners; i++) {
+		int r = d->conf.listeners[i].tcp ? UDP_STEERED : listener_open(d, i);
+
+		if (r < 0)
+			return r;
+		if (r == UDP_NOT_STEERED) {
+			log_warn("main", "workers: 1 instead of %u, the kernel does not steer",
+				d->out.n_workers);
+			sockets_close(&d->out);
+			d->out.n_workers = 1;
+			return sockets_open(d); /* one worker needs no steering */
+		}
+	}
+	return 0;
+}
+
+/* The texts of what is open, for the status. */
+static void listeners_note(struct dataplane *d)
+{
+	for (uint32_t i = 0; i < d->conf.n_listeners; i++) {
+		const struct listener *l = &d->conf.listeners[i];
+		char *text = d->texts[d->facts.n_listeners];
+
+		listener_format(l, text);
+		if (l->tcp) {
+			log_info("main", "%s: not opened, TCP is not in this version", text);
+			continue;
+		}
+		d->listeners[d->facts.n_listeners++] = text;
+		d->facts.udp_listeners |= 1u << i;
+	}
+}
+
+static int device_open(struct dataplane *d)
+{
+	int r = tun_open(d->conf.tun, d->out.tuns, d->out.n_workers);
+
+	switch (-r) {
+	case 0:
+		return 0;
+	case EBUSY:
+		return failed(d->conf.tun, "a device of that name exists already");
+	case ENOENT:
+	case ENODEV:
+		return failed(d->conf.tun, "/dev/net/tun is missing");
+	case EPERM:
+	case EACCES:
+		return failed(d->conf.tun, "making a TUN device needs CAP_NET_ADMIN");
+	default:
+		return failed(d->conf.tun, strerror(-r));
+	}
+}
+
+static int helper_start(struct dataplane *d)
+{
+	struct netconf_static s = {.nat = d->conf.nat, .who = d->who};
+	int r;
+
+	memcpy(s.tun, d->conf.tun, sizeof(s.tun));
+	for (uint32_t i = 0; i < d->conf.n_listeners; i++)
+		s.ports[s.n_ports++] = d->conf.listeners[i].at.port;
+	snprintf(s.lock_path, sizeof(s.lock_path), "%s/netconf.lock", d->conf.run_dir);
+	r = netconf_start(&d->out.netconf, &s);
+	return r == 0 ? 0 : failed("network configuration", strerror(-r));
+}
+
+/* ---- without privilege ---- */
+
+static int privilege_drop(const struct dataplane *d)
+{
+	int r = isolate_become(&d->who, 0);
+
+	if (r == 0)
+		r = isolate_no_dumps();
+	return r == 0 ? 0 : failed("privileges", strerror(-r));
+}
+
+static const struct udp_socket *control_socket(const struct dataplane *d, uint8_t listener)
+{
+	if (listener >= d->conf.n_listeners || d->out.sockets[listener].fd < 0)
+		return NULL;
+	return &d->out.sockets[listener];
+}
+
+/* Control thread: keepalives and handshake answers leave through worker 0's socket. The engine has
+ * one worker number more than there are workers, for what this thread counts. */
+static void send_outer(void *arg, const struct path *path, const uint8_t *datagram, size_t len)
+{
+	struct dataplane *d = arg;
+	const struct udp_socket *s = control_socket(d, path->listener);
+
+	if (!s || udp_send_one(s, path, datagram, len) != 0)
+		fwd_count(d->fwd, d->out.n_workers, FWD_SEND_FAILED, 1);
+}
+
+static void on_keepalive(void *arg, const struct fwd_datagram *datagram)
+{
+	send_outer(arg, &datagram->path, datagram->bytes, datagram->len);
+}
+
+static bool on_fwd_event(void *arg, const struct fwd_event *e)
+{
+	struct dataplane *d = arg;
+
+	return ctl_server_event(d->server, e);
+}
+
+static int on_configure(void *arg, const struct netconf_networks *networks)
+{
+	struct dataplane *d = arg;
+
+	return netconf_apply(d->out.netconf, networks);
+}
+
+static void on_admission_key(void *arg, const uint8_t wg_public[32])
+{
+	struct dataplane *d = arg;
+
+	workers_set_key(d->workers, wg_public);
+}
+
+static void on_session_installed(void *arg)
+{
+	struct dataplane *d = arg;
+
+	d->tick_due = true;
+	workers_wake(d->workers);
+}
+
+static void facts_set(struct dataplane *d)
+{
+	struct ctl_facts *f = &d->facts;
+
+	f->max_peers = MAX_PEERS;
+	f->max_indices = MAX_INDICES;
+	f->workers = d->out.n_workers;
+	f->started_ms = clock_mono_ms(&d->clock);
+	memcpy(f->tun, d->conf.tun, sizeof(f->tun));
+	f->listeners = d->listeners;
+	d->apply = (struct ctl_apply){
+		.fwd = d->fwd,
+		.clock = d->clock,
+		.ops = {on_configure, on_admission_key, on_session_installed, d},
+		.facts = f,
+	};
+}
+
+static int engine_start(struct dataplane *d)
+{
+	const struct fwd_limits limits = {
+		.max_peers = MAX_PEERS,
+		.max_indices = MAX_INDICES,
+		.workers = d->out.n_workers + 1,
+		.stage_slots = STAGE_SLOTS,
+		.mtu_max = WORKER_MTU_MAX,
+	};
+	int r = fwd_new(&d->fwd, &limits);
+
+	if (r != 0)
+		return failed("engine", strerror(-r));
+	facts_set(d);
+	r = punt_init(&d->punt);
+	if (r != 0)
+		return failed("punt", strerror(-r));
+	const struct ctl_server_conf server = {
+		.listener = d->out.door,
+		.who = d->who,
+		.apply = &d->apply,
+		.punt = &d->punt,
+		.sink = {send_outer, d},
+	};
+	const struct workers_conf workers = {
+		.fwd = d->fwd,
+		.punt = &d->punt,
+		.clock = d->clock,
+		.n = d->out.n_workers,
+		.n_listeners = d->conf.n_listeners,
+		.sockets = d->out.sockets,
+		.tuns = d->out.tuns,
+	};
+	r = ctl_server_new(&d->server, &server);
+	if (r == 0)
+		r = workers_new(&d->workers, &workers);
+	if (r == 0)
+		r = workers_start(d->workers);
+	return r == 0 ? 0 : failed("workers", strerror(-r));
+}
+
+/* The last step: no new threads, and only the calls that a running dataplane makes. */
+static int seal_off(void)
+{
+	const struct rlimit none = {0, 0};
+	int r;
+
+	errno = 0;
+	r = getpriority(PRIO_PROCESS, 0);
+	/* For this thread only; that it can't be had is no reason not to serve. */
+	if (errno != 0 || setpriority(PRIO_PROCESS, 0, r + NICER) != 0)
+		log_warn("main", "control thread: priority stays, %s", strerror(errno));
+	if (SANITIZED)
+		return 0;
+	if (setrlimit(RLIMIT_NPROC, &none) != 0)
+		return failed("limits", strerror(errno));
+	r = isolate_syscalls(allowed, ARRAY_SIZE(allowed), 0);
+	return r == 0 ? 0 : failed("seccomp", strerror(-r));
+}
+
+static int start(struct dataplane *d)
+{
+	d->out.n_workers = d->conf.workers ? d->conf.workers : cpus();
+	if (signals_open(d) != 0 || basics(d) != 0 || run_dir_make(d) != 0 || door_open(d) != 0 ||
+		sockets_open(d) != 0 || device_open(d) != 0)
+		return -1;
+	listeners_note(d);
+	if (helper_start(d) != 0 || privilege_drop(d) != 0 || engine_start(d) != 0 ||
+		seal_off() != 0)
+		return -1;
+	log_info("main", "ready: %s, %u workers, %s", d->conf.tun, d->out.n_workers,
+		d->out.door_path);
+	return 0;
+}
+
+/* ---- running ---- */
+
+static void tick(struct dataplane *d, uint64_t now)
+{
+	const struct fwd_tick_ops ops = {on_fwd_event, on_keepalive, d};
+
+	d->tick_due = false;
+	fwd_tick(d->fwd, now, &ops);
+	ctl_server_tick(d->server);
+}
+
+/* Returns: the exit status. */
+static int serve(struct dataplane *d)
+{
+	enum { SIGNALS, HELPER, WORKERS, DOOR, N };
+	struct pollfd fds[N] = {
+		[SIGNALS] = {.fd = d->signals, .events = POLLIN},
+		[HELPER] = {.fd = netconf_fd(d->out.netconf), .events = POLLIN},
+		[WORKERS] = {.fd = workers_fd(d->workers), .events = POLLIN},
+		[DOOR] = {.fd = ctl_server_fd(d->server), .events = POLLIN},
+	};
+	uint64_t next = clock_mono_ms(&d->clock);
+
+	for (;;) {
+		uint64_t now = clock_mono_ms(&d->clock);
+
+		if (poll(fds, N, next > now ? (int)(next - now) : 0) < 0)
+			continue; /* interrupted */
+		if (fds[SIGNALS].revents) {
+			log_info("main", "stopping: told to");
+			return 0;
+		}
+		if (fds[HELPER].revents) {
+			log_error("main", "stopping: the network configuration's helper is gone");
+			return 1;
+		}
+		if (fds[WORKERS].revents) {
+			log_error("main", "stopping: a worker can't go on");
+			return 1;
+		}
+		if (fds[DOOR].revents)
+			ctl_server_turn(d->server);
+		now = clock_mono_ms(&d->clock);
+		if (now < next && !d->tick_due)
+			continue;
+		if (now >= next)
+			next = now + TICK_MS;
+		tick(d, now);
+	}
+}
+
+/* In reverse; whatever does not stand is passed over. */
+static void stop(struct dataplane *d)
+{
+	struct outside *o = &d->out;
+
+	if (o->door >= 0) {
+		(void)!unlink(o->door_path);
+		close(o->door);
+	}
+	ctl_server_free(d->server);
+	if (d->workers)
+		workers_stop(d->workers);
+	workers_free(d->workers);
+	netconf_stop(o->netconf);
+	fwd_free(d->fwd);
+	if (d->punt.fd >= 0)
+		punt_fini(&d->punt);
+	for (uint32_t i = 0; i < CONFIG_WORKERS; i++) {
+		if (o->tuns[i] >= 0)
+			close(o->tuns[i]);
+	}
+	sockets_close(o);
+	if (d->signals >= 0)
+		close(d->signals);
+}
+
+static void descriptors_init(struct dataplane *d)
+{
+	d->signals = d->out.door = d->punt.fd = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(d->out.sockets); i++)
+		d->out.sockets[i].fd = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(d->out.tuns); i++)
+		d->out.tuns[i] = -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct dataplane *d = calloc(1, sizeof(*d));
+	int status = 1;
+
+	if (!d)
+		return failed("memory", "none") + 2;
+	switch (config_load(&d->conf, argc, argv)) {
+	case SETTINGS_OK:
+		break;
+	case SETTINGS_DONE:
+		free(d);
+		return 0;
+	default:
+		free(d);
+		return 2;
+	}
+	log_init((enum log_level)d->conf.log_level, (enum log_format)d->conf.log_format);
+	d->clock = clock_system();
+	descriptors_init(d);
+	if (start(d) == 0)
+		status = serve(d);
+	stop(d);
+	if (status == 0)
+		log_info("main", "stopped");
+	free(d);
+	return status;
+}

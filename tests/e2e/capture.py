@@ -1,5 +1,4 @@
 """Captures, and what the tests read out of them."""
-import os
 import pathlib
 import signal
 import struct

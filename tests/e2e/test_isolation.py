@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+import inner
+import noise
 import topology
 import traffic
 from poll import until
@@ -133,23 +135,78 @@ def ping_through(tunnel, host):
     return ", 1 received" in r.stdout
 
 
-def test_loopback_of_the_host(house):
-    """127.0.0.1 and ::1 through the tunnel: the REST port is there, and stays out of reach."""
+@pytest.fixture(scope="module")
+def raw(house):
+    """A device whose inner packets the test writes byte by byte: send(bytes), and its addresses."""
     g = house
-    raw = g.a.ns
-    raw.ip("route", "replace", "127.0.0.53/32", "dev", g.a.device, "table", "local")
-    try:
-        with g.a.ns.socket(V4) as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, g.a.device.encode())
-            s.bind((g.a.address4, 0))
-            for _ in range(5):
-                s.sendto(b"to lo", ("127.0.0.53", PORT))
-    except OSError:
-        pass  # this kernel does not even let the client send it
-    finally:
-        raw.ip("route", "del", "127.0.0.53/32", "table", "local")
-    assert g.a.ping(topology.INTERNET4)
-    nothing_arrived(g, b"to lo")
+    _, device, issued = g.provision("raw")
+    asking = noise.Initiator(issued["profile"])
+    s = g.own(g.net.client().socket())
+    assert asking.handshake(None, sock=s)
+
+    class Raw:
+        address4, address6 = device["address4"], device["address6"]
+
+        @staticmethod
+        def send(plain, n=1):
+            for _ in range(n):
+                s.sendto(asking.data(plain), asking.endpoint)
+    return Raw
+
+
+def test_raw_packets_pass(house, raw):
+    """What the next tests write is well formed: to an allowed destination it arrives."""
+    for source, host in ((raw.address4, topology.INTERNET4), (raw.address6, topology.INTERNET6)):
+        sink = house.sinks[(house.net.internet.name, family_of(host))]
+        raw.send(inner.udp(source, host, PORT, b"raw"))
+        got = []
+        until(lambda: got.extend(p[0] for p in sink.take()) or b"raw" in got, 3, "raw packet arrives")
+
+
+def test_loopback_of_the_host(house, raw):
+    """127.0.0.1 and ::1 through the tunnel: the REST port is there, and stays out of reach."""
+    for source, hosts in ((raw.address4, ("127.0.0.1", "127.0.0.53", "0.0.0.0")), (raw.address6, ("::1", "::"))):
+        for host in hosts:
+            raw.send(inner.udp(source, host, PORT, b"to loopback"), N)
+            raw.send(inner.tcp_syn(source, host, house.http_port), N)
+    raw_is_through(house, raw)
+    nothing_arrived(house, b"to loopback")
+
+
+@pytest.mark.parametrize("verdict", ["spoofed_source", "bad_inner"])
+def test_crafted_inner_packets(house, raw, figure, verdict):
+    """Sources and headers that no stack would send, each counted by its verdict."""
+    g, to4, to6 = house, topology.INTERNET4, topology.INTERNET6
+    good4, good6 = inner.udp(raw.address4, to4, PORT, b"crafted"), inner.udp(raw.address6, to6, PORT, b"crafted")
+    packets = {
+        "spoofed_source": [inner.udp(a, to4, PORT, b"crafted") for a in
+                           (g.a.address4, "10.77.0.1", "0.0.0.0", "127.0.0.1", "255.255.255.255", "10.77.0.0",
+                            "224.0.0.1", topology.INTERNET4)]
+        + [inner.udp(a, to6, PORT, b"crafted") for a in
+           (g.a.address6, f"::ffff:{raw.address4}", "::1", "::", "fe80::1", "ff02::1", topology.INTERNET6)],
+        "bad_inner": [b"\x45", good4[:19], good6[:39], b"\0" * 40, b"\xff" * 64, b"\x70" + good4[1:],
+                      # total length beyond the packet, and shorter than its own header
+                      good4[:2] + b"\xff\xff" + good4[4:], good4[:2] + b"\0\x10" + good4[4:],
+                      b"\x44" + good4[1:], good6[:4] + b"\xff\xff" + good6[6:]],
+    }[verdict]
+    before = g.drops()[verdict]
+    for p in packets:
+        raw.send(p, N)
+    want = len(packets) * N
+    counted = until(lambda: (d := g.drops()[verdict] - before) >= want and d, 5, f"{verdict} counts {want}")
+    figure(verdict, f"{counted} of {want}")
+    assert counted == want
+    nothing_arrived(g, b"crafted")
+    raw_is_through(g, raw)
+
+
+def raw_is_through(g, raw):
+    """Everything sent before has been dealt with."""
+    sink = g.sinks[(g.net.internet.name, V4)]
+    raw.send(inner.udp(raw.address4, topology.INTERNET4, PORT, b"last"))
+    got = []
+    until(lambda: got.extend(p[0] for p in sink.take()) or b"last" in got, 3, "the last packet arrives")
+    assert set(got) == {b"last"}
 
 
 def test_private_networks(house, figure):

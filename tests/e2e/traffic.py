@@ -2,7 +2,6 @@
 import array
 import bisect
 import hashlib
-import http.client
 import json
 import os
 import pathlib

@@ -1,0 +1,42 @@
+"""tshark names every packet on the wire as WireGuard."""
+import collections
+
+import pytest
+
+import capture
+import topology
+import traffic
+
+# Neighbours find each other with ARP and ICMPv6; everything else on the outer link must be the tunnel.
+NEIGHBOURS = "not arp and not icmp6 and not igmp and not (ip6 proto 0)"
+
+
+@pytest.mark.parametrize("endpoint", [topology.SERVER4, topology.SERVER6])
+def test_tshark_names_every_packet(gateway, figure, endpoint):
+    g = gateway(endpoint=endpoint)
+    wire = g.own(capture.Capture(g.ns, "outer0", NEIGHBOURS))
+    _, device, issued = g.provision("laptop")
+    tunnel = g.client(issued)
+    web = g.own(traffic.WebServer(g.net.internet, 5 * 10**6))
+    assert traffic.download(tunnel.ns)[1] == web.sha256
+    assert tunnel.ping(topology.INTERNET6, count=5)
+    g.controlplane.kill()
+    g.controlplane.start()
+    g.wait_ready()
+    g.dataplane.kill()
+    g.dataplane.start()
+    tunnel.connect(5)
+    wire.stop()
+    lines = wire.tshark("-T", "fields", "-E", "separator=|", "-e", "_ws.col.Protocol", "-e", "wg.type",
+                        "-e", "_ws.expert.message", "-e", "_ws.malformed")
+    names = collections.Counter(line.split("|")[0] for line in lines)
+    types = collections.Counter(line.split("|")[1] for line in lines)
+    figure("packets", f"{dict(names)}, by type {dict(types)}")
+    assert len(lines) > 3000 and set(names) == {"WireGuard"}
+    assert set(types) == {"1", "2", "4"}
+    assert not [line for line in lines if line.split("|")[3]]
+    # The padding of B5: every data datagram is 32 bytes and a multiple of 16, or cut at the MTU.
+    for d in wire.udp():
+        assert d[5][1:4] == b"\0\0\0"
+        if d[5][0] == 4 and d[2] == 51820:
+            assert (len(d[5]) - 32) % 16 == 0 or len(d[5]) == 1420 + 32, len(d[5])

@@ -72,7 +72,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: all programs units help deps check-deps up down check lint unit e2e fuzz clean format
+.PHONY: all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -116,5 +116,62 @@ $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcontrol.a $
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
+
+# Programs whose threads share memory; they run under the thread sanitizer too.
+THREADED_UNITS := $(filter %_threads %_stress %/test_coordinator %/test_server,$(UNITS))
+threaded-units: $(THREADED_UNITS)
+
+# libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+	-D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -Ibuild/plain/gen -Wno-unknown-warning-option
+FUZZ_OBJ := $(patsubst %.c,build/fuzz/obj/%.o,$(DATA_SRC) $(CONTROL_SRC))
+build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc
+	$(call say,FUZZCC,$<)
+	$(Q)mkdir -p $(@D) && clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+build/fuzz/liball.a: $(FUZZ_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a
+	$(call say,FUZZ,$@)
+	$(Q)clang $(subst fuzzer-no-link,fuzzer,$(FUZZ_FLAGS)) $< build/fuzz/liball.a $(CONTROL_LIBS) $(DATA_LIBS) -o $@
+fuzz-targets: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+
+# ---- what people call ----
+
+missing = $(shell for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+apt = DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq
+
+define install_packages
+	$(Q)want="$(call missing,$(1))"; [ -z "$$want" ] || { \
+		echo "installing: $$want"; mkdir -p build; \
+		{ $(apt) update && $(apt) install -y --no-install-recommends $$want; } >build/apt.log 2>&1 || { tail build/apt.log; exit 1; }; }
+endef
+
+deps: ## install what a build needs, and the service's users
+	$(call install_packages,$(BUILD_PACKAGES) $(RUN_PACKAGES))
+	$(Q)sh docker/host.sh users
+check-deps: deps ## install what the tests need as well
+	$(call install_packages,$(CHECK_PACKAGES))
+
+up: deps ## build, start the service on this machine, print how to go on
+	$(Q)$(MAKE) all
+	$(Q)sh docker/host.sh up
+down: ## end it and remove what it set (the data stays)
+	$(Q)sh docker/host.sh down
+
+check: check-deps ## run all tests; ends with "N passed, N failed"
+	$(Q)$(PYTHON) tests/run.py
+lint: check-deps ## only the house rules
+	$(Q)$(PYTHON) tests/run.py lint
+unit: check-deps ## only the unit tests, plain and under sanitizers
+	$(Q)$(PYTHON) tests/run.py unit
+e2e: check-deps ## only the end-to-end tests with real clients
+	$(Q)$(PYTHON) tests/run.py e2e
+fuzz: check-deps ## every fuzz target for FUZZ_SECONDS (600) seconds
+	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PYTHON) tests/run.py fuzz
+format: ## let clang-format put every C file right
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 clean: ## remove everything that was built
 	$(Q)rm -rf build
+help: ## this
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22

@@ -124,8 +124,12 @@ static void ignore_signals(void)
 
 static int open_all(struct helper *h)
 {
-	int err = lock_take(&h->lock, h->conf);
+	int err = ruleset_check_static(h->conf);
 
+	if (err != 0)
+		log_error("netconf", "settings refused: device name or ports");
+	else
+		err = lock_take(&h->lock, h->conf);
 	if (err == 0)
 		err = rules_new(&h->rules);
 	if (err == 0)
@@ -162,7 +166,7 @@ static int apply(struct helper *h, struct netconf_networks *w)
 {
 	if (!h->ipv6)
 		w->net6 = (struct ip_prefix){0};
-	int err = ruleset_check(h->conf, w);
+	int err = ruleset_check_networks(w);
 	if (err != 0) {
 		log_error("netconf", "%s: networks refused, out of bounds", h->conf->tun);
 		return err;

@@ -40,13 +40,16 @@ struct netconf_networks {
 
 struct netconf;
 
-/* Forks the helper. Returns: 0, -errno. */
+/* Forks the helper, waits until it has the lock and has given up its privileges. An earlier one gets
+ * 5 s for its clean-up. Conf is borrowed for the call. Returns: 0, -EINVAL for a name or port that
+ * can't be, -ENODEV, -EBUSY when another dataplane holds the lock, -errno. */
 int netconf_start(struct netconf **out, const struct netconf_static *conf) must_check;
 /* Makes the kernel equal to this; called again it changes what differs, in one atomic replacement
  * of the rules. Blocks until done (at most 5 s). Returns: 0, -errno of the step that failed (the
  * helper has logged which). */
 int netconf_apply(struct netconf *n, const struct netconf_networks *w) must_check;
-/* Descriptor that becomes readable when the helper has died. */
+/* Descriptor that becomes readable when the helper has died. The dataplane must end then, because
+ * the kernel has removed the rules with their owner. */
 int netconf_fd(const struct netconf *n);
 /* Ends the helper, waits for its clean-up. */
 void netconf_stop(struct netconf *n);

@@ -119,7 +119,7 @@ static bool prefix_ok(const struct ip_prefix *p, uint8_t family, uint8_t min, ui
 	       (p->addr.family == family && p->len >= min && p->len <= max);
 }
 
-int ruleset_check(const struct netconf_static *conf, const struct netconf_networks *w)
+int ruleset_check_static(const struct netconf_static *conf)
 {
 	if (!name_ok(conf->tun, sizeof(conf->tun)) || conf->n_ports > NETCONF_PORTS)
 		return -EINVAL;
@@ -127,6 +127,11 @@ int ruleset_check(const struct netconf_static *conf, const struct netconf_networ
 		if (conf->ports[i] == 0)
 			return -EINVAL;
 	}
+	return 0;
+}
+
+int ruleset_check_networks(const struct netconf_networks *w)
+{
 	if (!prefix_ok(&w->net4, IP_V4, 8, 30) || !prefix_ok(&w->net6, IP_V6, 16, 126))
 		return -EINVAL;
 	if (w->net4.addr.family == IP_NONE && w->net6.addr.family == IP_NONE)
@@ -327,8 +332,9 @@ static void put_forward(struct text *t, const struct plan *p)
 	 * interface is not (blind in-tunnel inference, CVE-2019-14899). */
 	put(t,
 		"\tchain to_device {\n"
-		"\t\tct state != { established, related } counter name drop_from_outside drop\n"
 		"\t\t%s\n"
+		"\t\tct state established,related accept\n"
+		"\t\tcounter name drop_from_outside drop\n"
 		"\t}\n",
 		clamp);
 }
@@ -363,7 +369,9 @@ static void put_masquerade(struct text *t, const struct plan *p)
 int ruleset_text(char *buf, size_t cap, const struct netconf_static *conf,
 	const struct netconf_networks *w, unsigned flags)
 {
-	int err = ruleset_check(conf, w);
+	int err = ruleset_check_static(conf);
+	if (err == 0)
+		err = ruleset_check_networks(w);
 	if (err != 0)
 		return err;
 

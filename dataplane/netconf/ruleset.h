@@ -22,10 +22,13 @@ struct port_range {
 };
 struct port_range ruleset_nat_ports(const struct netconf_static *conf);
 
-/* Refuses names that are not plain words for nft, too many or zero ports, and networks that are too
- * wide or have no room for server and device. At least one family must be there; IP_NONE says which
- * is not. Returns: 0, -EINVAL. */
-int ruleset_check(const struct netconf_static *conf, const struct netconf_networks *w) must_check;
+/* Refuses names that are not plain words for nft, and too many or zero ports. Returns: 0, -EINVAL.
+ */
+int ruleset_check_static(const struct netconf_static *conf) must_check;
+/* Refuses networks that are too wide or have no room for server and device, and an MTU that no
+ * link may have. At least one family must be there; IP_NONE says which is not.
+ * Returns: 0, -EINVAL. */
+int ruleset_check_networks(const struct netconf_networks *w) must_check;
 
 /* Writes the transaction into buf with its NUL; flags are of enum ruleset_flag. Checks first.
  * Returns: 0, -EINVAL, -ENOSPC when cap is too small (RULESET_TEXT never is). */

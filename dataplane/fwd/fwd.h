@@ -50,8 +50,11 @@ struct fwd_limits {
 int fwd_new(struct fwd **out, const struct fwd_limits *limits) must_check;
 /* No worker may be running any more. Wipes all keys. */
 void fwd_free(struct fwd *f);
+/* Longest inner packet: padding stops there. Any time; mtu_max until then. */
+void fwd_set_mtu(struct fwd *f, uint32_t mtu);
 
 /* Creates or changes a peer; changing an address keeps sessions and counters.
+ * While a sync runs, a peer that it has not named yet gives the address up.
  * Returns: 0, -EINVAL (id or address), -EEXIST (address belongs to another peer), -ENOMEM. */
 int fwd_peer_set(struct fwd *f, uint32_t peer, const struct ip_addr *addr4,
 	const struct ip_addr *addr6) must_check;
@@ -65,7 +68,7 @@ struct fwd_session {
 	uint32_t local_index, remote_index;
 	struct ulid tunnel, credential;
 	uint64_t tunnel_started_ms, handshake_ms; /* Unix time, passed through */
-	struct path path;                         /* becomes the peer's path */
+	struct path path;			  /* becomes the peer's path */
 	uint8_t seal[AEAD_KEY_MAX], open[AEAD_KEY_MAX];
 };
 /* Installs keys: responder into next, initiator into current (see the slot rules, B7). A session
@@ -86,9 +89,9 @@ uint32_t fwd_sync_end(struct fwd *f);
 
 enum fwd_event_kind {
 	FWD_EVENT_CONFIRMED = 1, /* first valid packet on a session: seq */
-	FWD_EVENT_REKEY = 2,     /* reason: enum uapi_rekey numbers 1..4 */
-	FWD_EVENT_EXPIRED = 3,   /* the peer's last usable session is gone: seq */
-	FWD_EVENT_MOVED = 4,     /* path */
+	FWD_EVENT_REKEY = 2,	 /* reason: enum uapi_rekey numbers 1..4 */
+	FWD_EVENT_EXPIRED = 3,	 /* the peer's last usable session is gone: seq */
+	FWD_EVENT_MOVED = 4,	 /* path */
 };
 struct fwd_event {
 	enum fwd_event_kind kind;
@@ -109,16 +112,16 @@ struct fwd_tick_ops {
 	void (*send)(void *arg, const struct fwd_datagram *d);
 	void *arg;
 };
-/* Runs all timers: keepalives (T6), rekey wishes (T1, T2, T3, T4, T7), expiry (T10, keys wiped), and
- * reports what happened on the workers. Call every 100 ms or so. Cost follows the number of peers
- * that have sessions or staged packets. */
+/* Runs all timers: keepalives (T6), rekey wishes (T1, T2, T3, T4, T7), expiry (T10, keys wiped),
+ * and reports what happened on the workers. Call every 100 ms or so. Cost follows the number of
+ * peers that have sessions or staged packets. */
 void fwd_tick(struct fwd *f, uint64_t now, const struct fwd_tick_ops *ops);
 
 struct fwd_peer_stats {
 	uint32_t peer;
 	uint64_t epoch;
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* since creation */
-	uint32_t rx_age_ms;                                  /* UINT32_MAX: never */
+	uint32_t rx_age_ms;				     /* UINT32_MAX: never */
 	bool up;
 	uint8_t protocol, cipher, transport;
 	uint32_t local_index;
@@ -128,8 +131,8 @@ struct fwd_peer_stats {
 	uint64_t tunnel_rx_bytes, tunnel_tx_bytes, tunnel_rx_packets, tunnel_tx_packets;
 };
 /* Peers with id >= from in rising order. Returns: how many were written, at most cap. */
-size_t fwd_peer_stats(struct fwd *f, uint32_t from, struct fwd_peer_stats *out, size_t cap,
-	uint64_t now);
+size_t fwd_peer_stats(
+	struct fwd *f, uint32_t from, struct fwd_peer_stats *out, size_t cap, uint64_t now);
 struct fwd_totals {
 	uint32_t peers, sessions;
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
@@ -149,7 +152,7 @@ struct fwd_packet {
 	uint32_t len;
 	struct path path; /* rx in: where it came from; tx out: where to send it */
 	uint8_t verdict;  /* out: FWD_DELIVER or FWD_SEND mean data/len (and path) are valid */
-	uint32_t peer;    /* out: peer id when known */
+	uint32_t peer;	  /* out: peer id when known */
 };
 
 /* WireGuard data datagrams (type 4, at least 32 bytes, as classified). Anything may be in them.
@@ -161,10 +164,11 @@ void fwd_tx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint
 /* Takes staged packets of this worker whose peers have got a session: copies each into the
  * caller's buffers (p[i].data preset, cap bytes each with the usual rooms) and seals it.
  * Returns: how many are to be sent. */
-size_t fwd_unstage(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, size_t cap,
-	uint64_t now);
+size_t fwd_unstage(
+	struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, size_t cap, uint64_t now);
 /* True while this worker has staged packets, so that its loop must come round by itself. */
 bool fwd_has_staged(struct fwd *f, uint32_t worker);
+/* The control thread counts as worker number limits.workers. */
 void fwd_count(struct fwd *f, uint32_t worker, enum fwd_verdict v, uint64_t n);
 
 #endif

@@ -1,0 +1,216 @@
+/*
+ * The timers (reference B6), and the news from the workers. Control thread.
+ *
+ *   per active peer: expire (T10) -> prove (T11) -> keepalive (T6) -> tell what happened
+ *                    -> tell rekey wishes (T1 T2 T3 T4 T7) -> off the list when nothing is left
+ *
+ * An event that can't be taken now stays where it was noted and is told by a later tick. A rekey
+ * wish is told at most once per WG_REKEY_TIMEOUT_MS, peer and reason, and only while it still
+ * holds.
+ */
+#include "fwd/engine.h"
+#include "fwd/seal.h"
+#include "fwd/timers.h"
+#include "uapi/uapi.h"
+#include "wire/wg_wire.h"
+
+_Static_assert(WISH_NO_SESSION == 1 << UAPI_REKEY_NO_SESSION && WISH_AGE == 1 << UAPI_REKEY_AGE &&
+		       WISH_COUNTER == 1 << UAPI_REKEY_COUNTER &&
+		       (int)UAPI_REKEY_SILENCE < PEER_REASONS,
+	"bits are reasons");
+
+struct tick {
+	struct fwd *f;
+	const struct fwd_tick_ops *ops;
+	uint64_t now;
+	struct session *dead; /* to be freed at the end */
+};
+
+static bool tell(const struct tick *t, const struct fwd_event *e)
+{
+	return t->ops->event(t->ops->arg, e);
+}
+
+/* ---- T10 ---- */
+
+static void expire(struct tick *t, struct peer *p)
+{
+	struct session *was = keyslot_current(&p->slots);
+
+	spin_lock(&p->lock);
+	keyslot_expire(&p->slots, t->now);
+	spin_unlock(&p->lock);
+	if (was && !session_young(was, t->now) && !keyslot_current(&p->slots))
+		p->ctl.expired = was->seq;
+	if (keyslot_has_out(&p->slots))
+		t->dead = engine_collect(t->f, p, t->dead);
+}
+
+/* ---- T6, T11 ---- */
+
+static void send_keepalive(const struct tick *t, struct peer *p, struct session *s)
+{
+	uint8_t buf[FWD_HEADROOM + FWD_TAILROOM];
+	struct fwd_packet packet = {.data = buf + FWD_HEADROOM};
+	struct fwd_packet *one = &packet;
+	struct fwd_datagram d = {.path = pathcell_load(&p->path)};
+
+	if (!d.path.remote.addr.family || !seal_run(s, t->f->limits.workers, &one, 1, 0) ||
+		packet.verdict != FWD_SEND)
+		return;
+	d.bytes = packet.data;
+	d.len = packet.len;
+	t->ops->send(t->ops->arg, &d);
+	on_any_sent(p, s, t->now);
+}
+
+/* An initiator's first packet lets the other side use the keys. Staged packets do as well, and a
+ * worker is about to send them. */
+static void prove(const struct tick *t, struct peer *p)
+{
+	struct session *s = keyslot_current(&p->slots);
+
+	if (!p->ctl.prove)
+		return;
+	if (session_can_seal(s, t->now) && !atomic_load(&s->counter)) {
+		if (atomic_load(&p->staged))
+			return;
+		send_keepalive(t, p, s);
+	}
+	p->ctl.prove = false;
+}
+
+static void keepalive(const struct tick *t, struct peer *p)
+{
+	struct peer_timers *timers = &p->timers;
+	struct session *s = keyslot_current(&p->slots);
+	uint64_t since = atomic_load(&timers->owe_since);
+
+	if (!since || elapsed(t->now, since - 1) < WG_KEEPALIVE_MS)
+		return;
+	bool more = atomic_exchange(&timers->owe_more, false);
+	if (session_can_seal(s, t->now))
+		send_keepalive(t, p, s);
+	/* Came more data while the timer ran, it runs once more. */
+	atomic_store(&timers->owe_since, more ? t->now + 1 : 0);
+}
+
+/* ---- news ---- */
+
+static void tell_news(const struct tick *t, struct peer *p)
+{
+	uint64_t seq = atomic_load(&p->confirmed_seq);
+
+	if (seq > p->ctl.told_confirmed &&
+		tell(t, &(struct fwd_event){
+				.kind = FWD_EVENT_CONFIRMED, .peer = p->id, .seq = seq}))
+		p->ctl.told_confirmed = seq;
+	if (p->ctl.expired &&
+		tell(t, &(struct fwd_event){
+				.kind = FWD_EVENT_EXPIRED, .peer = p->id, .seq = p->ctl.expired}))
+		p->ctl.expired = 0;
+	if (!(atomic_load(&p->timers.wishes) & WISH_MOVED))
+		return;
+	/* Cleared before the path is read, so that a move after that is told again. */
+	atomic_fetch_and(&p->timers.wishes, ~(uint32_t)WISH_MOVED);
+	struct fwd_event e = {.kind = FWD_EVENT_MOVED, .peer = p->id};
+	e.path = pathcell_load(&p->path);
+	if (!tell(t, &e))
+		peer_wish(p, WISH_MOVED);
+}
+
+/* ---- rekey wishes ---- */
+
+static bool still_wanted(const struct peer *p, uint8_t reason, uint64_t now)
+{
+	const struct session *s = keyslot_current(&p->slots);
+
+	switch ((enum uapi_rekey)reason) {
+	case UAPI_REKEY_NO_SESSION:
+		return !session_can_seal(s, now);
+	case UAPI_REKEY_AGE:
+		return s && s->initiator && session_age(s, now) >= WG_REKEY_AFTER_MS;
+	case UAPI_REKEY_COUNTER:
+		return s && atomic_load(&s->counter) > WG_REKEY_AFTER_MESSAGES;
+	case UAPI_REKEY_SILENCE:
+		return true;
+	}
+	return false;
+}
+
+/* Returns: whether it was told. */
+static bool tell_rekey(const struct tick *t, struct peer *p, uint8_t reason)
+{
+	uint64_t *at = &p->ctl.rekey_at[reason];
+
+	if (*at && elapsed(t->now, *at - 1) < WG_REKEY_TIMEOUT_MS)
+		return false;
+	struct fwd_event e = {.kind = FWD_EVENT_REKEY, .peer = p->id, .reason = reason};
+	if (!tell(t, &e))
+		return false;
+	*at = t->now + 1;
+	return true;
+}
+
+static void tell_wishes(const struct tick *t, struct peer *p)
+{
+	for (uint8_t reason = UAPI_REKEY_NO_SESSION; reason <= UAPI_REKEY_COUNTER; reason++) {
+		uint32_t bit = 1u << reason;
+		if (!(atomic_load(&p->timers.wishes) & bit))
+			continue;
+		if (!still_wanted(p, reason, t->now) || tell_rekey(t, p, reason))
+			atomic_fetch_and(&p->timers.wishes, ~bit);
+	}
+}
+
+/* T7. The jitter keeps peers that fell silent together from being called together. */
+static void silence(const struct tick *t, struct peer *p)
+{
+	uint64_t since = atomic_load(&p->timers.wait_since);
+	uint64_t limit = WG_KEEPALIVE_MS + WG_REKEY_TIMEOUT_MS +
+			 p->id * 2654435761u % (WG_REKEY_JITTER_MS + 1);
+
+	if (since && elapsed(t->now, since - 1) >= limit && tell_rekey(t, p, UAPI_REKEY_SILENCE))
+		atomic_compare_exchange_strong(&p->timers.wait_since, &since, 0);
+}
+
+/* ---- all of it ---- */
+
+static bool nothing_left(const struct peer *p)
+{
+	return keyslots_empty(&p->slots) && !atomic_load(&p->staged) &&
+	       !atomic_load(&p->timers.wishes) && !p->ctl.expired && !p->ctl.prove &&
+	       p->ctl.told_confirmed >= atomic_load(&p->confirmed_seq);
+}
+
+static void retire(struct fwd *f, struct peer *p)
+{
+	if (!nothing_left(p))
+		return;
+	on_handshake(p);
+	engine_unlist(f, p);
+	if (!nothing_left(p)) /* a worker's wish came in between */
+		engine_list(f, p);
+}
+
+void fwd_tick(struct fwd *f, uint64_t now, const struct fwd_tick_ops *ops)
+{
+	struct tick t = {.f = f, .ops = ops, .now = now};
+	struct peer *next;
+
+	engine_drain_woken(f);
+	for (struct peer *p = f->active; p; p = next) {
+		next = p->ctl.next;
+		expire(&t, p);
+		prove(&t, p);
+		keepalive(&t, p);
+		tell_news(&t, p);
+		silence(&t, p);
+		tell_wishes(&t, p);
+		retire(f, p);
+	}
+	if (!t.dead)
+		return;
+	engine_wait(f);
+	engine_bury(f, t.dead);
+}

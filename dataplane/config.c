@@ -201,7 +201,7 @@ static const struct program program = {
 	.n_settings = ARRAY_SIZE(rows),
 };
 
-int config_load(struct config *out, int argc, char **argv)
+int data_config_load(struct config *out, int argc, char **argv)
 {
 	*out = (struct config){0};
 	return settings_load(&program, argc, argv, out);

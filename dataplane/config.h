@@ -1,8 +1,8 @@
 /*
  * The dataplane's settings, read once at start and const ever after.
  */
-#ifndef CONFIG_H
-#define CONFIG_H
+#ifndef DATAPLANE_CONFIG_H
+#define DATAPLANE_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +35,7 @@ struct config {
 
 /* Reads defaults, environment and flags; on an error one line that names the flag is on stderr.
  * Returns: SETTINGS_OK, SETTINGS_DONE (exit 0), -EINVAL (exit 2). */
-int config_load(struct config *out, int argc, char **argv) must_check;
+int data_config_load(struct config *out, int argc, char **argv) must_check;
 
 /* "udp://[::]:51820"; buf has LISTENER_TEXT bytes, returned. */
 enum { LISTENER_TEXT = 6 + ENDPOINT_TEXT };

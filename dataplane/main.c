@@ -161,15 +161,16 @@ static int signals_open(struct dataplane *d)
 
 static int basics(struct dataplane *d)
 {
+	int r;
+
 	if (identity_lookup(d->conf.user, &d->who) != 0)
 		return failed(d->conf.user, "no such user");
 	if (aead_init() != 0 || blake2s_init() != 0)
 		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
 	if (ulid_new(&d->facts.boot_id, &d->clock) != 0)
 		return failed("randomness", "none");
-	if (isolate_limits(OPEN_FILES) != 0)
-		return failed("limits", strerror(errno));
-	return 0;
+	r = isolate_limits(OPEN_FILES);
+	return r == 0 ? 0 : failed("limits", strerror(-r));
 }
 
 /* Made when it is not there; otherwise its owner and mode are the administrator's. */
@@ -287,6 +288,15 @@ static int device_open(struct dataplane *d)
 	}
 }
 
+static void port_add(struct netconf_static *s, uint16_t port)
+{
+	for (uint32_t i = 0; i < s->n_ports; i++) {
+		if (s->ports[i] == port)
+			return;
+	}
+	s->ports[s->n_ports++] = port;
+}
+
 static int helper_start(struct dataplane *d)
 {
 	struct netconf_static s = {.nat = d->conf.nat, .who = d->who};
@@ -294,7 +304,7 @@ static int helper_start(struct dataplane *d)
 
 	memcpy(s.tun, d->conf.tun, sizeof(s.tun));
 	for (uint32_t i = 0; i < d->conf.n_listeners; i++)
-		s.ports[s.n_ports++] = d->conf.listeners[i].at.port;
+		port_add(&s, d->conf.listeners[i].at.port);
 	snprintf(s.lock_path, sizeof(s.lock_path), "%s/netconf.lock", d->conf.run_dir);
 	r = netconf_start(&d->out.netconf, &s);
 	return r == 0 ? 0 : failed("network configuration", strerror(-r));
@@ -549,7 +559,7 @@ int main(int argc, char **argv)
 
 	if (!d)
 		return failed("memory", "none") + 2;
-	switch (config_load(&d->conf, argc, argv)) {
+	switch (data_config_load(&d->conf, argc, argv)) {
 	case SETTINGS_OK:
 		break;
 	case SETTINGS_DONE:

@@ -80,8 +80,10 @@ static int config_set(struct request *q)
 	n = (struct netconf_networks){
 		.net4 = {m.net4, m.len4}, .net6 = {m.net6, m.len6}, .mtu = m.mtu};
 	r = q->a->ops.configure(q->a->ops.arg, &n);
-	if (r == 0)
+	if (r == 0) {
+		fwd_set_mtu(q->a->fwd, m.mtu);
 		q->a->ops.admission_key(q->a->ops.arg, m.wg_public);
+	}
 	answer(q, r);
 	return 0;
 }

@@ -76,8 +76,11 @@ int tun_open(const char *name, int *fds, uint32_t n)
 		if (fds[i] < 0) {
 			int r = fds[i];
 
-			while (i > 0)
+			fds[i] = -1;
+			while (i > 0) {
 				close(fds[--i]);
+				fds[i] = -1;
+			}
 			return r;
 		}
 	}

@@ -28,20 +28,20 @@ struct service;
 
 enum svc_outcome {
 	SVC_OK = 0,
-	SVC_INVALID = 1,      /* 422, error names the field */
-	SVC_UNAUTHENTICATED,  /* 401 */
-	SVC_FORBIDDEN,        /* 403 */
-	SVC_NOT_FOUND,        /* 404 */
-	SVC_CONFLICT,         /* 409: a name, address or key is taken */
-	SVC_FULL,             /* 409: no address is free */
-	SVC_PRECONDITION,     /* 412: If-Match does not match any more */
-	SVC_RATE_LIMITED,     /* 429, retry_after_s */
-	SVC_NO_SPACE,         /* 507: the disk is full; nothing was changed */
-	SVC_UNAVAILABLE,      /* 503: done here, but the dataplane has not acknowledged it yet */
+	SVC_INVALID = 1,     /* 422, error names the field */
+	SVC_UNAUTHENTICATED, /* 401 */
+	SVC_FORBIDDEN,	     /* 403 */
+	SVC_NOT_FOUND,	     /* 404 */
+	SVC_CONFLICT,	     /* 409: a name, address or key is taken */
+	SVC_FULL,	     /* 409: no address is free */
+	SVC_PRECONDITION,    /* 412: If-Match does not match any more */
+	SVC_RATE_LIMITED,    /* 429, retry_after_s */
+	SVC_NO_SPACE,	     /* 507: the disk is full; nothing was changed */
+	SVC_UNAVAILABLE,     /* 503: done here, but the dataplane has not acknowledged it yet */
 };
 
 struct svc_error {
-	char field[48];    /* JSON field, "" when it is not about one */
+	char field[48];	   /* JSON field, "" when it is not about one */
 	char message[192]; /* for people; never holds a secret */
 	uint32_t retry_after_s;
 };
@@ -54,31 +54,40 @@ int svc_role_parse(const char *text, enum svc_role *out) must_check;
 struct svc_actor {
 	struct ulid user_id;
 	char user_name[65];
-	enum svc_role role;       /* of the token or login, never above the user's own */
-	bool by_login;            /* cookie; CSRF token is then required on anything but GET */
-	struct ulid via;          /* id of the token or login session */
-	uint8_t csrf_sha256[32];  /* of the login's CSRF token */
+	enum svc_role role;	 /* of the token or login, never above the user's own */
+	bool read_only;		 /* its owner is an auditor: no writes, whatever the role */
+	bool by_login;		 /* cookie; CSRF token is then required on anything but GET */
+	struct ulid via;	 /* id of the token or login session */
+	uint8_t csrf_sha256[32]; /* of the login's CSRF token */
 };
 
 /* Lengths in bytes without NUL; fields below have room for them. */
-enum { SVC_NAME_MAX = 64, SVC_DISPLAY_MAX = 128, SVC_EMAIL_MAX = 254, SVC_PASSWORD_MIN = 8,
-	SVC_PASSWORD_MAX = 256, SVC_TOKEN_TEXT = 50, SVC_PROFILE_MAX = 16384, SVC_LIMIT_MAX = 500 };
+enum {
+	SVC_NAME_MAX = 64,
+	SVC_DISPLAY_MAX = 128,
+	SVC_EMAIL_MAX = 254,
+	SVC_PASSWORD_MIN = 8,
+	SVC_PASSWORD_MAX = 256,
+	SVC_TOKEN_TEXT = 50,
+	SVC_PROFILE_MAX = 16384,
+	SVC_LIMIT_MAX = 500
+};
 
 struct svc_conf {
 	struct ip_prefix net4, net6; /* as stored at first start */
 	char endpoint_host[256];     /* what profiles tell clients to connect to, without a port */
-	uint16_t wg_port;            /* of the first udp listener: 51820 */
-	char dns[256];               /* comma-separated, "" for none */
+	uint16_t wg_port;	     /* of the first udp listener: 51820 */
+	char dns[256];		     /* comma-separated, "" for none */
 	uint16_t mtu, keepalive_s;
 	struct clock clock;
-	const char *admin_password;  /* for first start; NULL: make one */
+	const char *admin_password; /* for first start; NULL: make one */
 };
 
 /* Opens the house: migrates nothing (db_open did), creates user admin at first start. When it made
  * the password, writes it to made_password (33 bytes), otherwise makes it "". Borrows db, ks, and,
  * from service_attach on, the coordinator. Returns: 0, -errno. */
-int service_new(struct service **out, const struct svc_conf *conf, struct db *db, struct keystore *ks,
-	char made_password[33]) must_check;
+int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
+	struct keystore *ks, char made_password[33]) must_check;
 /* Loads every device and credential that should exist into the coordinator, before it starts. */
 int service_attach(struct service *s, struct coordinator *c) must_check;
 /* For the coordinator's hooks: queue, and write in the background in one transaction a second. */
@@ -91,28 +100,29 @@ void service_free(struct service *s);
 /* ---- who is asking ---- */
 
 struct svc_login {
-	char cookie[44];     /* base64url of 32 random bytes; only its hash is stored */
+	char cookie[44]; /* base64url of 32 random bytes; only its hash is stored */
 	char csrf_token[44];
 	struct svc_actor actor;
 };
 /* At most 2 password checks run at a time, the rest wait in a bounded queue. Failures are counted
  * by account (10 in 15 minutes) and by /24 or /64 (30); the answers are the same for accounts that
  * exist and those that don't. Returns: 0, SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
-int svc_login(struct service *s, const char *username, const char *password, const struct ip_addr *from,
-	struct svc_login *out, struct svc_error *e) must_check;
+int svc_login(struct service *s, const char *username, const char *password,
+	const struct ip_addr *from, struct svc_login *out, struct svc_error *e) must_check;
 int svc_logout(struct service *s, const struct svc_actor *a) must_check;
 /* By bearer token text or by cookie text. Idle logins end after 30 minutes, all after 12 hours.
  * Returns: 0, SVC_UNAUTHENTICATED, -errno. */
 int svc_authenticate_token(struct service *s, const char *token, struct svc_actor *out) must_check;
-int svc_authenticate_cookie(struct service *s, const char *cookie, struct svc_actor *out) must_check;
+int svc_authenticate_cookie(
+	struct service *s, const char *cookie, struct svc_actor *out) must_check;
 /* Constant time. */
 bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token);
 
 /* ---- lists ---- */
 
 struct svc_page {
-	uint32_t limit;     /* 1..SVC_LIMIT_MAX */
-	struct ulid after;  /* zero: from the start; lists are in the order of their ids */
+	uint32_t limit;	   /* 1..SVC_LIMIT_MAX */
+	struct ulid after; /* zero: from the start; lists are in the order of their ids */
 };
 /* Results come as arrays that the caller frees with free(); *more says that another page follows,
  * whose `after` is the last item's id. */
@@ -131,30 +141,32 @@ struct svc_user {
 /* A change: a field is taken when its flag is set. */
 struct svc_user_change {
 	bool set_name, set_display_name, set_email, set_role, set_password, set_disabled;
-	const char *name, *display_name, *email, *password; /* display_name, email, password: NULL clears */
+	const char *name, *display_name, *email,
+		*password; /* display_name, email, password: NULL clears */
 	enum svc_role role;
 	bool disabled;
 };
 /* if_match: 0 for none, else the revision that must still hold. */
 int svc_user_create(struct service *s, const struct svc_actor *a, const struct svc_user_change *c,
 	struct svc_user *out, struct svc_error *e) must_check;
-int svc_user_get(struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_user *out,
-	struct svc_error *e) must_check;
+int svc_user_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct svc_user *out, struct svc_error *e) must_check;
 int svc_user_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
 	struct svc_user **out, size_t *n, bool *more, struct svc_error *e) must_check;
-int svc_user_patch(struct service *s, const struct svc_actor *a, const struct ulid *id, uint64_t if_match,
-	const struct svc_user_change *c, struct svc_user *out, struct svc_error *e) must_check;
+int svc_user_patch(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, const struct svc_user_change *c, struct svc_user *out,
+	struct svc_error *e) must_check;
 /* Its devices, credentials, tokens and logins go with it. The last admin can't be deleted,
  * disabled or demoted (SVC_CONFLICT). */
-int svc_user_delete(struct service *s, const struct svc_actor *a, const struct ulid *id, uint64_t if_match,
-	struct svc_error *e) must_check;
+int svc_user_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, struct svc_error *e) must_check;
 
 /* ---- devices and credentials ---- */
 
 struct svc_credential {
 	struct ulid id, device_id;
-	uint8_t protocol;       /* enum dir_protocol */
-	char fingerprint[65];   /* SHA-256 of the public key, lower-case hex */
+	uint8_t protocol;     /* enum dir_protocol */
+	char fingerprint[65]; /* SHA-256 of the public key, lower-case hex */
 	int64_t created_at, expires_at, revoked_at;
 };
 struct svc_device {
@@ -179,30 +191,34 @@ struct svc_device_change {
 	bool enabled;
 	int64_t expires_at; /* 0 clears */
 };
-int svc_device_create(struct service *s, const struct svc_actor *a, const struct svc_device_change *c,
-	struct svc_device *out, struct svc_error *e) must_check;
+int svc_device_create(struct service *s, const struct svc_actor *a,
+	const struct svc_device_change *c, struct svc_device *out, struct svc_error *e) must_check;
 int svc_device_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
 	struct svc_device *out, struct svc_error *e) must_check;
 /* user_id: only that user's, when not NULL. */
 int svc_device_list(struct service *s, const struct svc_actor *a, const struct ulid *user_id,
-	const struct svc_page *p, struct svc_device **out, size_t *n, bool *more, struct svc_error *e) must_check;
-int svc_device_patch(struct service *s, const struct svc_actor *a, const struct ulid *id, uint64_t if_match,
-	const struct svc_device_change *c, struct svc_device *out, struct svc_error *e) must_check;
-int svc_device_delete(struct service *s, const struct svc_actor *a, const struct ulid *id, uint64_t if_match,
+	const struct svc_page *p, struct svc_device **out, size_t *n, bool *more,
 	struct svc_error *e) must_check;
+int svc_device_patch(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, const struct svc_device_change *c, struct svc_device *out,
+	struct svc_error *e) must_check;
+int svc_device_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, struct svc_error *e) must_check;
 
 struct svc_credential_request {
-	uint8_t protocol;           /* DIR_WIREGUARD; anything else is SVC_INVALID for now */
-	const uint8_t *wg_public;   /* 32 bytes: the client made its own key; NULL: we make one */
+	uint8_t protocol;	  /* DIR_WIREGUARD; anything else is SVC_INVALID for now */
+	const uint8_t *wg_public; /* 32 bytes: the client made its own key; NULL: we make one */
 	int64_t expires_at;
 };
 struct svc_issued {
 	struct svc_credential credential;
-	char profile[SVC_PROFILE_MAX]; /* secret: given this once, never stored; wiped by the caller */
-	char profile_filename[80];     /* "laptop.conf", safe characters, at most 15 before the dot */
+	char profile[SVC_PROFILE_MAX]; /* secret: given this once, never stored; wiped by the caller
+					*/
+	char profile_filename[80]; /* "laptop.conf", safe characters, at most 15 before the dot */
 };
 int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
-	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e) must_check;
+	const struct svc_credential_request *r, struct svc_issued *out,
+	struct svc_error *e) must_check;
 int svc_credential_revoke(struct service *s, const struct svc_actor *a, const struct ulid *id,
 	struct svc_error *e) must_check;
 
@@ -229,8 +245,9 @@ struct svc_token_request {
 	int64_t expires_at;
 };
 /* secret: "ireko_" and 43 characters, given this once. The actor's own tokens, all for an admin. */
-int svc_token_create(struct service *s, const struct svc_actor *a, const struct svc_token_request *r,
-	struct svc_token *out, char secret[SVC_TOKEN_TEXT], struct svc_error *e) must_check;
+int svc_token_create(struct service *s, const struct svc_actor *a,
+	const struct svc_token_request *r, struct svc_token *out, char secret[SVC_TOKEN_TEXT],
+	struct svc_error *e) must_check;
 int svc_token_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
 	struct svc_token **out, size_t *n, bool *more, struct svc_error *e) must_check;
 int svc_token_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
@@ -244,7 +261,8 @@ struct svc_status {
 	bool database_ok;
 	struct dataplane_status dataplane;
 };
-int svc_status(struct service *s, const struct svc_actor *a, struct svc_status *out, struct svc_error *e) must_check;
+int svc_status(struct service *s, const struct svc_actor *a, struct svc_status *out,
+	struct svc_error *e) must_check;
 /* The database answers and the dataplane is connected and synchronised. why has 96 bytes. */
 bool svc_ready(struct service *s, char *why);
 

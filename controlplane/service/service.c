@@ -1,0 +1,259 @@
+#include "service/service.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "db/state_store.h"
+#include "pki/keystore.h"
+#include "service/inside.h"
+#include "service/text.h"
+
+static const char *const role_names[] = {
+	[SVC_ROLE_USER] = "user",
+	[SVC_ROLE_AUDITOR] = "auditor",
+	[SVC_ROLE_OPERATOR] = "operator",
+	[SVC_ROLE_ADMIN] = "admin",
+};
+
+const char *svc_role_name(enum svc_role r)
+{
+	return (size_t)r < ARRAY_SIZE(role_names) ? role_names[r] : "none";
+}
+
+int svc_role_parse(const char *text, enum svc_role *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(role_names); i++) {
+		if (strcmp(text, role_names[i]) != 0)
+			continue;
+		*out = (enum svc_role)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int refuse(struct svc_error *e, int outcome, const char *field, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!e)
+		return outcome;
+	e->retry_after_s = 0;
+	snprintf(e->field, sizeof(e->field), "%s", field);
+	va_start(args, fmt);
+	vsnprintf(e->message, sizeof(e->message), fmt, args);
+	va_end(args);
+	return outcome;
+}
+
+int refuse_not_found(struct svc_error *e)
+{
+	return refuse(e, SVC_NOT_FOUND, "", "there is no such object");
+}
+
+int answer(int err, struct svc_error *e)
+{
+	if (err == -ENOSPC || err == -EROFS)
+		return refuse(e, SVC_NO_SPACE, "",
+			"the disk is full or can't be written; nothing was changed");
+	return err;
+}
+
+int page_check(const struct svc_page *p, struct svc_error *e)
+{
+	if (p->limit >= 1 && p->limit <= SVC_LIMIT_MAX)
+		return 0;
+	return refuse(e, SVC_INVALID, "limit", "must be between 1 and %d", SVC_LIMIT_MAX);
+}
+
+int time_check(int64_t t, const char *field, struct svc_error *e)
+{
+	if (t >= 0 && t <= 253402300799999) /* year 9999 */
+		return 0;
+	return refuse(e, SVC_INVALID, field, "is not a time between 1970 and 9999");
+}
+
+/* Both texts stand in profiles, on a line of their own. */
+static bool plain_text(const char *text, const char *also)
+{
+	for (; *text; text++) {
+		bool alnum = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+			     (*text >= '0' && *text <= '9');
+
+		if (!alnum && !strchr(also, *text))
+			return false;
+	}
+	return true;
+}
+
+static int conf_check(const struct svc_conf *c)
+{
+	bool nets = c->net4.addr.family == IP_V4 && c->net4.len >= 8 && c->net4.len <= 30 &&
+		    c->net6.addr.family == IP_V6 && c->net6.len >= 8 && c->net6.len <= 126;
+	bool texts = plain_text(c->endpoint_host, ".:-_[]%") && plain_text(c->dns, ".:-_, ");
+
+	if (!nets || !texts || (c->admin_password && text_password_fault(c->admin_password)))
+		return -EINVAL;
+	return 0;
+}
+
+/* 24 random bytes are 32 characters. */
+static int make_password(char out[33])
+{
+	uint8_t raw[24];
+	int err = secret_random(raw, sizeof(raw));
+
+	if (!err)
+		base64url_encode(raw, sizeof(raw), out);
+	secret_wipe(raw, sizeof(raw));
+	return err;
+}
+
+static int count_users(struct service *s, uint64_t *n)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	int err = db_read(s->db, &tx);
+
+	return err ? err : user_count(tx, n);
+}
+
+static int insert_admin(struct service *s, const char *password)
+{
+	struct user_row u = {.name = "admin", .role = SVC_ROLE_ADMIN, .revision = 1};
+	struct db_conn *tx cleanup(db_end) = NULL;
+	int err = password_hash(s->gate, password, u.password);
+
+	if (!err)
+		err = ulid_new(&u.id, &s->conf.clock);
+	u.created_at = u.updated_at = service_now(s);
+	if (!err)
+		err = db_write(s->db, &tx);
+	if (!err)
+		err = user_insert(tx, &u);
+	if (!err)
+		err = db_commit(&tx);
+	secret_wipe(u.password, sizeof(u.password));
+	return err;
+}
+
+/* Users never run out later (the last admin can't go), so no users means first start. */
+static int first_start(struct service *s, char made_password[33])
+{
+	uint64_t n;
+	int err = count_users(s, &n);
+
+	if (err || n > 0)
+		return err;
+	if (!s->conf.admin_password)
+		err = make_password(made_password);
+	if (!err)
+		err = insert_admin(
+			s, s->conf.admin_password ? s->conf.admin_password : made_password);
+	if (err)
+		secret_wipe(made_password, 33);
+	return err;
+}
+
+int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
+	struct keystore *ks, char made_password[33])
+{
+	struct service *s;
+	int err;
+
+	*out = NULL;
+	made_password[0] = '\0';
+	err = conf_check(conf);
+	if (err)
+		return err;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->conf = *conf;
+	s->db = db;
+	s->ks = ks;
+	s->started_at = service_now(s);
+	err = stripes_new(&s->stripes);
+	if (!err)
+		err = password_gate_new(&s->gate);
+	if (!err)
+		err = throttle_new(&s->throttle);
+	if (!err)
+		err = first_start(s, made_password);
+	if (!err)
+		err = recorder_new(&s->recorder, db, &conf->clock);
+	s->conf.admin_password = NULL; /* the caller wipes it */
+	if (err) {
+		service_free(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void service_on_device_state(void *service, const struct device_state *st, size_t n)
+{
+	recorder_device_state(((struct service *)service)->recorder, st, n);
+}
+
+void service_on_credential_state(void *service, const struct credential_state *st, size_t n)
+{
+	recorder_credential_state(((struct service *)service)->recorder, st, n);
+}
+
+void service_stop(struct service *s)
+{
+	recorder_stop(s->recorder);
+}
+
+void service_free(struct service *s)
+{
+	if (!s)
+		return;
+	recorder_free(s->recorder);
+	throttle_free(s->throttle);
+	password_gate_free(s->gate);
+	stripes_free(s->stripes);
+	free(s);
+}
+
+/* ---- status ---- */
+
+int svc_status(
+	struct service *s, const struct svc_actor *a, struct svc_status *out, struct svc_error *e)
+{
+	memset(out, 0, sizeof(*out));
+	if (!access_reads_all(a))
+		return refuse(e, SVC_FORBIDDEN, "", "the role %s does not see the status",
+			svc_role_name(a->role));
+	out->started_at = s->started_at;
+	out->schema_version = db_schema_version(s->db);
+	out->database_ok = db_answers(s->db);
+	if (s->coordinator)
+		coordinator_dataplane_status(s->coordinator, &out->dataplane);
+	return 0;
+}
+
+bool svc_ready(struct service *s, char *why)
+{
+	struct dataplane_status *st;
+	bool connected;
+
+	why[0] = '\0';
+	if (!db_answers(s->db)) {
+		snprintf(why, 96, "the database does not answer");
+		return false;
+	}
+	st = calloc(1, sizeof(*st)); /* large for a stack */
+	if (st && s->coordinator)
+		coordinator_dataplane_status(s->coordinator, st);
+	connected = st && st->connected;
+	free(st);
+	if (!connected)
+		snprintf(why, 96, "the dataplane is not connected");
+	return connected;
+}

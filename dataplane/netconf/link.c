@@ -246,7 +246,7 @@ int link_apply(struct link_nl *l, const struct netconf_networks *w)
 		err = set_mtu(l, w->mtu);
 	}
 	if (err == 0) {
-		/* Without IFF_MULTICAST the kernel joins no group here and reports none. */
+		/* Host services that announce themselves everywhere skip such a device. */
 		step = "multicast";
 		err = set_flags(l, 0, IFF_MULTICAST);
 	}

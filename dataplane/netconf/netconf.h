@@ -40,9 +40,9 @@ struct netconf_networks {
 
 struct netconf;
 
-/* Forks the helper, waits until it has the lock and has given up its privileges. An earlier one gets
- * 5 s for its clean-up. Conf is borrowed for the call. Returns: 0, -EINVAL for a name or port that
- * can't be, -ENODEV, -EBUSY when another dataplane holds the lock, -errno. */
+/* Forks the helper, waits until it has the lock and has given up its privileges. An earlier one
+ * gets 5 s for its clean-up. Conf is borrowed for the call. Returns: 0, -EINVAL for a name or port
+ * that can't be, -ENODEV, -EBUSY when another dataplane holds the lock, -errno. */
 int netconf_start(struct netconf **out, const struct netconf_static *conf) must_check;
 /* Makes the kernel equal to this; called again it changes what differs, in one atomic replacement
  * of the rules. Blocks until done (at most 5 s). Returns: 0, -errno of the step that failed (the

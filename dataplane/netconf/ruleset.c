@@ -258,19 +258,23 @@ static void put_raw(struct text *t, const struct plan *p)
 	}
 	put(t, "\t\tcounter name drop_spoofed drop\n\t}\n");
 
-	/* Packets from device to device are refused in forward, too late to keep the kernel from
-	 * advising a shorter way: the redirect ends here. */
+	/* What the kernel would say by itself ends here: group reports when the device goes up, and
+	 * a redirect for each packet from device to device, which goes out before forward refuses
+	 * the packet. */
 	put(t,
 		"\tchain output {\n"
 		"\t\ttype filter hook output priority raw; policy accept;\n"
-		"\t\toifname \"%s\" icmp type redirect drop\n"
-		"\t\toifname \"%s\" accept\n",
-		tun, tun);
+		"\t\toifname \"%s\" goto host_to_device\n",
+		p->conf->tun);
 	if (p->conf->n_ports > 0) {
 		put(t, "\t\tudp sport { %s } notrack\n", p->ports);
 		put(t, "\t\ttcp sport { %s } notrack\n", p->ports);
 	}
-	put(t, "\t}\n");
+	put(t, "\t}\n\tchain host_to_device {\n"
+	       "\t\tip daddr 224.0.0.0/4 drop\n"
+	       "\t\tip6 daddr ff00::/8 drop\n"
+	       "\t\ticmp type redirect drop\n"
+	       "\t}\n");
 }
 
 /* Strong host model for the server's tunnel addresses, and the host closed to devices. */

@@ -1,0 +1,132 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "directory/directory.h"
+
+static struct ulid id_of(uint8_t n)
+{
+	return (struct ulid){.bytes = {[15] = n}};
+}
+
+static struct dir_device_conf device(uint8_t n, uint32_t peer)
+{
+	return (struct dir_device_conf){.id = id_of(n), .peer = peer};
+}
+
+static struct dir_credential_conf credential(uint8_t n, uint8_t dev, uint8_t key)
+{
+	struct dir_credential_conf c = {
+		.id = id_of(n), .device_id = id_of(dev), .protocol = DIR_WIREGUARD};
+	memset(c.wg_public, key, sizeof(c.wg_public));
+	return c;
+}
+
+static struct directory *filled(void)
+{
+	struct directory *d;
+	assert_int_equal(directory_new(&d), 0);
+	const struct dir_device_conf a = device(1, 10), b = device(2, 11);
+	const struct dir_credential_conf ca = credential(21, 1, 0xa1),
+					 ca2 = credential(22, 1, 0xa2);
+	assert_int_equal(directory_device_put(d, &a), 0);
+	assert_int_equal(directory_device_put(d, &b), 0);
+	assert_int_equal(directory_credential_put(d, &ca), 0);
+	assert_int_equal(directory_credential_put(d, &ca2), 0);
+	return d;
+}
+
+static void finds_by_every_key(void **state)
+{
+	(void)state;
+	struct directory *d = filled();
+	const struct dir_credential_conf ca = credential(21, 1, 0xa1);
+	assert_int_equal(directory_device_count(d), 2);
+	assert_int_equal(directory_device_by_peer(d, 11)->conf.id.bytes[15], 2);
+	assert_ptr_equal(directory_credential_by_wg_public(d, ca.wg_public),
+		directory_credential(d, &ca.id));
+	assert_ptr_equal(
+		directory_credential(d, &ca.id)->device, directory_device(d, &ca.device_id));
+	directory_free(d);
+}
+
+static void refuses_what_is_taken(void **state)
+{
+	(void)state;
+	struct directory *d = filled();
+	const struct dir_device_conf other = device(3, 10);
+	assert_int_equal(directory_device_put(d, &other), -EEXIST);
+	const struct dir_credential_conf same_key = credential(23, 2, 0xa1),
+					 orphan = credential(24, 9, 0xbb);
+	assert_int_equal(directory_credential_put(d, &same_key), -EEXIST);
+	assert_int_equal(directory_credential_put(d, &orphan), -ENOENT);
+	assert_null(directory_credential(d, &same_key.id));
+	directory_free(d);
+}
+
+static void a_device_takes_its_credentials_along(void **state)
+{
+	(void)state;
+	struct directory *d = filled();
+	const struct ulid dev = id_of(1), cr = id_of(21);
+	const struct dir_credential_conf ca = credential(21, 1, 0xa1);
+	assert_int_equal(directory_device_del(d, &dev), 0);
+	assert_null(directory_credential(d, &cr));
+	assert_null(directory_credential_by_wg_public(d, ca.wg_public));
+	assert_null(directory_device_by_peer(d, 10));
+	assert_int_equal(directory_device_del(d, &dev), -ENOENT);
+	assert_int_equal(directory_credential_del(d, &cr), -ENOENT);
+	directory_free(d);
+}
+
+static void a_device_moves_to_another_slot(void **state)
+{
+	(void)state;
+	struct directory *d = filled();
+	struct dir_device_conf a = device(1, 77);
+	assert_int_equal(directory_device_put(d, &a), 0);
+	assert_null(directory_device_by_peer(d, 10));
+	assert_ptr_equal(directory_device_by_peer(d, 77), directory_device(d, &a.id));
+	assert_non_null(directory_device(d, &a.id)->credentials);
+	directory_free(d);
+}
+
+static void finds_what_expired(void **state)
+{
+	(void)state;
+	struct directory *d = filled();
+	struct dir_device *dev;
+	struct dir_credential *cr;
+	assert_int_equal(directory_expired(d, INT64_MAX, &dev, &cr), 0);
+	struct dir_credential_conf ca = credential(21, 1, 0xa1);
+	ca.expires_at = 1000;
+	assert_int_equal(directory_credential_put(d, &ca), 0);
+	assert_int_equal(directory_expired(d, 999, &dev, &cr), 0);
+	assert_int_equal(directory_expired(d, 1000, &dev, &cr), 1);
+	assert_non_null(cr);
+	assert_int_equal(cr->conf.id.bytes[15], 21);
+	struct dir_device_conf b = device(2, 11);
+	b.expires_at = 5;
+	assert_int_equal(directory_device_put(d, &b), 0);
+	assert_int_equal(directory_credential_del(d, &ca.id), 0);
+	assert_int_equal(directory_expired(d, 5, &dev, &cr), 1);
+	assert_null(cr);
+	assert_int_equal(dev->conf.id.bytes[15], 2);
+	directory_free(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_by_every_key),
+		cmocka_unit_test(refuses_what_is_taken),
+		cmocka_unit_test(a_device_takes_its_credentials_along),
+		cmocka_unit_test(a_device_moves_to_another_slot),
+		cmocka_unit_test(finds_what_expired),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

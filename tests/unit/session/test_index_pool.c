@@ -1,0 +1,77 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "session/index_pool.h"
+
+enum { SLOTS = 64 };
+
+static void gives_every_slot_once(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	bool seen[SLOTS] = {false};
+	assert_int_equal(index_pool_new(&p, SLOTS), 0);
+	for (int i = 0; i < SLOTS; i++) {
+		uint32_t index = index_pool_alloc(p, 0);
+		/* An index that would be zero costs its slot this round: rare, and no harm. */
+		if (!index)
+			continue;
+		assert_false(seen[index % SLOTS]);
+		seen[index % SLOTS] = true;
+	}
+	assert_int_equal(index_pool_alloc(p, 0), 0);
+	assert_int_equal(index_pool_alloc(p, INDEX_SESSION_MS - 1), 0);
+	assert_int_not_equal(index_pool_alloc(p, INDEX_SESSION_MS), 0);
+	index_pool_free(p);
+}
+
+static void a_released_one_waits(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	assert_int_equal(index_pool_new(&p, 2), 0);
+	uint32_t a = index_pool_alloc(p, 1000), b = index_pool_alloc(p, 1000);
+	assert_int_not_equal(a % 2, b % 2);
+	index_pool_release(p, a, 1000);
+	assert_int_equal(index_pool_alloc(p, 1000 + INDEX_FREED_MS - 1), 0);
+	uint32_t again = index_pool_alloc(p, 1000 + INDEX_FREED_MS);
+	assert_int_equal(again % 2, a % 2);
+	index_pool_free(p);
+}
+
+static void an_adopted_one_is_not_given(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	assert_int_equal(index_pool_new(&p, 2), 0);
+	index_pool_adopt(p, 0xabcd0001, 5);
+	for (int i = 0; i < 3; i++) {
+		uint32_t index = index_pool_alloc(p, 6);
+		assert_true(index == 0 || index % 2 == 0);
+	}
+	index_pool_free(p);
+}
+
+static void refuses_odd_sizes(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	assert_int_equal(index_pool_new(&p, 0), -EINVAL);
+	assert_int_equal(index_pool_new(&p, 3), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(gives_every_slot_once),
+		cmocka_unit_test(a_released_one_waits),
+		cmocka_unit_test(an_adopted_one_is_not_given),
+		cmocka_unit_test(refuses_odd_sizes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

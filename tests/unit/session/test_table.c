@@ -1,0 +1,130 @@
+/* Counters over epochs and restarts, hand-over of state, snapshots. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "session/table.h"
+
+static const struct ulid dev = {.bytes = {1}}, boot1 = {.bytes = {7}}, boot2 = {.bytes = {8}},
+			 ses = {.bytes = {9}};
+static const struct path somewhere = {
+	.remote = {.addr = {.family = IP_V4, .bytes = {192, 0, 2, 1}}, .port = 5}};
+
+static struct session_table *with_device(struct live **l)
+{
+	struct session_table *t;
+	assert_int_equal(session_table_new(&t), 0);
+	*l = session_table_get(t, &dev);
+	assert_non_null(*l);
+	return t;
+}
+
+static void count(struct session_table *t, struct live *l, const struct ulid *boot, uint64_t epoch,
+	uint64_t rx)
+{
+	const struct uapi_peer_stats st = {.epoch = epoch,
+		.rx_bytes = rx,
+		.rx_packets = rx / 100,
+		.tunnel = ses,
+		.tunnel_rx_bytes = rx};
+	session_table_count(t, l, boot, &st, 0);
+}
+
+static void totals_survive_epochs_and_boots(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	count(t, l, &boot1, 1, 1000);
+	count(t, l, &boot1, 1, 1500);
+	assert_int_equal(l->state.rx_bytes, 1500);
+	count(t, l, &boot1, 2, 100); /* the peer was created anew */
+	assert_int_equal(l->state.rx_bytes, 1600);
+	count(t, l, &boot2, 2, 50); /* the dataplane was started anew */
+	assert_int_equal(l->state.rx_bytes, 1650);
+	count(t, l, &boot2, 2, 50);
+	assert_int_equal(l->state.rx_bytes, 1650);
+	session_table_free(t);
+}
+
+static void our_own_restart_counts_nothing_twice(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	count(t, l, &boot1, 1, 1500);
+	const struct device_state stored = l->state;
+	session_table_free(t);
+	t = with_device(&l);
+	assert_int_equal(session_table_load(t, &stored), 0);
+	count(t, l, &boot1, 1, 2000);
+	assert_int_equal(l->state.rx_bytes, 2000);
+	session_table_free(t);
+}
+
+static void a_session_comes_and_goes(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	const struct session_info info = {.id = ses, .device_id = dev, .last_handshake_at = 77};
+	session_table_up(t, l, &info, &somewhere);
+	assert_ptr_equal(session_table_by_session(t, &ses), l);
+	count(t, l, &boot1, 1, 300);
+	/* A rekey of the same session keeps its counters. */
+	session_table_up(t, l, &info, &somewhere);
+
+	struct session_info *all;
+	size_t n;
+	assert_int_equal(session_table_sessions(t, &all, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(all[0].rx_bytes, 300);
+	free(all);
+
+	struct device_live live;
+	assert_int_equal(session_table_live(t, &dev, &live), 0);
+	assert_true(live.connected);
+	assert_int_equal(live.last_handshake_at, 77);
+
+	session_table_down(t, l, true);
+	assert_null(session_table_by_session(t, &ses));
+	assert_int_equal(session_table_live(t, &dev, &live), 0);
+	assert_false(live.connected);
+	assert_int_equal(live.rx_bytes, 300);
+	session_table_forget(t, &dev);
+	assert_int_equal(session_table_live(t, &dev, &live), -ENOENT);
+	session_table_free(t);
+}
+
+static void hands_over_each_change_once(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	const struct session_info info = {.id = ses, .device_id = dev};
+	struct device_state out[4];
+	assert_int_equal(session_table_dirty(t, out, 4, 1000), 0);
+	session_table_up(t, l, &info, &somewhere);
+	assert_int_equal(session_table_dirty(t, out, 4, 1000), 1);
+	assert_true(out[0].was_up);
+	assert_true(path_equal(&out[0].path, &somewhere));
+	assert_int_equal(session_table_dirty(t, out, 4, 1001), 0);
+	session_table_mark_all(t);
+	assert_int_equal(session_table_dirty(t, out, 4, 1002), 1);
+	session_table_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(totals_survive_epochs_and_boots),
+		cmocka_unit_test(our_own_restart_counts_nothing_twice),
+		cmocka_unit_test(a_session_comes_and_goes),
+		cmocka_unit_test(hands_over_each_change_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -80,7 +80,7 @@ def test_login_and_logout(api_server):
     attributes = {p.strip().lower() for p in cookie.split(";")[1:]}
     assert "httponly" in attributes and "samesite=strict" in attributes
     me = g.anonymous.as_({"Cookie": cookie.split(";")[0]})
-    assert me.get("/v1/me")["name"] == "admin"
+    assert me.get("/v1/me")["user"]["name"] == "admin"
     csrf = {"X-CSRF-Token": a.json["csrf_token"]}
     assert me.request("POST", "/v1/logout", headers=csrf).status == 204
     problem(me.request("GET", "/v1/me"), 401)
@@ -115,7 +115,7 @@ def test_wrong_password(api_server, api):
     problem(a, 429)
     assert 0 < int(a.headers["Retry-After"]) <= 900
     # Somebody else is not locked out by it.
-    assert api_server.anonymous.login("admin", api_server.admin_password).get("/v1/me")["name"] == "admin"
+    assert api_server.anonymous.login("admin", api_server.admin_password).get("/v1/me")["user"]["name"] == "admin"
 
 
 def test_user_without_password_cannot_log_in(api_server, api):
@@ -131,7 +131,7 @@ def test_disabled_user_is_out_at_once(api_server, api):
     user = api.post("/v1/users", {"name": name, "password": "correct horse battery"})
     login = api_server.anonymous.login(name, "correct horse battery")
     token = api_server.anonymous.bearer(login.post("/v1/tokens", {"name": "t"})["token"])
-    assert token.get("/v1/me")["name"] == name
+    assert token.get("/v1/me")["user"]["name"] == name
     api.patch(f"/v1/users/{user['id']}", {"disabled": True})
     problem(token.request("GET", "/v1/me"), 401)
     problem(login.request("GET", "/v1/me"), 401)
@@ -341,18 +341,6 @@ def test_wrong_method(api):
         assert a.headers["Allow"]
 
 
-def test_openapi_names_every_route(api_server, api):
-    doc = api.get("/v1/openapi.json")
-    assert doc["openapi"].startswith("3.1")
-    for path, methods in {"/v1/login": "post", "/v1/logout": "post", "/v1/me": "get", "/v1/users": "get post",
-                          "/v1/users/{id}": "get patch delete", "/v1/devices": "get post",
-                          "/v1/devices/{id}": "get patch delete", "/v1/devices/{id}/credentials": "post",
-                          "/v1/credentials/{id}": "delete", "/v1/sessions": "get", "/v1/sessions/{id}": "delete",
-                          "/v1/tokens": "get post", "/v1/tokens/{id}": "delete", "/v1/status": "get",
-                          "/healthz": "get", "/readyz": "get"}.items():
-        assert set(methods.split()) <= set(doc["paths"][path]), path
-
-
 # ---- objects ----
 
 def test_user_life(api):
@@ -410,15 +398,6 @@ def test_credential_life(api):
     api.delete(f"/v1/credentials/{a.json['id']}")
     kept = api.get(f"/v1/devices/{device['id']}")["credentials"]
     assert [c["id"] for c in kept] == [a.json["id"]] and kept[0]["revoked_at"]
-
-
-def test_idempotency_key(api):
-    name, key = fresh("once"), fresh("key")
-    first = api.request("POST", "/v1/users", {"name": name}, {"Idempotency-Key": key})
-    again = api.request("POST", "/v1/users", {"name": name}, {"Idempotency-Key": key})
-    assert first.status == again.status == 201 and first.json["id"] == again.json["id"]
-    assert api.request("POST", "/v1/users", {"name": fresh()}, {"Idempotency-Key": key}).status in (409, 422)
-    assert [u["name"] for u in api.all("/v1/users")].count(name) == 1
 
 
 # ---- lists ----

@@ -30,10 +30,12 @@ struct fake_clock {
 struct clock clock_fake(struct fake_clock *f);
 void fake_clock_advance(struct fake_clock *f, uint64_t ms);
 
-/* RFC 3339 in UTC with milliseconds, "2026-01-02T03:04:05.678Z"; buf has CLOCK_TEXT bytes, returned. */
+/* RFC 3339 in UTC with milliseconds, "2026-01-02T03:04:05.678Z"; buf has CLOCK_TEXT bytes,
+ * returned. */
 enum { CLOCK_TEXT = 25 };
 const char *clock_format_ms(int64_t unix_ms, char *buf);
-/* Parses RFC 3339 with any offset into Unix milliseconds (years 1970 to 9999). Returns: 0, -EINVAL. */
+/* Parses RFC 3339 with any offset into Unix milliseconds (years 1970 to 9999). Returns: 0, -EINVAL.
+ */
 int clock_parse_ms(const char *text, int64_t *unix_ms) __attribute__((warn_unused_result));
 
 #endif

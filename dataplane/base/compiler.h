@@ -5,9 +5,9 @@
 /* The caller must look at the result. */
 #define must_check __attribute__((warn_unused_result))
 /* Run fn(&variable) when the variable leaves its scope. */
-#define cleanup(fn) __attribute__((cleanup(fn)))
+#define cleanup(fn)	       __attribute__((cleanup(fn)))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
-#define cacheline_aligned __attribute__((aligned(64)))
+#define cacheline_aligned      __attribute__((aligned(64)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

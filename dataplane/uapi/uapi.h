@@ -210,12 +210,13 @@ struct uapi_header {
 #define UAPI_C_path(n)		struct path n;
 #define UAPI_MEMBER(kind, name) UAPI_C_##kind(name)
 
-/* Layouts; messages share them. */
+/* Layouts; messages share them. (clang-format takes these for declarations.) */
+/* clang-format off */
 #define UAPI_LAYOUTS(L)                                                                            \
-	L(hello)                                                                                   \
-	L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)            \
-		L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)          \
-			L(session_event) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
+	L(hello) L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)   \
+	L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)                  \
+	L(session_event) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
+/* clang-format on */
 
 /* struct uapi_x; pack appends to w (sticky error); unpack reads from r (sticky error; values of
  * addr and path with an unknown family make it bad); UAPI_SIZE_x is the exact packed size. */

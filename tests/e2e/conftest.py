@@ -139,3 +139,12 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("figures")
         for node, name, value in lines:
             terminalreporter.write_line(f"{node}: {name}: {value}")
+
+
+LONGEST_FIRST = ["test_rekey", "test_crash_writes"]
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that two workers end at about the same time."""
+    rank = {name: i for i, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.module.__name__, len(rank)))

@@ -22,7 +22,7 @@ bool replay_take(struct replay *r, uint64_t counter)
 		return false;
 	if (counter >= r->next)
 		advance(r, counter);
-	else if (r->next - counter > REPLAY_WINDOW)
+	else if (r->next - 1 - counter > REPLAY_WINDOW)
 		return false;
 
 	uint64_t bit = 1ull << (counter % 64);

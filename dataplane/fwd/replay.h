@@ -14,7 +14,7 @@
 
 enum {
 	REPLAY_BLOCKS = 128,
-	REPLAY_WINDOW = (REPLAY_BLOCKS - 1) * 64, /* counters that can still be told apart */
+	REPLAY_WINDOW = (REPLAY_BLOCKS - 1) * 64, /* how far below the greatest one may be */
 };
 
 struct replay {

@@ -185,7 +185,7 @@ static const struct setting rows[] = {
 	{"LISTEN", "udp://[::]:51820,udp://[::]:1194,tcp://[::]:1194", "sockets of the tunnel",
 		parse_listen, false},
 	{"TUN", "ireko0", "name of the TUN device", parse_tun, false},
-	{"WORKERS", NULL, "forwarding threads (default: number of CPUs)", parse_workers, false},
+	{"WORKERS", NULL, "forwarding threads; without it one per CPU", parse_workers, false},
 	{"NAT", "on", "masquerade traffic that leaves the tunnel network", parse_nat, false},
 	{"AEAD", "auto", "library that seals and opens packets: auto, openssl", parse_aead, false},
 	{"OFFLOADS", "auto", "kernel offloads that may be used: auto, off", parse_offloads, false},

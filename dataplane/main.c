@@ -85,7 +85,8 @@ struct dataplane {
 _Static_assert((int)CONFIG_LISTENERS == (int)UDP_LISTENERS, "a listener's number is its index");
 _Static_assert((int)CONFIG_LISTENERS == (int)NETCONF_PORTS, "every listener has a port");
 
-/* What a running dataplane calls, all threads together. */
+/* What a running dataplane calls, all threads together; epoll_pwait, ppoll and unlinkat are how
+ * some architectures spell it. */
 static const char *const allowed[] = {
 	/* workers */
 	"epoll_wait",
@@ -108,24 +109,23 @@ static const char *const allowed[] = {
 	"getsockopt",
 	"dup3",
 	"close",
-	"unlink",
-	"unlinkat",
-	/* memory, locks, randomness */
+	/* memory; with many threads malloc asks how many processors there are */
 	"brk",
 	"mmap",
 	"mprotect",
 	"mremap",
 	"munmap",
 	"madvise",
-	"sched_yield",
+	"sched_getaffinity",
 	"getrandom",
 	/* the end */
+	"unlink",
+	"unlinkat",
 	"shutdown",
 	"wait4",
+	"rt_sigprocmask",
 	"exit",
 	"exit_group",
-	"rt_sigprocmask",
-	"rt_sigreturn",
 	"restart_syscall",
 };
 

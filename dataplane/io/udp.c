@@ -264,7 +264,8 @@ static bool try_again(struct msghdr *m, int error)
 {
 	if (error == EINTR)
 		return true;
-	if (m->msg_controllen == 0 || (error != EINVAL && error != EADDRNOTAVAIL))
+	if (m->msg_controllen == 0 ||
+		(error != EINVAL && error != EADDRNOTAVAIL && error != ENETUNREACH))
 		return false;
 	m->msg_control = NULL;
 	m->msg_controllen = 0;

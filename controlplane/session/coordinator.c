@@ -51,10 +51,11 @@ static void on_wake(uv_async_t *a)
 	jobs_run(c);
 	if (!atomic_load(&c->stopping))
 		return;
+	/* What was under way is answered by the closing, and then nobody waits any more. */
+	dp_client_close(c->dp);
 	jobs_fail_all(c);
 	session_table_mark_all(c->table);
 	hand_over(c);
-	dp_client_close(c->dp);
 	uv_close((uv_handle_t *)&c->second, on_closed);
 	uv_close((uv_handle_t *)&c->quick, on_closed);
 	uv_close((uv_handle_t *)&c->wake, on_closed);

@@ -64,7 +64,7 @@ static int start_login(struct service *s, const struct user_row *checked, struct
 {
 	struct login_row row = {.user_id = checked->id};
 	struct db_conn *tx cleanup(db_end) = NULL;
-	struct user_row u;
+	struct user_row u = {0}; /* as the one that was checked, so that all of it compares */
 	int err = random_text(out->cookie);
 
 	if (!err)

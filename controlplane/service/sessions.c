@@ -50,11 +50,16 @@ int svc_session_list(struct service *s, const struct svc_actor *a, const struct 
 int svc_session_kill(
 	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
 {
+	struct db_conn *tx cleanup(db_end) = NULL;
 	struct session_info *all, *found;
+	struct svc_actor me;
 	struct ulid owner;
 	size_t n;
-	int err = access_write(a, e);
+	int err = db_read(s->db, &tx);
 
+	if (!err)
+		err = access_refresh(tx, a, &me, e);
+	db_end(&tx);
 	if (!err)
 		err = sessions(s, &all, &n);
 	if (err)
@@ -63,7 +68,7 @@ int svc_session_kill(
 	if (found)
 		owner = found->user_id;
 	free(all);
-	err = found ? access_change(a, &owner, e) : refuse_not_found(e);
+	err = found ? access_change(&me, &owner, e) : refuse_not_found(e);
 	if (!err)
 		err = coordinator_session_kill(s->coordinator, id);
 	if (err == -ENOENT)

@@ -1,0 +1,245 @@
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/codec.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "pki/keystore.h"
+#include "service/inside.h"
+#include "service/profile.h"
+
+void credential_fill(struct svc_credential *out, const struct credential_row *c)
+{
+	*out = (struct svc_credential){
+		.id = c->id,
+		.device_id = c->device_id,
+		.protocol = c->protocol,
+		.created_at = c->created_at,
+		.expires_at = c->expires_at,
+		.revoked_at = c->revoked_at,
+	};
+	hex_encode(c->fingerprint, sizeof(c->fingerprint), out->fingerprint);
+}
+
+/* A device that the actor may see. */
+static int read_device(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct device_row *d, struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	int err = db_read(s->db, &tx);
+
+	if (!err)
+		err = device_get(tx, id, d);
+	if (err)
+		return err == -ENOENT ? refuse_not_found(e) : err;
+	return access_see(a, &d->user_id, e);
+}
+
+static int check_request(
+	struct service *s, const struct svc_credential_request *r, struct svc_error *e)
+{
+	int err = time_check(r->expires_at, "expires_at", e);
+	secret_key shared;
+
+	if (err)
+		return err;
+	if (r->protocol != DIR_WIREGUARD)
+		return refuse(e, SVC_INVALID, "protocol", "is not supported yet");
+	if (r->expires_at && r->expires_at <= service_now(s))
+		return refuse(e, SVC_INVALID, "expires_at", "is in the past");
+	if (!r->wg_public)
+		return 0;
+	if (secret_equal(r->wg_public, keystore_wg_public(s->ks), 32))
+		return refuse(e, SVC_INVALID, "public_key", "is the server's own");
+	/* Points of small order give a shared secret that everybody knows. */
+	err = keystore_wg_dh(s->ks, r->wg_public, shared.bytes);
+	if (err == -EINVAL)
+		return refuse(e, SVC_INVALID, "public_key", "is not a usable key");
+	return err;
+}
+
+/* Secrets of one issue; wiped on every path. */
+struct issue {
+	uint8_t private_key[32], psk[32];
+	bool has_private;
+};
+static void issue_wipe(struct issue *i)
+{
+	secret_wipe(i, sizeof(*i));
+}
+
+static int make_keys(struct service *s, const struct svc_credential_request *r, struct issue *i,
+	struct credential_row *row)
+{
+	char id[ULID_TEXT], label[48];
+	int err = 0;
+
+	if (r->wg_public) {
+		memcpy(row->wg_public, r->wg_public, sizeof(row->wg_public));
+	} else {
+		err = keystore_wg_keypair(i->private_key, row->wg_public);
+		i->has_private = true;
+	}
+	if (!err)
+		err = secret_random(i->psk, sizeof(i->psk));
+	if (err)
+		return err;
+	SHA256(row->wg_public, sizeof(row->wg_public), row->fingerprint);
+	snprintf(label, sizeof(label), "wg-psk:crd_%s", ulid_format(&row->id, id));
+	row->wg_psk_len = sizeof(i->psk) + KEYSTORE_SEAL_OVERHEAD;
+	return keystore_seal(s->ks, label, i->psk, sizeof(i->psk), row->wg_psk);
+}
+
+static int write_profile(struct service *s, const struct device_row *d, const struct issue *i,
+	struct svc_issued *out)
+{
+	const struct wg_profile p = {
+		.address4 = d->address4,
+		.address6 = d->address6,
+		.private_key = i->has_private ? i->private_key : NULL,
+		.psk = i->psk,
+		.server_public = keystore_wg_public(s->ks),
+		.endpoint_host = s->conf.endpoint_host,
+		.endpoint_port = s->conf.wg_port,
+		.mtu = s->conf.mtu,
+		.keepalive_s = s->conf.keepalive_s,
+		.dns = s->conf.dns,
+	};
+
+	profile_filename(d->name, out->profile_filename, sizeof(out->profile_filename));
+	return profile_wireguard(&p, out->profile, sizeof(out->profile));
+}
+
+/* The transaction. *d: the device as it is in it, which is what the profile must say. */
+static int insert(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	struct credential_row *row, struct device_row *d, struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct svc_actor me;
+	int err = db_write(s->db, &tx);
+
+	if (!err)
+		err = access_refresh(tx, a, &me, e);
+	if (!err)
+		err = device_get(tx, device, d);
+	if (err == -ENOENT)
+		return refuse_not_found(e);
+	if (!err)
+		err = access_change(&me, &d->user_id, e);
+	if (err)
+		return err;
+	err = credential_wg_public_taken(tx, row->wg_public);
+	if (err == 1)
+		return refuse(e, SVC_CONFLICT, "public_key", "is in use");
+	if (!err)
+		err = credential_insert(tx, row);
+	if (!err)
+		err = device_touch(tx, device, row->created_at);
+	return err ? err : db_commit(&tx);
+}
+
+int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e)
+{
+	struct issue keys cleanup(issue_wipe) = {0};
+	struct credential_row row = {
+		.device_id = *device, .protocol = r->protocol, .expires_at = r->expires_at};
+	struct device_row d;
+	char text[ULID_TEXT];
+	int err = read_device(s, a, device, &d, e);
+
+	memset(out, 0, sizeof(*out));
+	if (!err)
+		err = access_change(a, &d.user_id, e);
+	if (!err)
+		err = check_request(s, r, e);
+	if (!err)
+		err = ulid_new(&row.id, &s->conf.clock);
+	if (!err)
+		err = make_keys(s, r, &keys, &row);
+	if (err)
+		return answer(err, e);
+	row.created_at = service_now(s);
+
+	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, device);
+	err = insert(s, a, device, &row, &d, e);
+	if (err)
+		return answer(err, e);
+	credential_fill(&out->credential, &row);
+	log_info("service", "credential crd_%s: issued by %s", ulid_format(&row.id, text),
+		a->user_name);
+	if (publish_is_live(&d, service_now(s)))
+		err = publish_credential(s, &row);
+	if (!err)
+		err = write_profile(s, &d, &keys, out);
+	if (err)
+		secret_wipe(out, sizeof(*out));
+	return answer(err, e);
+}
+
+/* Again for one that is revoked: whoever was not sure of the first time may repeat it. */
+static int revoke(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	const struct ulid *device, const struct ulid *owner, struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct credential_row row;
+	struct svc_actor me;
+	int64_t now = service_now(s);
+	int err = db_write(s->db, &tx);
+
+	if (!err)
+		err = access_refresh(tx, a, &me, e);
+	if (!err)
+		err = credential_get(tx, id, &row);
+	if (err == -ENOENT)
+		return refuse_not_found(e);
+	if (!err)
+		err = access_change(&me, owner, e);
+	if (err || row.revoked_at)
+		return err;
+	err = credential_revoke(tx, id, now);
+	if (!err)
+		err = device_touch(tx, device, now);
+	return err ? err : db_commit(&tx);
+}
+
+static int find_device(
+	struct service *s, const struct ulid *credential, struct ulid *device, struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct credential_row row;
+	int err = db_read(s->db, &tx);
+
+	if (!err)
+		err = credential_get(tx, credential, &row);
+	if (err)
+		return err == -ENOENT ? refuse_not_found(e) : err;
+	*device = row.device_id;
+	return 0;
+}
+
+int svc_credential_revoke(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	struct device_row d;
+	struct ulid device;
+	char text[ULID_TEXT];
+	int err = find_device(s, id, &device, e);
+
+	if (!err)
+		err = read_device(s, a, &device, &d, e);
+	if (!err)
+		err = access_change(a, &d.user_id, e);
+	if (err)
+		return answer(err, e);
+
+	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, &device);
+	err = revoke(s, a, id, &device, &d.user_id, e);
+	if (err)
+		return answer(err, e);
+	log_info(
+		"service", "credential crd_%s: revoked by %s", ulid_format(id, text), a->user_name);
+	return revoke_credential(s, id, e);
+}

@@ -1,0 +1,1388 @@
+/*
+ * The whole API over loopback sockets, with a service made of constants: framing, deadlines,
+ * authentication, roles, answers. What the service functions record says whether a handler ran.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/api.h"
+#include "api/request.h"
+#include "api/routes.h"
+#include "base/secret.h"
+#include "service/service.h"
+#include "uapi/uapi.h"
+
+/* ---- a service of constants ---- */
+
+static struct {
+	atomic_int calls;    /* of use-cases, not of authentication */
+	atomic_int slow_ms;  /* how long a use-case takes */
+	atomic_uint devices; /* length of the device list */
+	atomic_int outcome;  /* what use-cases return */
+	struct svc_user_change user;
+	struct svc_device_change device;
+	char name[128];
+} fake;
+
+static const struct ulid some_id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+
+static int called(struct svc_error *e)
+{
+	const int outcome = atomic_load(&fake.outcome);
+
+	atomic_fetch_add(&fake.calls, 1);
+	if (atomic_load(&fake.slow_ms))
+		poll(NULL, 0, atomic_load(&fake.slow_ms));
+	if (outcome > 0 && e) {
+		snprintf(e->field, sizeof(e->field), "name");
+		snprintf(e->message, sizeof(e->message), "is \"odd\"\n");
+		e->retry_after_s = 7;
+	}
+	return outcome;
+}
+
+const char *svc_role_name(enum svc_role r)
+{
+	static const char *const names[] = {"user", "auditor", "operator", "admin"};
+
+	return names[r];
+}
+
+int svc_role_parse(const char *text, enum svc_role *out)
+{
+	for (unsigned r = 0; r < 4; r++) {
+		if (strcmp(text, svc_role_name((enum svc_role)r)) == 0) {
+			*out = (enum svc_role)r;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* The token's text is the role's name. */
+int svc_authenticate_token(struct service *s, const char *token, struct svc_actor *out)
+{
+	(void)s;
+	memset(out, 0, sizeof(*out));
+	out->user_id = some_id;
+	if (strcmp(token, "broken") == 0)
+		return -EIO;
+	return svc_role_parse(token, &out->role) ? SVC_UNAUTHENTICATED : 0;
+}
+
+int svc_authenticate_cookie(struct service *s, const char *cookie, struct svc_actor *out)
+{
+	const int rc = svc_authenticate_token(s, cookie, out);
+
+	out->by_login = true;
+	return rc;
+}
+
+bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token)
+{
+	(void)a;
+	return strcmp(csrf_token, "csrf") == 0;
+}
+
+int svc_login(struct service *s, const char *username, const char *password,
+	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
+{
+	(void)s;
+	(void)username;
+	(void)from;
+	memset(out, 0, sizeof(*out));
+	snprintf(out->cookie, sizeof(out->cookie), "admin");
+	snprintf(out->csrf_token, sizeof(out->csrf_token), "csrf");
+	return strcmp(password, "right") == 0 ? called(e) : SVC_UNAUTHENTICATED;
+}
+
+int svc_logout(struct service *s, const struct svc_actor *a)
+{
+	(void)s;
+	(void)a;
+	return called(NULL);
+}
+
+static void a_user(struct svc_user *u)
+{
+	memset(u, 0, sizeof(*u));
+	u->id = some_id;
+	snprintf(u->name, sizeof(u->name), "ann\"<b>");
+	u->role = SVC_ROLE_ADMIN;
+	u->created_at = u->updated_at = 1700000000123;
+	u->revision = 5;
+}
+
+int svc_user_create(struct service *s, const struct svc_actor *a, const struct svc_user_change *c,
+	struct svc_user *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.user = *c;
+	snprintf(fake.name, sizeof(fake.name), "%s", c->name);
+	a_user(out);
+	return called(e);
+}
+
+int svc_user_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct svc_user *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	a_user(out);
+	return called(e);
+}
+
+int svc_user_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	struct svc_user **out, size_t *n, bool *more, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	*out = calloc(1, sizeof(**out));
+	a_user(*out);
+	*n = 1;
+	*more = ulid_is_zero(&p->after);
+	return called(e);
+}
+
+int svc_user_patch(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, const struct svc_user_change *c, struct svc_user *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	fake.user = *c;
+	a_user(out);
+	return if_match && if_match != 5 ? SVC_PRECONDITION : called(e);
+}
+
+int svc_user_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	(void)if_match;
+	return called(e);
+}
+
+static void a_session(struct session_info *i)
+{
+	memset(i, 0, sizeof(*i));
+	i->id = i->device_id = i->user_id = some_id;
+	i->protocol = UAPI_WIREGUARD;
+	i->transport = UAPI_UDP;
+	i->cipher = 1;
+	i->started_at = 1700000000000;
+	i->rx_bytes = UINT64_MAX;
+	assert_int_equal(endpoint_parse(&i->endpoint, "[2001:db8::1]:5"), 0);
+}
+
+static void a_device(struct svc_device *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->id = d->user_id = some_id;
+	snprintf(d->name, sizeof(d->name), "laptop");
+	assert_int_equal(ip_addr_parse(&d->address4, "10.77.0.2"), 0);
+	d->enabled = true;
+	d->revision = 9;
+	d->live.connected = true;
+	a_session(&d->live.session);
+	d->credentials = calloc(1, sizeof(*d->credentials));
+	d->credentials[0].id = d->credentials[0].device_id = some_id;
+	d->credentials[0].protocol = 1;
+	d->n_credentials = 1;
+}
+
+void svc_device_fini(struct svc_device *d)
+{
+	free(d->credentials);
+}
+
+void svc_devices_free(struct svc_device *d, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		svc_device_fini(&d[i]);
+	free(d);
+}
+
+static int a_device_or(struct svc_device *out, int rc)
+{
+	if (rc == 0)
+		a_device(out);
+	return rc;
+}
+
+int svc_device_create(struct service *s, const struct svc_actor *a,
+	const struct svc_device_change *c, struct svc_device *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.device = *c;
+	return a_device_or(out, called(e));
+}
+
+int svc_device_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct svc_device *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	return a_device_or(out, called(e));
+}
+
+int svc_device_list(struct service *s, const struct svc_actor *a, const struct ulid *user_id,
+	const struct svc_page *p, struct svc_device **out, size_t *n, bool *more,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)user_id;
+	(void)p;
+	*n = atomic_load(&fake.devices);
+	*out = calloc(*n ? *n : 1, sizeof(**out));
+	*more = false;
+	for (size_t i = 0; i < *n; i++)
+		a_device(&(*out)[i]);
+	return called(e);
+}
+
+int svc_device_patch(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, const struct svc_device_change *c, struct svc_device *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	(void)if_match;
+	fake.device = *c;
+	return a_device_or(out, called(e));
+}
+
+int svc_device_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	uint64_t if_match, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	(void)if_match;
+	return called(e);
+}
+
+int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)device;
+	memset(out, 0, sizeof(*out));
+	out->credential.id = out->credential.device_id = some_id;
+	out->credential.protocol = r->protocol;
+	snprintf(out->profile, sizeof(out->profile), "[Interface]\nPrivateKey = x\n");
+	snprintf(out->profile_filename, sizeof(out->profile_filename), "laptop.conf");
+	return called(e);
+}
+
+int svc_credential_revoke(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	return called(e);
+}
+
+int svc_session_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	struct session_info **out, size_t *n, bool *more, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)p;
+	*out = calloc(1, sizeof(**out));
+	a_session(*out);
+	*n = 1;
+	*more = false;
+	return called(e);
+}
+
+int svc_session_kill(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	return called(e);
+}
+
+int svc_token_create(struct service *s, const struct svc_actor *a,
+	const struct svc_token_request *r, struct svc_token *out, char secret[SVC_TOKEN_TEXT],
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	memset(out, 0, sizeof(*out));
+	out->id = out->user_id = some_id;
+	snprintf(out->name, sizeof(out->name), "%s", r->name);
+	snprintf(secret, SVC_TOKEN_TEXT, "ireko_secret");
+	return called(e);
+}
+
+int svc_token_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	struct svc_token **out, size_t *n, bool *more, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)p;
+	*out = NULL;
+	*n = 0;
+	*more = false;
+	return called(e);
+}
+
+int svc_token_delete(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	return called(e);
+}
+
+int svc_status(
+	struct service *s, const struct svc_actor *a, struct svc_status *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	memset(out, 0, sizeof(*out));
+	out->started_at = 1700000000000;
+	out->database_ok = true;
+	out->schema_version = 1;
+	out->dataplane.connected = true;
+	out->dataplane.n_listen = 1;
+	snprintf(out->dataplane.listen[0], 64, "udp://[::]:51820");
+	out->dataplane.n_verdicts = 2;
+	snprintf(out->dataplane.verdicts[0].name, 32, "delivered");
+	snprintf(out->dataplane.verdicts[1].name, 32, "replay");
+	out->dataplane.verdicts[1].count = 3;
+	return called(e);
+}
+
+bool svc_ready(struct service *s, char *why)
+{
+	(void)s;
+	snprintf(why, 96, "no dataplane");
+	return atomic_load(&fake.outcome) == 0;
+}
+
+/* ---- a client ---- */
+
+enum { REQUEST_MS = 1500, MAX_CONNECTIONS = 40 };
+
+static struct api *api;
+static uint16_t port;
+
+static int start(void **state)
+{
+	struct api_conf conf = {.max_connections = MAX_CONNECTIONS, .request_ms = REQUEST_MS};
+	char why[160] = "";
+
+	(void)state;
+	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
+	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
+	port = api_address(api).port;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	api_stop(api);
+	return 0;
+}
+
+static int fresh(void **state)
+{
+	(void)state;
+	memset(&fake, 0, sizeof(fake));
+	atomic_store(&fake.devices, 1);
+	return 0;
+}
+
+static int dial(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	const struct timeval patience = {.tv_sec = 10};
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text, size_t n)
+{
+	while (n > 0) {
+		const ssize_t sent = send(fd, text, n, MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return;
+		text += sent;
+		n -= (size_t)sent;
+	}
+}
+
+struct answer {
+	unsigned status;
+	bool closed; /* by the server, after it */
+	size_t len;
+	char text[65536];
+};
+
+/* Reads one answer; a second read tells whether the connection is over. */
+static void hear(int fd, struct answer *a)
+{
+	char *body, *length;
+	size_t want = SIZE_MAX;
+
+	memset(a, 0, sizeof(*a));
+	while (a->len < sizeof(a->text) - 1 && a->len < want) {
+		const ssize_t n = recv(fd, a->text + a->len, sizeof(a->text) - 1 - a->len, 0);
+
+		if (n <= 0) {
+			a->closed = true;
+			break;
+		}
+		a->len += (size_t)n;
+		body = strstr(a->text, "\r\n\r\n");
+		length = strstr(a->text, "Content-Length: ");
+		if (body)
+			want = (size_t)(body + 4 - a->text) +
+			       (length && length < body ? strtoul(length + 16, NULL, 10) : 0);
+	}
+	if (sscanf(a->text, "HTTP/1.1 %u", &a->status) != 1)
+		a->status = 0;
+}
+
+static bool is_over(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, 0) <= 0;
+}
+
+static struct answer *ask_bytes(const char *text, size_t n)
+{
+	static struct answer a;
+	const int fd = dial();
+
+	say(fd, text, n);
+	hear(fd, &a);
+	if (strstr(a.text, "Connection: close"))
+		a.closed = is_over(fd);
+	close(fd);
+	return &a;
+}
+
+static struct answer *ask(const char *text)
+{
+	return ask_bytes(text, strlen(text));
+}
+
+#define HOST  "Host: localhost\r\n"
+#define ADMIN "Authorization: Bearer admin\r\n"
+#define JSON  "Content-Type: application/json\r\n"
+#define ID    "01081G81860W40J2GB1G6GW3RG"
+
+/* method and path, extra header lines, body */
+static struct answer *request(const char *line, const char *fields, const char *body)
+{
+	char text[70000];
+	char length[96] = "";
+
+	if (body)
+		snprintf(length, sizeof(length), "%sContent-Length: %zu\r\n",
+			strstr(fields, "Content-Type") ? "" : JSON, strlen(body));
+	snprintf(text, sizeof(text), "%s HTTP/1.1\r\n" HOST "%s%s\r\n%s", line, fields, length,
+		body ? body : "");
+	return ask(text);
+}
+
+/* ---- framing ---- */
+
+static const struct {
+	const char *name, *text;
+	unsigned status; /* 0: closed without an answer is as good */
+} malformed[] = {
+	{"two Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON
+		"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+		400},
+	{"differing Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON
+		"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}",
+		400},
+	{"list in Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST "Content-Length: 2, 2\r\n\r\n{}", 400},
+	{"signed Content-Length", "POST /v1/users HTTP/1.1\r\n" HOST "Content-Length: +2\r\n\r\n{}",
+		400},
+	{"negative Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST "Content-Length: -2\r\n\r\n{}", 400},
+	{"hexadecimal Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST "Content-Length: 0x2\r\n\r\n{}", 400},
+	{"empty Content-Length", "POST /v1/users HTTP/1.1\r\n" HOST "Content-Length: \r\n\r\n",
+		400},
+	{"huge Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST
+		"Content-Length: 99999999999999999999999\r\n\r\n",
+		413},
+	{"chunked",
+		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON
+		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		400},
+	{"chunked and length",
+		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON
+		"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+		400},
+	{"odd transfer encoding",
+		"POST /v1/users HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", 400},
+	{"identity", "GET /healthz HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n", 400},
+	{"no Host", "GET /healthz HTTP/1.1\r\n\r\n", 400},
+	{"two Host", "GET /healthz HTTP/1.1\r\n" HOST HOST "\r\n", 400},
+	{"empty Host", "GET /healthz HTTP/1.1\r\nHost: \r\n\r\n", 400},
+	{"Host with a path", "GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
+	{"Host with user", "GET /healthz HTTP/1.1\r\nHost: a@b\r\n\r\n", 400},
+	{"Host with a bad port", "GET /healthz HTTP/1.1\r\nHost: a:80x\r\n\r\n", 400},
+	{"Host with a blank", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
+	{"bare LF", "GET /healthz HTTP/1.1\nHost: localhost\n\n", 400},
+	{"bare LF in one line", "GET /healthz HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n", 400},
+	{"bare LF at the end", "GET /healthz HTTP/1.1\r\n" HOST "X: y\n\r\n", 400},
+	{"bare LF as last line", "GET /healthz HTTP/1.1\r\n" HOST "X: y\r\n\n", 400},
+	{"bare CR in a value", "GET /healthz HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n", 400},
+	{"folded line", "GET /healthz HTTP/1.1\r\n" HOST "X: a\r\n b\r\n\r\n", 400},
+	{"folded Content-Length",
+		"POST /v1/users HTTP/1.1\r\n" HOST "Content-Length:\r\n 2\r\n\r\n{}", 400},
+	{"folded first line", "GET /healthz HTTP/1.1\r\n " HOST "\r\n", 400},
+	{"blank before the colon", "GET /healthz HTTP/1.1\r\n" HOST "X : a\r\n\r\n", 400},
+	{"blank before Content-Length's colon",
+		"POST /v1/users HTTP/1.1\r\n" HOST "Content-Length : 2\r\n\r\n{}", 400},
+	{"no name", "GET /healthz HTTP/1.1\r\n" HOST ": a\r\n\r\n", 400},
+	{"no colon", "GET /healthz HTTP/1.1\r\n" HOST "nonsense\r\n\r\n", 400},
+	{"odd name", "GET /healthz HTTP/1.1\r\n" HOST "X(y): a\r\n\r\n", 400},
+	{"control character in a value",
+		"GET /healthz HTTP/1.1\r\n" HOST "X: a\x01"
+		"b\r\n\r\n",
+		400},
+	{"two Authorization", "GET /v1/me HTTP/1.1\r\n" HOST ADMIN ADMIN "\r\n", 400},
+	{"HTTP/1.0", "GET /healthz HTTP/1.0\r\n" HOST "\r\n", 505},
+	{"HTTP/1.2", "GET /healthz HTTP/1.2\r\n" HOST "\r\n", 505},
+	{"HTTP/0.9", "GET /healthz\r\n\r\n", 400},
+	{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+	{"lower-case version", "GET /healthz http/1.1\r\n" HOST "\r\n", 400},
+	{"unknown method", "BREW /healthz HTTP/1.1\r\n" HOST "\r\n", 501},
+	{"lower-case method", "get /healthz HTTP/1.1\r\n" HOST "\r\n", 501},
+	{"TRACE", "TRACE /healthz HTTP/1.1\r\n" HOST "\r\n", 501},
+	{"CONNECT", "CONNECT localhost:80 HTTP/1.1\r\n" HOST "\r\n", 501},
+	{"absolute form", "GET http://localhost/healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"other host in absolute form", "GET http://other/healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"asterisk", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"dot segment", "GET /v1/../healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"dot at the end", "GET /v1/.. HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"single dot", "GET /./healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"encoded dots", "GET /v1/%2e%2e/healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"encoded slash", "GET /v1%2fme HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"encoded NUL", "GET /healthz%00 HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"encoded NUL in the query", "GET /healthz?a=%00 HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"half an escape in the query", "GET /healthz?a=%f HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"double slash", "GET //healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"backslash", "GET /v1\\me HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"fragment", "GET /healthz#x HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"control character in the target", "GET /heal\x01thz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"tab in the target", "GET /heal\tthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"blank in the target", "GET /heal thz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"high bytes in the target", "GET /\xc3\xa9 HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"two blanks", "GET  /healthz HTTP/1.1\r\n" HOST "\r\n", 400},
+	{"body on GET", "GET /healthz HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}", 400},
+	{"body on DELETE",
+		"DELETE /v1/tokens/tok_" ID " HTTP/1.1\r\n" HOST ADMIN JSON
+		"Content-Length: 2\r\n\r\n{}",
+		400},
+	{"upgrade",
+		"GET /healthz HTTP/1.1\r\n" HOST
+		"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		400},
+	{"option that names a field", "GET /healthz HTTP/1.1\r\n" HOST "Connection: Host\r\n\r\n",
+		400},
+	{"odd Expect", "GET /healthz HTTP/1.1\r\n" HOST "Expect: 200-ok\r\n\r\n", 417},
+	{"Trailer", "GET /healthz HTTP/1.1\r\n" HOST "Trailer: X\r\n\r\n", 400},
+	{"method override",
+		"POST /v1/users HTTP/1.1\r\n" HOST
+		"X-HTTP-Method-Override: DELETE\r\nContent-Length: 0\r\n\r\n",
+		400},
+};
+
+static void refuses_malformed_requests(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(malformed); i++) {
+		const struct answer *a = ask(malformed[i].text);
+
+		if (a->status != malformed[i].status || !a->closed)
+			fail_msg("%s: %u%s: %s", malformed[i].name, a->status,
+				a->closed ? "" : ", not closed", a->text);
+	}
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void refuses_nul_bytes(void **state)
+{
+	static const char target[] = "GET /heal\0thz HTTP/1.1\r\n" HOST "\r\n";
+	static const char value[] = "GET /healthz HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n";
+	static const char line[] = "GET /healthz HTTP/1.1\r\n" HOST "\0X: b\r\n\r\n";
+	static const char method[] = "GET\0X /healthz HTTP/1.1\r\n" HOST "\r\n";
+
+	(void)state;
+	assert_int_equal(ask_bytes(target, sizeof(target) - 1)->status, 400);
+	assert_int_equal(ask_bytes(value, sizeof(value) - 1)->status, 400);
+	assert_int_equal(ask_bytes(line, sizeof(line) - 1)->status, 400);
+	assert_int_equal(ask_bytes(method, sizeof(method) - 1)->status, 400);
+}
+
+static void refuses_what_is_too_big(void **state)
+{
+	static char text[80000];
+	size_t n;
+
+	(void)state;
+	/* 4 KiB and one byte, and far more than libmicrohttpd's memory */
+	for (size_t len = 4097; len <= 40000; len += 35903) {
+		n = (size_t)snprintf(text, sizeof(text), "GET /");
+		memset(text + n, 'a', len - 1);
+		n += len - 1;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " HTTP/1.1\r\n" HOST "\r\n");
+		assert_int_equal(ask_bytes(text, n)->status, 414);
+	}
+	n = (size_t)snprintf(text, sizeof(text), "GET /healthz HTTP/1.1\r\n" HOST);
+	for (int i = 0; i < 64; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "X-%d: y\r\n", i);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "\r\n");
+	assert_int_equal(ask_bytes(text, n)->status, 431);
+	n = (size_t)snprintf(text, sizeof(text), "GET /healthz HTTP/1.1\r\n" HOST "X: ");
+	memset(text + n, 'a', 17000);
+	n += 17000;
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "\r\n\r\n");
+	assert_int_equal(ask_bytes(text, n)->status, 431);
+	n = (size_t)snprintf(text, sizeof(text),
+		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON "Content-Length: 65537\r\n\r\n");
+	memset(text + n, ' ', 65537);
+	assert_int_equal(ask_bytes(text, n + 65537)->status, 413);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void takes_the_largest_that_is_allowed(void **state)
+{
+	static char text[80000];
+	size_t n;
+
+	(void)state;
+	n = (size_t)snprintf(text, sizeof(text), "GET /healthz HTTP/1.1\r\n" HOST);
+	for (int i = 0; i < 63; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "X-%d: y\r\n", i);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "\r\n");
+	assert_int_equal(ask_bytes(text, n)->status, 200);
+	n = (size_t)snprintf(text, sizeof(text), "GET /healthz HTTP/1.1\r\n" HOST "X: ");
+	memset(text + n, 'a', 16000);
+	n += 16000;
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "\r\n\r\n");
+	assert_int_equal(ask_bytes(text, n)->status, 200);
+	n = (size_t)snprintf(text, sizeof(text),
+		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON
+		"Content-Length: 65536\r\n\r\n{\"name\":\"ann\"");
+	memset(text + n, ' ', 65536);
+	text[n + 65536 - 13 - 1] = '}';
+	assert_int_equal(ask_bytes(text, n + 65536 - 13)->status, 201);
+}
+
+static void an_answer_closes_the_door_to_what_follows(void **state)
+{
+	static struct answer a;
+	const int fd = dial();
+	const char *two = "GET /healthz HTTP/1.1\r\n" HOST HOST "\r\n"
+			  "GET /v1/me HTTP/1.1\r\n" HOST ADMIN "\r\n";
+
+	(void)state;
+	say(fd, two, strlen(two));
+	hear(fd, &a);
+	assert_int_equal(a.status, 400);
+	assert_true(is_over(fd));
+	close(fd);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void keeps_connections_and_answers_in_order(void **state)
+{
+	static struct answer a;
+	const int fd = dial();
+	const char *two = "\r\nGET /v1/me HTTP/1.1\r\n" HOST ADMIN "\r\n"
+			  "GET /v1/nothing HTTP/1.1\r\n" HOST ADMIN "\r\n";
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		say(fd, "GET /healthz HTTP/1.1\r\n" HOST "\r\n", 40 + 2);
+		hear(fd, &a);
+		assert_int_equal(a.status, 200);
+	}
+	say(fd, two, strlen(two));
+	hear(fd, &a);
+	assert_int_equal(a.status, 200);
+	close(fd);
+}
+
+/* ---- deadlines ---- */
+
+/* Milliseconds until the server ends the connection while one byte comes every 100 ms. */
+static unsigned drip(const char *begin, const char *more)
+{
+	const struct clock clock = clock_system();
+	const uint64_t start_ms = clock_mono_ms(&clock);
+	const int fd = dial();
+	size_t at = 0;
+	bool over = false;
+
+	say(fd, begin, strlen(begin));
+	while (!over && clock_mono_ms(&clock) - start_ms < 5 * REQUEST_MS) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+
+		if (poll(&p, 1, 100) > 0)
+			over = is_over(fd);
+		else if (more[at])
+			say(fd, more + at++, 1);
+	}
+	close(fd);
+	return (unsigned)(clock_mono_ms(&clock) - start_ms);
+}
+
+static void assert_in_time(unsigned ms)
+{
+	if (ms + 50 < REQUEST_MS || ms > REQUEST_MS + 1000)
+		fail_msg("closed after %u ms", ms);
+}
+
+static void ends_slow_senders(void **state)
+{
+	static const char slow[] =
+		"X-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+	(void)state;
+	assert_in_time(drip("", "G"));
+	assert_in_time(
+		drip("GET /healthz HT", "TP/1.1\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_in_time(drip("GET /healthz HTTP/1.1\r\n" HOST, slow));
+	assert_in_time(
+		drip("POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON "Content-Length: 1000\r\n\r\n{",
+			slow));
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void ends_slow_senders_on_kept_connections(void **state)
+{
+	static struct answer a;
+	const struct clock clock = clock_system();
+	uint64_t start_ms;
+	const int fd = dial();
+
+	(void)state;
+	say(fd, "GET /healthz HTTP/1.1\r\n" HOST "\r\n", 42);
+	hear(fd, &a);
+	assert_int_equal(a.status, 200);
+	/* Between requests there is more time than for one. */
+	poll(NULL, 0, REQUEST_MS + 600);
+	start_ms = clock_mono_ms(&clock);
+	say(fd, "GET", 3);
+	assert_true(is_over(fd));
+	assert_in_time((unsigned)(clock_mono_ms(&clock) - start_ms));
+	close(fd);
+}
+
+static void ends_slow_readers(void **state)
+{
+	static const char get[] = "GET /v1/devices HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	const struct clock clock = clock_system();
+	const int small = 4096, fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	uint64_t start_ms;
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	(void)state;
+	atomic_store(&fake.devices, 20000);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	start_ms = clock_mono_ms(&clock);
+	say(fd, get, sizeof(get) - 1);
+	while (clock_mono_ms(&clock) - start_ms < 5 * REQUEST_MS) {
+		static char sink[512];
+
+		if (poll(&p, 1, 50) > 0 || recv(fd, sink, sizeof(sink), MSG_DONTWAIT) == 0)
+			break;
+	}
+	/* What is still in flight comes first; the end is seen when a little of it was read. */
+	while (clock_mono_ms(&clock) - start_ms < 5 * REQUEST_MS) {
+		static char sink[65536];
+
+		if (recv(fd, sink, sizeof(sink), 0) <= 0)
+			break;
+	}
+	close(fd);
+	assert_in_range(clock_mono_ms(&clock) - start_ms, REQUEST_MS - 50, REQUEST_MS + 2500);
+}
+
+static void idlers_make_room(void **state)
+{
+	int idle[3 * MAX_CONNECTIONS];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+		idle[i] = dial();
+		say(idle[i], "G", 1);
+	}
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n")->status, 200);
+	for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
+		close(idle[i]);
+}
+
+static void *ask_slowly(void *arg)
+{
+	static const char get[] = "GET /v1/me HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	struct answer *a = malloc(sizeof(*a));
+	unsigned *status = arg;
+	const int fd = dial();
+
+	say(fd, get, sizeof(get) - 1);
+	hear(fd, a);
+	*status = a->status;
+	close(fd);
+	free(a);
+	return NULL;
+}
+
+static void slow_use_cases_do_not_stop_the_rest(void **state)
+{
+	pthread_t threads[12];
+	unsigned status[12] = {0};
+	const struct clock clock = clock_system();
+	uint64_t start_ms;
+
+	(void)state;
+	atomic_store(&fake.slow_ms, 200);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_slowly, &status[i]), 0);
+	start_ms = clock_mono_ms(&clock);
+	assert_int_equal(ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n")->status, 200);
+	assert_true(clock_mono_ms(&clock) - start_ms < 200);
+	/* Another lane. */
+	start_ms = clock_mono_ms(&clock);
+	assert_int_equal(request("DELETE /v1/users/usr_" ID, ADMIN, NULL)->status, 204);
+	assert_true(clock_mono_ms(&clock) - start_ms < 500);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(status[i], 200);
+	}
+}
+
+static void an_answer_that_comes_too_late_is_not_sent(void **state)
+{
+	static struct answer a;
+	static const char get[] = "GET /v1/me HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	const int fd = dial();
+
+	(void)state;
+	atomic_store(&fake.slow_ms, REQUEST_MS + 700);
+	say(fd, get, sizeof(get) - 1);
+	hear(fd, &a);
+	assert_int_equal(a.status, 0);
+	assert_true(a.closed);
+	close(fd);
+}
+
+/* ---- who may do what: the whole table ---- */
+
+static void path_of(const struct route *r, char *out, size_t cap)
+{
+	const char *brace = strchr(r->pattern, '{');
+
+	if (!brace)
+		snprintf(out, cap, "%s", r->pattern);
+	else
+		snprintf(out, cap, "%.*s%.3s_" ID "%s", (int)(brace - r->pattern), r->pattern,
+			brace + 1, brace + 5);
+}
+
+static const char *body_of(const struct route *r)
+{
+	static const struct {
+		const struct json_schema *schema;
+		const char *body;
+	} bodies[] = {
+		{&body_login, "{\"username\":\"a\",\"password\":\"right\"}"},
+		{&body_user_create, "{\"name\":\"a\"}"},
+		{&body_user_patch, "{}"},
+		{&body_device_create, "{\"name\":\"a\"}"},
+		{&body_device_patch, "{}"},
+		{&body_credential, "{\"protocol\":\"wireguard\"}"},
+		{&body_token, "{\"name\":\"a\"}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		if (bodies[i].schema == r->body)
+			return bodies[i].body;
+	}
+	return NULL;
+}
+
+static unsigned try_route(const struct route *r, const char *fields, bool *only_error)
+{
+	char path[160], line[200];
+	const struct answer *a;
+
+	path_of(r, path, sizeof(path));
+	snprintf(line, sizeof(line), "%s %s", http_method_name(r->method), path);
+	a = request(line, fields, body_of(r));
+	*only_error = strstr(a->text, "\r\n\r\n{\"type\":\"about:blank\",\"title\":") != NULL &&
+		      strstr(a->text, "usr_") == NULL;
+	return a->status;
+}
+
+static void every_route_asks_who_is_there(void **state)
+{
+	static const char *const strangers[] = {"", "Authorization: Bearer nobody\r\n",
+		"Authorization: Bearer\r\n", "Authorization: Basic YTpi\r\n",
+		"Authorization: Bearer admin admin\r\n", "Authorization: admin\r\n",
+		"Cookie: ireko=nobody\r\n", "Cookie: ireko=admin; ireko=admin\r\n",
+		"Cookie: __Host-ireko=admin\r\n", "Cookie: xireko=admin\r\n",
+		"Cookie: ireko=admin\r\nAuthorization: Bearer nobody\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < n_routes; i++) {
+		bool only_error;
+
+		if (routes[i].access & ACCESS_PUBLIC)
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(strangers); k++) {
+			if (try_route(&routes[i], strangers[k], &only_error) != 401 || !only_error)
+				fail_msg("%s with %s", routes[i].pattern, strangers[k]);
+		}
+		assert_int_equal(
+			try_route(&routes[i], "Authorization: Bearer broken\r\n", &only_error),
+			500);
+	}
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void every_route_asks_for_the_role(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < n_routes; i++) {
+		const struct route *r = &routes[i];
+
+		for (unsigned role = 0; role < 4 && !(r->access & ACCESS_PUBLIC); role++) {
+			const bool allowed = r->access & access_of_role((enum svc_role)role);
+			const int before = atomic_load(&fake.calls);
+			char fields[64];
+			bool only_error;
+			unsigned status;
+
+			snprintf(fields, sizeof(fields), "Authorization: Bearer %s\r\n",
+				svc_role_name((enum svc_role)role));
+			status = try_route(r, fields, &only_error);
+			if (allowed ? status / 100 != 2 : status != 403 || !only_error)
+				fail_msg("%s as %s: %u", r->pattern,
+					svc_role_name((enum svc_role)role), status);
+			if (!allowed)
+				assert_int_equal(atomic_load(&fake.calls), before);
+		}
+	}
+}
+
+static void cookies_need_the_csrf_token(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < n_routes; i++) {
+		const struct route *r = &routes[i];
+		const bool safe = r->method == HTTP_GET;
+		bool only_error;
+		unsigned status;
+
+		if (r->access & ACCESS_PUBLIC)
+			continue;
+		status = try_route(r, "Cookie: a=b; ireko=admin\r\n", &only_error);
+		if (safe ? status != 200 : status != 403 || !only_error)
+			fail_msg("%s: %u", r->pattern, status);
+		if (safe)
+			continue;
+		assert_int_equal(
+			try_route(r, "Cookie: ireko=admin\r\nX-CSRF-Token: no\r\n", &only_error),
+			403);
+		assert_int_equal(try_route(r,
+					 "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n"
+					 "Origin: http://evil.example\r\n",
+					 &only_error),
+			403);
+		assert_int_equal(try_route(r,
+					 "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n"
+					 "Origin: null\r\n",
+					 &only_error),
+			403);
+		assert_int_equal(try_route(r,
+					 "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n"
+					 "Origin: http://localhost\r\n",
+					 &only_error) /
+					 100,
+			2);
+	}
+}
+
+static void unknown_paths_and_methods(void **state)
+{
+	const struct answer *a;
+
+	(void)state;
+	assert_int_equal(request("GET /v1/nothing", ADMIN, NULL)->status, 404);
+	assert_int_equal(request("GET /v1/users/", ADMIN, NULL)->status, 404);
+	assert_int_equal(request("GET /v1/users/usr_" ID "/x", ADMIN, NULL)->status, 404);
+	assert_int_equal(request("GET /V1/users", ADMIN, NULL)->status, 404);
+	a = request("DELETE /v1/users", ADMIN, NULL);
+	assert_int_equal(a->status, 405);
+	assert_non_null(strstr(a->text, "Allow: GET, HEAD, POST\r\n"));
+	a = request("PUT /v1/users/usr_" ID, ADMIN, "{}");
+	assert_int_equal(a->status, 405);
+	assert_non_null(strstr(a->text, "Allow: GET, HEAD, PATCH, DELETE\r\n"));
+	assert_int_equal(request("OPTIONS /v1/users", ADMIN, NULL)->status, 405);
+	/* An id that is none is an object that is not there, but only for those who may ask. */
+	assert_int_equal(request("GET /v1/users/usr_1", ADMIN, NULL)->status, 404);
+	assert_int_equal(request("GET /v1/users/dev_" ID, ADMIN, NULL)->status, 404);
+	assert_int_equal(request("GET /v1/users/usr_1", "", NULL)->status, 401);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+/* ---- answers ---- */
+
+static void answers_carry_the_standing_headers(void **state)
+{
+	static const char *const texts[] = {"GET /healthz HTTP/1.1\r\n" HOST "\r\n",
+		"GET /nothing HTTP/1.1\r\n" HOST "\r\n", "GET /v1/me HTTP/1.1\r\n" HOST "\r\n",
+		"GET /v1/me HTTP/1.1\r\n" HOST HOST "\r\n",
+		"DELETE /v1/users/usr_" ID " HTTP/1.1\r\n" HOST ADMIN "\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		const struct answer *a = ask(texts[i]);
+
+		for (size_t k = 0; k < n_standing_headers; k++) {
+			const bool there = strstr(a->text, standing_headers[k].name) != NULL;
+
+			assert_true(there != standing_headers[k].tls_only);
+		}
+		assert_true((a->status == 401) ==
+			    (strstr(a->text, "WWW-Authenticate: Bearer\r\n") != NULL));
+		assert_null(strstr(a->text, "Access-Control"));
+	}
+}
+
+static void head_is_like_get(void **state)
+{
+	static struct answer a;
+	const int fd = dial();
+	const char *text = "HEAD /healthz HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
+
+	(void)state;
+	say(fd, text, strlen(text));
+	while (a.len < sizeof(a.text) - 1) {
+		const ssize_t n = recv(fd, a.text + a.len, sizeof(a.text) - 1 - a.len, 0);
+
+		if (n <= 0)
+			break;
+		a.len += (size_t)n;
+	}
+	close(fd);
+	assert_non_null(strstr(a.text, "HTTP/1.1 200"));
+	assert_non_null(strstr(a.text, "Content-Length: 15\r\n"));
+	assert_memory_equal(a.text + a.len - 4, "\r\n\r\n", 4);
+}
+
+static void login_sets_the_cookie(void **state)
+{
+	const struct answer *a =
+		request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"right\"}");
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(
+		strstr(a->text, "Set-Cookie: ireko=admin; Path=/; HttpOnly; SameSite=Strict\r\n"));
+	assert_non_null(strstr(a->text, "\"csrf_token\":\"csrf\""));
+	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"wrong\"}");
+	assert_int_equal(a->status, 401);
+	assert_null(strstr(a->text, "Set-Cookie"));
+	a = request("POST /v1/login", "Origin: http://evil.example\r\n",
+		"{\"username\":\"a\",\"password\":\"right\"}");
+	assert_int_equal(a->status, 403);
+	a = request("POST /v1/logout", "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n", NULL);
+	assert_int_equal(a->status, 204);
+	assert_non_null(strstr(a->text, "Set-Cookie: ireko=; Path=/; HttpOnly; "
+					"SameSite=Strict; Max-Age=0\r\n"));
+}
+
+static void objects_as_the_contract_says(void **state)
+{
+	const struct answer *a;
+
+	(void)state;
+	a = request("POST /v1/users", ADMIN, "{\"name\":\"x\",\"role\":\"user\",\"email\":null}");
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "Location: /v1/users/usr_" ID "\r\n"));
+	assert_non_null(strstr(a->text, "ETag: \"5\"\r\n"));
+	assert_non_null(strstr(a->text, "\"name\":\"ann\\\"<b>\""));
+	assert_non_null(strstr(a->text, "\"created_at\":\"2023-11-14T22:13:20.123Z\""));
+	assert_non_null(strstr(a->text, "\"email\":null"));
+	assert_null(strstr(a->text, "password"));
+	assert_true(fake.user.set_name && fake.user.set_role && fake.user.set_email);
+	assert_false(fake.user.set_password || fake.user.set_disabled);
+	assert_string_equal(fake.name, "x");
+
+	a = request("GET /v1/devices/dev_" ID, ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"address4\":\"10.77.0.2\",\"address6\":null"));
+	assert_non_null(strstr(a->text, "\"endpoint\":\"[2001:db8::1]:5\""));
+	assert_non_null(strstr(a->text, "\"credentials\":[{\"id\":\"crd_" ID "\""));
+
+	a = request(
+		"POST /v1/devices/dev_" ID "/credentials", ADMIN, "{\"protocol\":\"wireguard\"}");
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "Location: /v1/credentials/crd_" ID "\r\n"));
+	assert_non_null(strstr(a->text, "\"profile\":\"[Interface]\\nPrivateKey = x\\n\""));
+	assert_non_null(strstr(a->text, "\"qr_svg\":\"<svg xmlns="));
+
+	a = request("GET /v1/status", ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"drops\":{\"replay\":3}"));
+	a = request("GET /v1/sessions", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "\"cipher\":\"CHACHA20-POLY1305\""));
+	assert_non_null(strstr(a->text, "\"next_cursor\":null"));
+	a = request("POST /v1/tokens", ADMIN, "{\"name\":\"ci\"}");
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "\"token\":\"ireko_secret\""));
+}
+
+static void pages_continue(void **state)
+{
+	const struct answer *a = request("GET /v1/users?limit=1", ADMIN, NULL);
+	char cursor[64] = "", line[128];
+	const char *at = strstr(a->text, "\"next_cursor\":\"");
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "\"next_cursor\":\"%63[^\"]", cursor), 1);
+	snprintf(line, sizeof(line), "GET /v1/users?cursor=%s&limit=500", cursor);
+	a = request(line, ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"next_cursor\":null"));
+	/* Of another list. */
+	snprintf(line, sizeof(line), "GET /v1/devices?cursor=%s", cursor);
+	assert_int_equal(request(line, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?limit=0", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?limit=501", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?limit=1&limit=1", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?user_id=usr_" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/devices?user_id=usr_" ID, ADMIN, NULL)->status, 200);
+	assert_int_equal(request("GET /v1/me?x=1", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?cursor=!", ADMIN, NULL)->status, 422);
+}
+
+static void bodies_are_strict(void **state)
+{
+	static const struct {
+		const char *fields, *body;
+		unsigned status;
+	} cases[] = {
+		{ADMIN, "{", 400},
+		{ADMIN, "[]", 400},
+		{ADMIN, "{\"name\":\"a\",\"name\":\"b\"}", 400},
+		{ADMIN, "{\"name\":\"a\"} x", 400},
+		{ADMIN, "{\"name\":\"\\u0000\"}", 400},
+		{ADMIN, "{\"name\":\"\\ud800\"}", 400},
+		{ADMIN, "{\"name\":\"\xff\"}", 400},
+		{ADMIN, "{\"name\":\"a\",\"x\":1e400}", 400},
+		{ADMIN, "{\"name\":1}", 422},
+		{ADMIN, "{\"name\":\"a\",\"id\":\"usr_1\"}", 422},
+		{ADMIN, "{\"name\":\"a\",\"groups\":[]}", 422},
+		{ADMIN, "{\"name\":\"a\",\"role\":\"root\"}", 422},
+		{ADMIN, "{}", 422},
+		{ADMIN "Content-Type: text/plain\r\n", "{\"name\":\"a\"}", 415},
+		{ADMIN "Content-Type: application/merge-patch+json\r\n", "{\"name\":\"a\"}", 415},
+		{ADMIN "Content-Type: application/json; charset=latin1\r\n", "{\"name\":\"a\"}",
+			415},
+		{ADMIN "Content-Type: application/json; charset=utf-8\r\n", "{\"name\":\"a\"}",
+			201},
+		{ADMIN JSON "Content-Encoding: gzip\r\n", "{\"name\":\"a\"}", 415},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct answer *a = request("POST /v1/users", cases[i].fields, cases[i].body);
+
+		if (a->status != cases[i].status)
+			fail_msg("%s%s: %s", cases[i].fields, cases[i].body, a->text);
+	}
+	assert_int_equal(atomic_load(&fake.calls), 1);
+	assert_int_equal(request("POST /v1/users", ADMIN, NULL)->status, 400);
+	assert_int_equal(request("POST /v1/logout", ADMIN, "{}")->status, 400);
+	assert_non_null(strstr(request("POST /v1/devices/dev_" ID "/credentials", ADMIN,
+				       "{\"protocol\":\"openvpn\"}")
+				       ->text,
+		"openvpn is not offered"));
+	assert_int_equal(request("PATCH /v1/users/usr_" ID,
+				 ADMIN "Content-Type: application/merge-patch+json\r\n",
+				 "{\"display_name\":null}")
+				 ->status,
+		200);
+	assert_true(fake.user.set_display_name);
+	assert_null(fake.user.display_name);
+}
+
+static void preconditions(void **state)
+{
+	static const char *const never[] = {"\"4\"", "\"0\"", "5", "W/\"5\"", "\"5\", \"6\"",
+		"\"\"", "\"05\"", "\"99999999999999999999\""};
+	char fields[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-Match: %s\r\n", never[i]);
+		assert_int_equal(request("PATCH /v1/users/usr_" ID, fields, "{}")->status, 412);
+	}
+	assert_int_equal(
+		request("PATCH /v1/users/usr_" ID, ADMIN "If-Match: \"5\"\r\n", "{}")->status, 200);
+	assert_int_equal(
+		request("PATCH /v1/users/usr_" ID, ADMIN "If-Match: *\r\n", "{}")->status, 200);
+}
+
+static void outcomes_become_statuses(void **state)
+{
+	static const struct {
+		int outcome;
+		unsigned status;
+	} cases[] = {{SVC_INVALID, 422}, {SVC_FORBIDDEN, 403}, {SVC_NOT_FOUND, 404},
+		{SVC_CONFLICT, 409}, {SVC_FULL, 409}, {SVC_PRECONDITION, 412},
+		{SVC_RATE_LIMITED, 429}, {SVC_NO_SPACE, 507}, {SVC_UNAVAILABLE, 503}, {-EIO, 500},
+		{99, 500}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct answer *a;
+
+		atomic_store(&fake.outcome, cases[i].outcome);
+		a = request("POST /v1/users", ADMIN, "{\"name\":\"a\"}");
+		assert_int_equal(a->status, cases[i].status);
+		assert_non_null(strstr(a->text, "Content-Type: application/problem+json\r\n"));
+		assert_null(strstr(a->text, "Location"));
+		assert_null(strstr(a->text, "usr_"));
+		if (cases[i].status == 422)
+			assert_non_null(strstr(a->text, "\"errors\":[{\"field\":\"name\","
+							"\"message\":\"is \\\"odd\\\"\\n\"}]"));
+		assert_true((cases[i].status == 429 || cases[i].status == 503) ==
+			    (strstr(a->text, "Retry-After: 7\r\n") != NULL));
+	}
+	atomic_store(&fake.outcome, SVC_CONFLICT);
+	assert_int_equal(request("GET /readyz", "", NULL)->status, 503);
+	atomic_store(&fake.outcome, 0);
+	assert_int_equal(request("GET /readyz", "", NULL)->status, 200);
+}
+
+/* ---- start and stop ---- */
+
+static void says_why_it_does_not_start(void **state)
+{
+	struct api_conf conf = {.listen = api_address(api)};
+	char why[160] = "";
+	struct api *second;
+
+	(void)state;
+	assert_int_equal(api_start(&second, &conf, NULL, why), -EADDRINUSE);
+	assert_non_null(strstr(why, "127.0.0.1"));
+	conf.listen.port = 0;
+	conf.tls = true;
+	assert_int_equal(api_start(&second, &conf, NULL, why), -EINVAL);
+	conf.tls_cert_file = "/nonexistent/cert.pem";
+	assert_int_equal(api_start(&second, &conf, NULL, why), -ENOENT);
+	assert_non_null(strstr(why, "/nonexistent/cert.pem"));
+	conf.tls_cert_file = NULL;
+	conf.tls_cert_pem = conf.tls_key_pem = "nonsense";
+	assert_int_equal(api_start(&second, &conf, NULL, why), -EINVAL);
+}
+
+static void stop_lets_running_requests_finish(void **state)
+{
+	pthread_t thread;
+	unsigned status = 0;
+
+	(void)state;
+	atomic_store(&fake.slow_ms, 300);
+	assert_int_equal(pthread_create(&thread, NULL, ask_slowly, &status), 0);
+	while (atomic_load(&fake.calls) == 0)
+		poll(NULL, 0, 5);
+	api_stop(api);
+	pthread_join(thread, NULL);
+	assert_int_equal(status, 200);
+	assert_int_equal(start(NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(refuses_malformed_requests, fresh),
+		cmocka_unit_test_setup(refuses_nul_bytes, fresh),
+		cmocka_unit_test_setup(refuses_what_is_too_big, fresh),
+		cmocka_unit_test_setup(takes_the_largest_that_is_allowed, fresh),
+		cmocka_unit_test_setup(an_answer_closes_the_door_to_what_follows, fresh),
+		cmocka_unit_test_setup(keeps_connections_and_answers_in_order, fresh),
+		cmocka_unit_test_setup(ends_slow_senders, fresh),
+		cmocka_unit_test_setup(ends_slow_senders_on_kept_connections, fresh),
+		cmocka_unit_test_setup(ends_slow_readers, fresh),
+		cmocka_unit_test_setup(idlers_make_room, fresh),
+		cmocka_unit_test_setup(slow_use_cases_do_not_stop_the_rest, fresh),
+		cmocka_unit_test_setup(an_answer_that_comes_too_late_is_not_sent, fresh),
+		cmocka_unit_test_setup(every_route_asks_who_is_there, fresh),
+		cmocka_unit_test_setup(every_route_asks_for_the_role, fresh),
+		cmocka_unit_test_setup(cookies_need_the_csrf_token, fresh),
+		cmocka_unit_test_setup(unknown_paths_and_methods, fresh),
+		cmocka_unit_test_setup(answers_carry_the_standing_headers, fresh),
+		cmocka_unit_test_setup(head_is_like_get, fresh),
+		cmocka_unit_test_setup(login_sets_the_cookie, fresh),
+		cmocka_unit_test_setup(objects_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(pages_continue, fresh),
+		cmocka_unit_test_setup(bodies_are_strict, fresh),
+		cmocka_unit_test_setup(preconditions, fresh),
+		cmocka_unit_test_setup(outcomes_become_statuses, fresh),
+		cmocka_unit_test_setup(says_why_it_does_not_start, fresh),
+		cmocka_unit_test_setup(stop_lets_running_requests_finish, fresh),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -514,7 +514,7 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 {
 	struct ulid owner;
 	char text[ULID_TEXT];
-	int err = find_owner(s, a, id, &owner, e);
+	int err = find_owner(s, a, id, &owner, e), forgotten;
 
 	if (!err)
 		err = access_change(a, &owner, e);
@@ -526,5 +526,7 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: deleted by %s", ulid_format(id, text), a->user_name);
-	return revoke_devices(s, id, 1, e);
+	err = revoke_devices(s, id, 1, e);
+	forgotten = forget_devices(s, id, 1);
+	return err ? err : forgotten;
 }

@@ -81,6 +81,9 @@ int publish_user(struct service *s, const struct ulid *user) must_check;
 /* Returns: 0, SVC_UNAVAILABLE, -errno. */
 int revoke_devices(
 	struct service *s, const struct ulid *ids, size_t n, struct svc_error *e) must_check;
+/* After the revocation of devices that were deleted, whatever its result: their counters go.
+ * Returns: 0, -errno. */
+int forget_devices(struct service *s, const struct ulid *ids, size_t n) must_check;
 int revoke_credential(struct service *s, const struct ulid *id, struct svc_error *e) must_check;
 
 /* ---- shared by devices.c and credentials.c ---- */

@@ -111,7 +111,7 @@ int publish_device(struct service *s, const struct device_row *d, bool credentia
 	return err ? err : put_device(s, tx, d);
 }
 
-/* Calls fn for every live device, of one user or of all. */
+/* Calls fn for every device, of one user or of all. */
 static int each_device(struct service *s, struct db_conn *tx, const struct ulid *user,
 	int (*fn)(struct service *, struct db_conn *, const struct device_row *))
 {
@@ -122,12 +122,16 @@ static int each_device(struct service *s, struct db_conn *tx, const struct ulid 
 	do {
 		n = device_list(tx, user, &after, rows, PAGE);
 		for (int i = 0; i < n && !err; i++)
-			if (publish_is_live(&rows[i], service_now(s)))
-				err = fn(s, tx, &rows[i]);
+			err = fn(s, tx, &rows[i]);
 		if (n > 0)
 			after = rows[n - 1].id;
 	} while (n == PAGE && !err);
 	return n < 0 ? n : err;
+}
+
+static int put_live(struct service *s, struct db_conn *tx, const struct device_row *d)
+{
+	return publish_is_live(d, service_now(s)) ? put_device(s, tx, d) : 0;
 }
 
 int publish_user(struct service *s, const struct ulid *user)
@@ -135,7 +139,7 @@ int publish_user(struct service *s, const struct ulid *user)
 	struct db_conn *tx cleanup(db_end) = NULL;
 	int err = db_read(s->db, &tx);
 
-	return err ? err : each_device(s, tx, user, put_device);
+	return err ? err : each_device(s, tx, user, put_live);
 }
 
 /* ---- at start ---- */
@@ -163,33 +167,44 @@ static int load_credential(struct service *s, struct db_conn *tx, const struct c
 	return err;
 }
 
+static struct device_state state_of(const struct device_state_row *row)
+{
+	return (struct device_state){
+		.device_id = row->device_id,
+		.boot_id = row->boot_id,
+		.epoch = row->epoch,
+		.rx_bytes = row->total.rx_bytes,
+		.tx_bytes = row->total.tx_bytes,
+		.rx_packets = row->total.rx_packets,
+		.tx_packets = row->total.tx_packets,
+		.seen_rx_bytes = row->seen.rx_bytes,
+		.seen_tx_bytes = row->seen.tx_bytes,
+		.seen_rx_packets = row->seen.rx_packets,
+		.seen_tx_packets = row->seen.tx_packets,
+		.path = row->path,
+		.credential = row->credential_id,
+		.last_handshake_at = row->last_handshake_at,
+		.was_up = row->was_up,
+	};
+}
+
+/* One that is disabled or expired brings its counters only. */
 static int load_device(struct service *s, struct db_conn *tx, const struct device_row *d)
 {
 	struct dir_device_conf conf = device_conf(d);
 	struct device_state_row row;
 	struct device_state state;
-	int got = device_state_get(tx, &d->id, &row), err;
+	int got = device_state_get(tx, &d->id, &row), err = 0;
 
 	if (got && got != -ENOENT)
 		return got;
-	state = (struct device_state){
-		.device_id = row.device_id,
-		.boot_id = row.boot_id,
-		.epoch = row.epoch,
-		.rx_bytes = row.total.rx_bytes,
-		.tx_bytes = row.total.tx_bytes,
-		.rx_packets = row.total.rx_packets,
-		.tx_packets = row.total.tx_packets,
-		.seen_rx_bytes = row.seen.rx_bytes,
-		.seen_tx_bytes = row.seen.tx_bytes,
-		.seen_rx_packets = row.seen.rx_packets,
-		.seen_tx_packets = row.seen.tx_packets,
-		.path = row.path,
-		.credential = row.credential_id,
-		.last_handshake_at = row.last_handshake_at,
-		.was_up = row.was_up,
-	};
-	err = coordinator_load_device(s->coordinator, &conf, got ? NULL : &state);
+	if (got == 0) {
+		state = state_of(&row);
+		err = coordinator_load_state(s->coordinator, &state);
+	}
+	if (err || !publish_is_live(d, service_now(s)))
+		return err;
+	err = coordinator_load_device(s->coordinator, &conf, NULL);
 	return err ? err : each_credential(s, tx, &d->id, service_now(s), load_credential);
 }
 
@@ -217,6 +232,15 @@ int revoke_devices(struct service *s, const struct ulid *ids, size_t n, struct s
 	if (!s->coordinator || n == 0)
 		return 0;
 	return acknowledged(coordinator_devices_revoke(s->coordinator, ids, n), e);
+}
+
+int forget_devices(struct service *s, const struct ulid *ids, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; s->coordinator && i < n && !err; i++)
+		err = coordinator_device_forget(s->coordinator, &ids[i]);
+	return err;
 }
 
 int revoke_credential(struct service *s, const struct ulid *id, struct svc_error *e)

@@ -449,7 +449,7 @@ int svc_user_delete(struct service *s, const struct svc_actor *a, const struct u
 	struct ulid *devices = NULL;
 	char text[ULID_TEXT];
 	size_t n_devices = 0;
-	int err = access_change(a, id, e);
+	int err = access_change(a, id, e), forgotten = 0;
 
 	if (!err) {
 		struct held h cleanup(held_release) = stripes_hold_user(s->stripes, id);
@@ -459,8 +459,9 @@ int svc_user_delete(struct service *s, const struct svc_actor *a, const struct u
 			log_info("service", "user usr_%s: deleted by %s", ulid_format(id, text),
 				a->user_name);
 			err = revoke_devices(s, devices, n_devices, e);
+			forgotten = forget_devices(s, devices, n_devices);
 		}
 	}
 	free(devices);
-	return answer(err, e);
+	return answer(err ? err : forgotten, e);
 }

@@ -23,10 +23,12 @@ void keystore_free(struct keystore *ks); /* wipes */
 /* AES-256-GCM under the master key with a random nonce; label binds the blob to its purpose and row
  * ("wg-psk:crd_...") and must be given again. out has n + KEYSTORE_SEAL_OVERHEAD bytes.
  * Returns: 0, -EIO. */
-int keystore_seal(struct keystore *ks, const char *label, const void *plain, size_t n, uint8_t *out) must_check;
+int keystore_seal(struct keystore *ks, const char *label, const void *plain, size_t n,
+	uint8_t *out) must_check;
 /* n is the length of the blob; out has n - KEYSTORE_SEAL_OVERHEAD bytes.
  * Returns: 0, -EBADMSG (wrong key, wrong label, changed). */
-int keystore_open_blob(struct keystore *ks, const char *label, const uint8_t *blob, size_t n, void *out) must_check;
+int keystore_open_blob(struct keystore *ks, const char *label, const uint8_t *blob, size_t n,
+	void *out) must_check;
 
 /* The WireGuard server key. Made anew, or taken from its sealed blob; the blob to store is
  * 32 + KEYSTORE_SEAL_OVERHEAD bytes, sealed under KEYSTORE_WG_LABEL. One of the two is called

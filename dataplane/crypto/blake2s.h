@@ -23,10 +23,12 @@ struct blake2s_part {
 };
 /* HASH over the concatenation of parts, unkeyed, 32 bytes. Returns: 0, -EIO. */
 int blake2s_hash(uint8_t out[BLAKE2S_HASH], const struct blake2s_part *parts, size_t n) must_check;
-/* MAC: keyed BLAKE2s with 16-byte output (not a truncation); key of 1 to 32 bytes. Returns: 0, -EIO. */
+/* MAC: keyed BLAKE2s with 16-byte output (not a truncation); key of 1 to 32 bytes. Returns: 0,
+ * -EIO. */
 int blake2s_mac(uint8_t out[BLAKE2S_MAC], const uint8_t *key, size_t key_len,
 	const struct blake2s_part *parts, size_t n) must_check;
-/* HMAC (RFC 2104) over BLAKE2s-256, for the key derivation; key of 0 to 64 bytes. Returns: 0, -EIO. */
+/* HMAC (RFC 2104) over BLAKE2s-256, for the key derivation; key of 0 to 64 bytes. Returns: 0, -EIO.
+ */
 int blake2s_hmac(uint8_t out[BLAKE2S_HASH], const uint8_t *key, size_t key_len,
 	const struct blake2s_part *parts, size_t n) must_check;
 

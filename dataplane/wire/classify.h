@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 enum wire_class {
-	WIRE_GARBAGE,      /* to be dropped without a trace but a counter */
-	WIRE_WG_DATA,      /* type 4, at least 32 bytes (padding stops at the MTU, so any length) */
+	WIRE_GARBAGE,	   /* to be dropped without a trace but a counter */
+	WIRE_WG_DATA,	   /* type 4, at least 32 bytes (padding stops at the MTU, so any length) */
 	WIRE_WG_HANDSHAKE, /* type 1, 2 or 3 with exactly 148, 92 or 64 bytes */
 	/* OpenVPN's opcodes 3 to 11 in the high five bits; the two protocols never collide. */
 	WIRE_OVPN_DATA,

@@ -38,9 +38,12 @@ struct wg_data {
 	uint8_t counter[8];
 	/* sealed packet and 16-byte tag follow */
 };
-_Static_assert(sizeof(struct wg_initiation) == 148 && offsetof(struct wg_initiation, mac1) == 116, "B2");
+_Static_assert(
+	sizeof(struct wg_initiation) == 148 && offsetof(struct wg_initiation, mac1) == 116, "B2");
 _Static_assert(sizeof(struct wg_response) == 92 && offsetof(struct wg_response, mac1) == 60, "B2");
-_Static_assert(sizeof(struct wg_cookie_reply) == 64 && offsetof(struct wg_cookie_reply, sealed_cookie) == 32, "B2");
+_Static_assert(sizeof(struct wg_cookie_reply) == 64 &&
+		       offsetof(struct wg_cookie_reply, sealed_cookie) == 32,
+	"B2");
 _Static_assert(sizeof(struct wg_data) == 16, "B2");
 
 enum {
@@ -57,7 +60,7 @@ enum {
 	WG_COOKIE_USE_MS = 115 * 1000, /* how long an initiator uses one it got */
 	WG_INITIATION_GAP_MS = 20,
 };
-#define WG_REKEY_AFTER_MESSAGES  (1ull << 60)
+#define WG_REKEY_AFTER_MESSAGES	 (1ull << 60)
 #define WG_REJECT_AFTER_MESSAGES (UINT64_MAX - (1ull << 13))
 
 static inline uint32_t wire_le32(const uint8_t *p)

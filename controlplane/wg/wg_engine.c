@@ -374,13 +374,10 @@ int wg_engine_peer_del(struct wg_engine *e, const struct ulid *credential)
 
 void wg_engine_free(struct wg_engine *e)
 {
-	struct peer *p, *next;
-
 	if (!e)
 		return;
-	HASH_ITER (by_key, e->by_key, p, next) {
-		peer_remove(e, p);
-	}
+	while (e->by_key)
+		peer_remove(e, e->by_key);
 	deadlines_fini(&e->retries);
 	secret_wipe(e, sizeof(*e));
 	free(e);

@@ -193,14 +193,15 @@ void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagr
 		if (r < 0) {
 			log_warn("session", "a handshake came to nothing: %s", strerror(-r));
 			handshake_index_free(c, res.local_index);
-		} else if (!res.initiator) {
-			note_greatest(c, &res.credential, res.greatest);
 		}
 	} else if (res.verdict != WG_COOKIE) {
 		char at[ENDPOINT_TEXT];
 		log_debug("session", "%s: handshake refused: %s",
 			endpoint_format(&from->remote, at), wg_verdict_name(res.verdict));
 	}
+	/* Used up, whatever came of it. */
+	if (!secret_is_zero(res.greatest, sizeof(res.greatest)))
+		note_greatest(c, &res.credential, res.greatest);
 	wg_result_wipe(&res);
 }
 

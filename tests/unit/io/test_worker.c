@@ -1,0 +1,468 @@
+/* Workers over the loopback and a socket pair that stands for the TUN device. */
+#include "io/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/aead.h"
+#include "crypto/blake2s.h"
+#include "crypto/xchacha.h"
+#include "uapi/door.h"
+#include "uapi/uapi.h"
+#include "wire/wg_wire.h"
+
+enum { WORKERS = 2, LOCAL_INDEX = 1000, REMOTE_INDEX = 77, INNER = 96 };
+
+struct lab {
+	struct fwd *fwd;
+	struct punt punt;
+	struct clock clock;
+	struct udp_socket sockets[WORKERS * UDP_LISTENERS];
+	int tuns[WORKERS], device[WORKERS]; /* the workers' ends and ours */
+	struct workers *w;
+	struct endpoint server;
+	int client;
+	struct endpoint client_at;
+	uint8_t seal[32], open[32]; /* as the server uses them */
+	uint64_t counter;
+};
+
+static int setup(void **state)
+{
+	const struct fwd_limits limits = {.max_peers = 16,
+		.max_indices = 2048,
+		.workers = WORKERS + 1,
+		.stage_slots = 256,
+		.mtu_max = WORKER_MTU_MAX};
+	struct lab *l = calloc(1, sizeof(*l));
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+
+	assert_non_null(l);
+	l->clock = clock_system();
+	assert_int_equal(fwd_new(&l->fwd, &limits), 0);
+	assert_int_equal(punt_init(&l->punt), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(l->sockets); i++)
+		l->sockets[i].fd = -1;
+
+	/* A port that is free, then shared by all workers as listener 1. */
+	struct endpoint at = {0};
+	struct udp_socket opened[WORKERS];
+
+	assert_int_equal(ip_addr_parse(&at.addr, "127.0.0.1"), 0);
+	assert_int_equal(udp_open(&at, opened, 1), UDP_STEERED);
+	assert_int_equal(getsockname(opened[0].fd, (struct sockaddr *)&name, &len), 0);
+	udp_close(&opened[0]);
+	assert_int_equal(endpoint_from_sockaddr(&l->server, (struct sockaddr *)&name), 0);
+	assert_int_equal(udp_open(&l->server, opened, WORKERS), UDP_STEERED);
+	for (int i = 0; i < WORKERS; i++) {
+		int pair[2];
+
+		l->sockets[i * UDP_LISTENERS + 1] = opened[i];
+		assert_int_equal(
+			socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+		l->tuns[i] = pair[0];
+		l->device[i] = pair[1];
+	}
+
+	l->client = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	len = endpoint_to_sockaddr6(&l->server, &name);
+	assert_int_equal(connect(l->client, (struct sockaddr *)&name, len), 0);
+	len = sizeof(name);
+	assert_int_equal(getsockname(l->client, (struct sockaddr *)&name, &len), 0);
+	assert_int_equal(endpoint_from_sockaddr(&l->client_at, (struct sockaddr *)&name), 0);
+	memset(l->seal, 0x11, 32);
+	memset(l->open, 0x22, 32);
+
+	const struct workers_conf conf = {.fwd = l->fwd,
+		.punt = &l->punt,
+		.clock = l->clock,
+		.n = WORKERS,
+		.n_listeners = 2,
+		.sockets = l->sockets,
+		.tuns = l->tuns};
+	assert_int_equal(workers_new(&l->w, &conf), 0);
+	assert_int_equal(workers_start(l->w), 0);
+	*state = l;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct lab *l = *state;
+
+	workers_stop(l->w);
+	workers_free(l->w);
+	fwd_free(l->fwd);
+	punt_fini(&l->punt);
+	close(l->client);
+	for (int i = 0; i < WORKERS; i++) {
+		udp_close(&l->sockets[i * UDP_LISTENERS + 1]);
+		close(l->tuns[i]);
+		if (l->device[i] >= 0)
+			close(l->device[i]);
+	}
+	free(l);
+	return 0;
+}
+
+static uint64_t now_of(const struct lab *l)
+{
+	return clock_mono_ms(&l->clock);
+}
+
+static void peer_add(struct lab *l)
+{
+	struct ip_addr addr4, none = {0};
+
+	assert_int_equal(ip_addr_parse(&addr4, "10.77.0.2"), 0);
+	assert_int_equal(fwd_peer_set(l->fwd, 1, &addr4, &none), 0);
+}
+
+static void session_add(struct lab *l, uint64_t seq, uint8_t role)
+{
+	struct fwd_session s = {.peer = 1,
+		.seq = seq,
+		.protocol = UAPI_WIREGUARD,
+		.role = role,
+		.cipher = AEAD_CHACHA20_POLY1305,
+		.transport = UAPI_UDP,
+		.local_index = LOCAL_INDEX,
+		.remote_index = REMOTE_INDEX,
+		.credential = {{1}},
+		.path = {.remote = l->client_at, .local = l->server.addr, .listener = 1}};
+
+	memcpy(s.seal, l->seal, 32);
+	memcpy(s.open, l->open, 32);
+	assert_int_equal(fwd_session_set(l->fwd, &s, now_of(l)), 0);
+	workers_wake(l->w);
+}
+
+/* An IPv4 packet of INNER bytes; its source or destination is 10.77.0.LAST. */
+static void inner_make(uint8_t p[INNER], uint8_t src, uint8_t dst, uint8_t mark)
+{
+	memset(p, 0, INNER);
+	p[0] = 0x45;
+	p[3] = INNER;
+	p[8] = 64;
+	p[9] = 17;
+	memcpy(p + 12, (uint8_t[]){10, 77, 0, src}, 4);
+	memcpy(p + 16, (uint8_t[]){10, 77, 0, dst}, 4);
+	p[INNER - 1] = mark;
+}
+
+static void client_send(struct lab *l, const uint8_t inner[INNER])
+{
+	uint8_t m[sizeof(struct wg_data) + INNER + 16] = {WG_DATA};
+
+	wire_put_le32(m + 4, LOCAL_INDEX);
+	wire_put_le64(m + 8, l->counter);
+	assert_int_equal(chachapoly_seal(l->open, l->counter, inner, INNER, NULL, 0, m + 16), 0);
+	l->counter++;
+	assert_int_equal(send(l->client, m, sizeof(m), 0), sizeof(m));
+}
+
+static ssize_t read_within(int fd, void *buf, size_t cap, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1 ? recv(fd, buf, cap, 0) : -1;
+}
+
+/* The inner packet as it comes out on whichever queue. */
+static int device_read(struct lab *l, uint8_t inner[INNER])
+{
+	struct pollfd p[WORKERS];
+
+	for (int i = 0; i < WORKERS; i++)
+		p[i] = (struct pollfd){.fd = l->device[i], .events = POLLIN};
+	if (poll(p, WORKERS, 2000) < 1)
+		return -1;
+	for (int i = 0; i < WORKERS; i++) {
+		if (p[i].revents) {
+			assert_int_equal(recv(p[i].fd, inner, INNER, MSG_TRUNC), INNER);
+			return i;
+		}
+	}
+	return -1;
+}
+
+/* Returns: the counter of the datagram, whose inner packet is opened. */
+static uint64_t client_read(struct lab *l, uint8_t inner[INNER])
+{
+	uint8_t m[2048];
+	ssize_t n = read_within(l->client, m, sizeof(m), 2000);
+	uint64_t counter;
+
+	assert_int_equal(n, sizeof(struct wg_data) + INNER + 16);
+	assert_int_equal(wire_le32(m), WG_DATA);
+	assert_int_equal(wire_le32(m + 4), REMOTE_INDEX);
+	counter = wire_le64(m + 8);
+	assert_int_equal(chachapoly_open(l->seal, counter, m + 16, INNER + 16, NULL, 0, inner), 0);
+	return counter;
+}
+
+static uint64_t verdict(struct lab *l, enum fwd_verdict v)
+{
+	struct fwd_totals t;
+
+	fwd_totals(l->fwd, &t);
+	return t.verdicts[v];
+}
+
+static void assert_becomes(struct lab *l, enum fwd_verdict v, uint64_t n)
+{
+	for (int i = 0; i < 2000 && verdict(l, v) < n; i++)
+		poll(NULL, 0, 1);
+	assert_int_equal(verdict(l, v), n);
+}
+
+static void packets_go_both_ways(void **state)
+{
+	struct lab *l = *state;
+	uint8_t sent[INNER], got[INNER];
+	int queue = -1;
+
+	peer_add(l);
+	session_add(l, 1, UAPI_RESPONDER);
+	for (uint8_t i = 0; i < 100; i++) {
+		inner_make(sent, 2, 9, i);
+		client_send(l, sent);
+		int q = device_read(l, got);
+
+		assert_memory_equal(got, sent, INNER);
+		/* All of one session by one worker. */
+		assert_true(q >= 0 && (queue < 0 || q == queue));
+		queue = q;
+	}
+	for (uint8_t i = 0; i < 100; i++) {
+		inner_make(sent, 9, 2, i);
+		assert_int_equal(send(l->device[i % WORKERS], sent, INNER, 0), INNER);
+		assert_int_equal(client_read(l, got), i);
+		assert_memory_equal(got, sent, INNER);
+	}
+	assert_becomes(l, FWD_DELIVER, 100);
+	assert_becomes(l, FWD_SEND, 100);
+}
+
+static void waiting_packets_leave_with_the_session(void **state)
+{
+	struct lab *l = *state;
+	uint8_t sent[INNER], got[INNER];
+
+	peer_add(l);
+	for (uint8_t i = 0; i < 10; i++) {
+		inner_make(sent, 9, 2, i);
+		assert_int_equal(send(l->device[0], sent, INNER, 0), INNER);
+	}
+	assert_becomes(l, FWD_STAGED, 10);
+	session_add(l, 1, UAPI_INITIATOR);
+	for (uint8_t i = 0; i < 10; i++) {
+		client_read(l, got);
+		assert_int_equal(got[INNER - 1], i);
+	}
+}
+
+static void staged_packets_wait_for_confirmation(void **state)
+{
+	struct lab *l = *state;
+	uint8_t sent[INNER], got[INNER];
+
+	peer_add(l);
+	inner_make(sent, 9, 2, 42);
+	assert_int_equal(send(l->device[0], sent, INNER, 0), INNER);
+	assert_int_equal(send(l->device[1], sent, INNER, 0), INNER);
+	assert_becomes(l, FWD_STAGED, 2);
+	session_add(l, 1, UAPI_RESPONDER);
+	assert_int_equal(read_within(l->client, got, INNER, 50), -1);
+	inner_make(sent, 2, 9, 1);
+	client_send(l, sent);
+	/* Both workers', though only one of them saw the confirmation. */
+	client_read(l, got);
+	assert_int_equal(got[INNER - 1], 42);
+	client_read(l, got);
+	assert_int_equal(got[INNER - 1], 42);
+}
+
+static void garbage_is_counted(void **state)
+{
+	struct lab *l = *state;
+	uint8_t m[2000] = {0};
+
+	assert_int_equal(send(l->client, m, 0, 0), 0);
+	assert_int_equal(send(l->client, m, 1, 0), 1);
+	assert_int_equal(send(l->client, m, 2000, 0), 2000);
+	m[0] = 0x48; /* OpenVPN: not in this version */
+	assert_int_equal(send(l->client, m, 100, 0), 100);
+	assert_becomes(l, FWD_MALFORMED, 4);
+	m[0] = WG_DATA;
+	assert_int_equal(send(l->client, m, 64, 0), 64);
+	assert_becomes(l, FWD_UNKNOWN_SESSION, 1);
+	m[0] = WG_INITIATION;
+	assert_int_equal(send(l->client, m, 148, 0), 148);
+	assert_becomes(l, FWD_BAD_MAC1, 1);
+	memset(m, 0, sizeof(m));
+	assert_int_equal(send(l->device[0], m, 40, 0), 40);
+	assert_becomes(l, FWD_BAD_INNER, 1);
+	inner_make(m, 9, 200, 0);
+	assert_int_equal(send(l->device[0], m, INNER, 0), INNER);
+	assert_becomes(l, FWD_NO_ROUTE, 1);
+}
+
+static void handshakes_are_punted(void **state)
+{
+	const uint8_t server[32] = {0x5a};
+	const struct blake2s_part label[] = {{"mac1----", 8}, {server, 32}};
+	struct wg_initiation m = {.type = {WG_INITIATION}, .sender = {9}};
+	const struct blake2s_part body = {&m, offsetof(struct wg_initiation, mac1)};
+	struct lab *l = *state;
+	uint8_t key[32], frame[UAPI_PUNT_MAX];
+	struct uapi_header h;
+	struct uapi_punt punt;
+	struct reader r;
+	struct wg_cookie_reply cookie;
+	int pair[2], zero = 0;
+	ssize_t n;
+
+	assert_int_equal(blake2s_hash(key, label, 2), 0);
+	assert_int_equal(blake2s_mac(m.mac1, key, 32, &body, 1), 0);
+	workers_set_key(l->w, server);
+	assert_int_equal(send(l->client, &m, sizeof(m), 0), sizeof(m));
+	assert_becomes(l, FWD_PUNT_FULL, 1); /* nobody there; that alone is no load */
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(punt_attach(&l->punt, pair[0]), 0);
+	assert_int_equal(send(l->client, &m, sizeof(m), 0), sizeof(m));
+	n = read_within(pair[1], frame, sizeof(frame), 2000);
+	assert_true(n > 0);
+	r = reader_init(frame, (size_t)n);
+	assert_int_equal(uapi_open(&r, &h, UAPI_FROM_DATA, UAPI_PUNT, UAPI_READY), 0);
+	uapi_unpack_punt(&r, &punt);
+	assert_true(endpoint_equal(&punt.path.remote, &l->client_at));
+	assert_true(ip_addr_equal(&punt.path.local, &l->server.addr));
+	assert_int_equal(punt.path.listener, 1);
+	assert_int_equal(reader_left(&r), sizeof(m));
+	assert_memory_equal(reader_view(&r, sizeof(m)), &m, sizeof(m));
+
+	/* A control plane that doesn't read is load, and load asks for cookies. */
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &zero, sizeof(zero)), 0);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(send(l->client, &m, sizeof(m), 0), sizeof(m));
+	assert_int_equal(read_within(l->client, &cookie, sizeof(cookie), 2000), sizeof(cookie));
+	assert_int_equal(cookie.type[0], WG_COOKIE_REPLY);
+	assert_memory_equal(cookie.receiver, m.sender, 4);
+	punt_detach(&l->punt);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void a_full_device_loses_only_that_packet(void **state)
+{
+	struct lab *l = *state;
+	uint8_t sent[INNER], got[INNER];
+	uint64_t full = 0;
+
+	peer_add(l);
+	session_add(l, 1, UAPI_RESPONDER);
+	for (int i = 0; i < 2000 && full == 0; i++) {
+		inner_make(sent, 2, 9, 7);
+		client_send(l, sent);
+		if (i % 32 == 31)
+			poll(NULL, 0, 1);
+		full = verdict(l, FWD_TUN_FULL);
+	}
+	assert_true(full > 0);
+	poll(NULL, 0, 20);
+	for (int i = 0; i < WORKERS; i++) {
+		while (recv(l->device[i], got, INNER, 0) > 0)
+			;
+	}
+	inner_make(sent, 2, 9, 8);
+	client_send(l, sent);
+	assert_true(device_read(l, got) >= 0);
+	assert_int_equal(got[INNER - 1], 8);
+}
+
+static void peers_vanish_under_traffic(void **state)
+{
+	struct lab *l = *state;
+	uint8_t inner[INNER], m[2048];
+
+	/* Sessions and peers are replaced while packets fly: for the sanitizers. */
+	for (uint64_t seq = 1; seq <= 60; seq++) {
+		peer_add(l);
+		l->counter = 0;
+		session_add(l, seq, seq & 1);
+		for (uint8_t i = 0; i < 20; i++) {
+			inner_make(inner, 2, 9, i);
+			client_send(l, inner);
+			inner_make(inner, 9, 2, i);
+			(void)!send(l->device[i % WORKERS], inner, INNER, MSG_DONTWAIT);
+		}
+		assert_int_equal(fwd_peer_del(l->fwd, 1), 0);
+		for (int i = 0; i < WORKERS; i++) {
+			while (recv(l->device[i], m, sizeof(m), 0) > 0)
+				;
+		}
+		while (recv(l->client, m, sizeof(m), MSG_DONTWAIT) > 0)
+			;
+	}
+}
+
+static void a_broken_device_is_reported(void **state)
+{
+	struct lab *l = *state;
+	struct pollfd p = {.fd = workers_fd(l->w), .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, 0), 0);
+	/* What a descriptor whose device was deleted does: it is ready, and reading fails. */
+	int broken = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	workers_stop(l->w);
+	workers_free(l->w);
+	l->w = NULL;
+	close(l->tuns[0]);
+	l->tuns[0] = broken;
+	const struct workers_conf conf = {.fwd = l->fwd,
+		.punt = &l->punt,
+		.clock = l->clock,
+		.n = WORKERS,
+		.n_listeners = 2,
+		.sockets = l->sockets,
+		.tuns = l->tuns};
+	assert_int_equal(workers_new(&l->w, &conf), 0);
+	assert_int_equal(workers_start(l->w), 0);
+	p.fd = workers_fd(l->w);
+	assert_int_equal(poll(&p, 1, 2000), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(packets_go_both_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			waiting_packets_leave_with_the_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			staged_packets_wait_for_confirmation, setup, teardown),
+		cmocka_unit_test_setup_teardown(garbage_is_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(handshakes_are_punted, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_full_device_loses_only_that_packet, setup, teardown),
+		cmocka_unit_test_setup_teardown(peers_vanish_under_traffic, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_broken_device_is_reported, setup, teardown),
+	};
+
+	log_init(LOG_ERROR, LOG_TEXT);
+	if (aead_init() != 0 || blake2s_init() != 0)
+		return 1;
+	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+}

@@ -1,0 +1,277 @@
+/*
+ * Two workers and a control thread at once; meant for the thread and the address sanitizer.
+ *
+ * The workers seal, open, stage and roam while the control thread rekeys, revokes, removes and
+ * re-creates peers and ticks. What must hold: no counter of a session is used twice, a packet that
+ * was opened is one that was sealed with that session, and after a revocation has returned nothing
+ * more comes out of it.
+ */
+#include "rig.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+enum { WORKERS = 2, PEERS = 4, ROUNDS = 1500, BATCH = 16, INDICES = 64 };
+
+static const struct ip_addr internet = {.family = IP_V4, .bytes = {8, 8, 8, 8}};
+
+struct shared {
+	struct fwd *f;
+	atomic_bool stop;
+	_Atomic uint64_t now;
+	_Atomic uint64_t turns, sealed, opened;
+	_Atomic uint64_t revoked_seq;	    /* sessions up to this one must not be used any more */
+	_Atomic uint32_t indices[PEERS];    /* of the newest session */
+	_Atomic uint64_t used[INDICES][64]; /* counters seen, one bit each */
+};
+
+struct worker_arg {
+	struct shared *sh;
+	uint32_t number;
+};
+
+static void note_counter(struct shared *sh, const struct fwd_packet *p)
+{
+	uint32_t session = wire_le32(p->data + 4) & 0xffff;
+	uint64_t counter = wire_le64(p->data + 8);
+
+	if (counter >= 64 * 64)
+		return;
+	uint64_t bit = 1ull << counter % 64;
+	assert_false(atomic_fetch_or(&sh->used[session % INDICES][counter / 64], bit) & bit);
+}
+
+static void send_batch(struct worker_arg *w, struct buffer *b, uint32_t turn)
+{
+	struct fwd_packet p[BATCH];
+	struct fwd *f = w->sh->f;
+
+	for (uint32_t i = 0; i < BATCH; i++) {
+		struct ip_addr dst = rig_addr4((turn + i / 8) % PEERS);
+		inner4(&b[i], &internet, &dst, 60 + i);
+		p[i] = b[i].p;
+	}
+	fwd_enter(f, w->number);
+	fwd_tx(f, w->number, p, BATCH, atomic_load(&w->sh->now));
+	for (uint32_t i = 0; i < BATCH; i++)
+		if (p[i].verdict == FWD_SEND) {
+			note_counter(w->sh, &p[i]);
+			atomic_fetch_add(&w->sh->sealed, 1);
+		}
+	fwd_leave(f, w->number);
+}
+
+static void send_staged(struct worker_arg *w, struct buffer *b)
+{
+	struct fwd_packet p[BATCH];
+	struct fwd *f = w->sh->f;
+
+	for (uint32_t i = 0; i < BATCH; i++)
+		p[i] = (struct fwd_packet){.data = b[i].bytes + FWD_HEADROOM};
+	fwd_enter(f, w->number);
+	size_t n = fwd_unstage(f, w->number, p, BATCH, 2048, atomic_load(&w->sh->now));
+	for (size_t i = 0; i < n; i++)
+		note_counter(w->sh, &p[i]);
+	fwd_leave(f, w->number);
+}
+
+/* The device's packets, from both workers at once, as a glued read could deliver them. */
+static void receive_batch(struct worker_arg *w, struct buffer *b, uint64_t *counter)
+{
+	struct fwd_packet p[BATCH];
+	struct shared *sh = w->sh;
+
+	for (uint32_t i = 0; i < BATCH; i++) {
+		uint32_t peer = i / 4 % PEERS, index = atomic_load(&sh->indices[peer]);
+		struct ip_addr src = rig_addr4(peer);
+		uint8_t key[32];
+		struct device d = {.to = index, .path = rig_path((uint8_t)w->number, 1)};
+		memset(key, (int)(index + 101), sizeof(key));
+		assert_int_equal(aead_key_new(&d.seal, AEAD_CHACHA20_POLY1305, key, true), 0);
+		inner4(&b[i], &src, &internet, 60);
+		device_seal_at(&d, &b[i], ++*counter * WORKERS + w->number);
+		aead_key_free(d.seal);
+		p[i] = b[i].p;
+	}
+	uint64_t revoked = atomic_load(&sh->revoked_seq);
+	fwd_enter(sh->f, w->number);
+	fwd_rx(sh->f, w->number, p, BATCH, atomic_load(&sh->now));
+	fwd_leave(sh->f, w->number);
+	for (uint32_t i = 0; i < BATCH; i++) {
+		if (p[i].verdict != FWD_DELIVER)
+			continue;
+		assert_int_equal(p[i].len, 60);
+		assert_int_equal(p[i].data[15], p[i].peer);
+		assert_true(wire_le32(b[i].bytes + FWD_HEADROOM - 12) > revoked);
+		atomic_fetch_add(&sh->opened, 1);
+	}
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker_arg *w = arg;
+	struct buffer *b = calloc(BATCH, sizeof(*b));
+	uint64_t counter = 0;
+
+	assert_non_null(b);
+	for (uint32_t turn = 0; !atomic_load(&w->sh->stop); turn++) {
+		send_batch(w, b, turn);
+		receive_batch(w, b, &counter);
+		if (fwd_has_staged(w->sh->f, w->number))
+			send_staged(w, b);
+		atomic_fetch_add(&w->sh->turns, 1);
+	}
+	free(b);
+	return NULL;
+}
+
+static bool on_event(void *arg, const struct fwd_event *e)
+{
+	(void)arg;
+	(void)e;
+	return true;
+}
+
+static void on_send(void *arg, const struct fwd_datagram *d)
+{
+	struct shared *sh = arg;
+	struct fwd_packet p = {.data = (uint8_t *)(uintptr_t)d->bytes};
+
+	note_counter(sh, &p);
+}
+
+/* Index equals seq, so that whoever sees the one knows the other. */
+static void rekey(struct shared *sh, uint32_t peer, uint64_t seq)
+{
+	struct fwd_session s = {.peer = peer,
+		.seq = seq,
+		.protocol = UAPI_WIREGUARD,
+		.role = seq % 3 ? UAPI_INITIATOR : UAPI_RESPONDER,
+		.cipher = AEAD_CHACHA20_POLY1305,
+		.transport = UAPI_UDP,
+		.local_index = (uint32_t)seq,
+		.remote_index = (uint32_t)seq,
+		.tunnel = rig_ulid((uint8_t)seq),
+		.credential = rig_ulid(1 + seq % 2),
+		.path = rig_path(9, 9)};
+
+	memset(s.seal, (int)(seq + 1), sizeof(s.seal));
+	memset(s.open, (int)(seq + 101), sizeof(s.open));
+	for (int i = 0; i < 64; i++)
+		atomic_store(&sh->used[seq % INDICES][i], 0);
+	assert_int_equal(fwd_session_set(sh->f, &s, atomic_load(&sh->now)), 0);
+	atomic_store(&sh->indices[peer], (uint32_t)seq);
+}
+
+static void make_peers(struct shared *sh)
+{
+	for (uint32_t i = 0; i < PEERS; i++) {
+		struct ip_addr a4 = rig_addr4(i), a6 = rig_addr6(i);
+		assert_int_equal(fwd_peer_set(sh->f, i, &a4, &a6), 0);
+	}
+}
+
+static void revoke_all(struct shared *sh, uint64_t seq)
+{
+	struct ulid all = {{0}};
+
+	for (uint32_t i = 0; i < PEERS; i++)
+		assert_int_equal(fwd_session_del(sh->f, i, &all), 0);
+	atomic_store(&sh->revoked_seq, seq);
+}
+
+static void control(struct shared *sh)
+{
+	const struct fwd_tick_ops ops = {on_event, on_send, sh};
+	struct fwd_peer_stats st[PEERS];
+	struct fwd_totals totals;
+
+	for (uint64_t seq = 1; seq <= ROUNDS; seq++) {
+		while (atomic_load(&sh->turns) < seq * 2) /* everybody gets on */
+			sched_yield();
+		rekey(sh, seq % PEERS, seq);
+		atomic_fetch_add(&sh->now, 37);
+		fwd_tick(sh->f, atomic_load(&sh->now), &ops);
+		if (seq % 16 == 0)
+			revoke_all(sh, seq);
+		if (seq % 64 == 32) {
+			assert_int_equal(fwd_peer_del(sh->f, seq % PEERS), 0);
+			make_peers(sh);
+		}
+		if (seq % 64 == 33) {
+			fwd_sync_begin(sh->f);
+			assert_int_equal(fwd_sync_end(sh->f), PEERS);
+			make_peers(sh);
+		}
+		assert_int_equal(fwd_peer_stats(sh->f, 0, st, PEERS, atomic_load(&sh->now)), PEERS);
+		fwd_totals(sh->f, &totals);
+		assert_int_equal(totals.peers, PEERS);
+	}
+}
+
+static void test_stress(void **state)
+{
+	static struct shared sh;
+	struct worker_arg args[WORKERS];
+	pthread_t threads[WORKERS];
+	const struct fwd_limits limits = {PEERS, 4096, WORKERS, 100, 1420};
+
+	(void)state;
+	assert_int_equal(aead_init(), 0);
+	assert_int_equal(fwd_new(&sh.f, &limits), 0);
+	atomic_store(&sh.now, 1000000);
+	make_peers(&sh);
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		args[i] = (struct worker_arg){&sh, i};
+		assert_int_equal(pthread_create(&threads[i], NULL, worker_main, &args[i]), 0);
+	}
+	control(&sh);
+	atomic_store(&sh.stop, true);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_true(atomic_load(&sh.sealed) > 10000);
+	assert_true(atomic_load(&sh.opened) > 5000);
+	fwd_free(sh.f);
+}
+
+/* A path is read whole or not at all. */
+static void *path_reader(void *arg)
+{
+	struct pathcell *c = arg;
+
+	for (int i = 0; i < 100000; i++) {
+		struct path p = pathcell_load(c);
+		uint8_t n = p.listener;
+		for (int k = 0; k < 16; k++)
+			assert_true(p.remote.addr.bytes[k] == n && p.local.bytes[k] == n);
+		assert_true(p.remote.port == n * 257 && p.remote.scope_id == n * 0x01010101u);
+	}
+	return NULL;
+}
+
+static void test_pathcell(void **state)
+{
+	static struct pathcell c;
+	pthread_t reader;
+
+	(void)state;
+	assert_int_equal(pthread_create(&reader, NULL, path_reader, &c), 0);
+	for (int i = 0; i < 100000; i++) {
+		struct path p;
+		memset(&p, i & 255, sizeof(p));
+		pathcell_store(&c, &p);
+		struct path back = pathcell_load(&c);
+		assert_true(path_equal(&p, &back));
+	}
+	assert_int_equal(pthread_join(reader, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pathcell),
+		cmocka_unit_test(test_stress),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

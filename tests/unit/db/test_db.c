@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -372,6 +374,31 @@ static void writers_wait_for_each_other(void **state)
 	commit(tx);
 }
 
+/* No file may grow: what the disk says when it is full, or a quota. */
+static void full_disk_changes_nothing(void **state)
+{
+	struct dbtest *t = *state;
+	struct rlimit old, full = {0, 0};
+	char out[32];
+
+	assert_int_equal(meta_set_text(t->db, "k", "before"), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	full.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(meta_set_text(t->db, "k", "after"), -ENOSPC);
+	assert_int_equal(meta_get_text(t->db, "k", out, sizeof(out)), 0);
+	assert_string_equal(out, "before");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	/* It goes on by itself when there is space again. */
+	assert_int_equal(meta_set_text(t->db, "k", "later"), 0);
+	shut(t);
+	reopen(t, 0);
+	assert_int_equal(meta_get_text(t->db, "k", out, sizeof(out)), 0);
+	assert_string_equal(out, "later");
+}
+
 /* A process that is killed while it writes: what was acknowledged is there. */
 static void killed_writer_loses_nothing(void **state)
 {
@@ -433,6 +460,7 @@ int main(void)
 		T(readers_cannot_write),
 		T(commit_checks_references),
 		T(writers_wait_for_each_other),
+		T(full_disk_changes_nothing),
 		T(killed_writer_loses_nothing),
 	};
 

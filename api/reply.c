@@ -159,10 +159,10 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 	}
 	status = outcomes[rc].status;
 	detail = outcomes[rc].detail;
-	/* 401, 403 and 404 say the same whatever the reason was. */
-	if (status != 401 && status != 403 && status != 404 && e->message[0] != '\0') {
+	/* 401 and 404 say the same whatever the reason was; 403 does not take the input apart. */
+	if (status != 401 && status != 404 && e->message[0] != '\0') {
 		detail = e->message;
-		if (e->field[0] != '\0')
+		if (e->field[0] != '\0' && status != 403)
 			field_errors_add(&fields, e->field, "%s", e->message);
 	}
 	if (status == 429 || status == 503)

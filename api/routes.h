@@ -54,8 +54,8 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/me",                         READ,  EVERYONE, QUERY_NONE,  NO_BODY,             me)                \
 	R(GET,    "/v1/users",                      READ,  READERS,  PAGE('u'),   NO_BODY,             user_list)         \
 	R(POST,   "/v1/users",                      WRITE, MANAGERS, QUERY_NONE,  &body_user_create,   user_create)       \
-	R(GET,    "/v1/users/{usr}",                READ,  READERS,  QUERY_NONE,  NO_BODY,             user_get)          \
-	R(PATCH,  "/v1/users/{usr}",                WRITE, MANAGERS, QUERY_NONE,  &body_user_patch,    user_patch)        \
+	R(GET,    "/v1/users/{usr}",                READ,  EVERYONE, QUERY_NONE,  NO_BODY,             user_get)          \
+	R(PATCH,  "/v1/users/{usr}",                WRITE, OWNERS,   QUERY_NONE,  &body_user_patch,    user_patch)        \
 	R(DELETE, "/v1/users/{usr}",                WRITE, MANAGERS, QUERY_NONE,  NO_BODY,             user_delete)       \
 	R(GET,    "/v1/devices",                    READ,  EVERYONE, DEVICE_PAGE, NO_BODY,             device_list)       \
 	R(POST,   "/v1/devices",                    WRITE, OWNERS,   QUERY_NONE,  &body_device_create, device_create)     \

@@ -25,13 +25,13 @@ struct aead_key;
 
 /* One packet of a batch, worked on in place. */
 struct aead_op {
-	uint8_t *text;    /* seal: plaintext becomes ciphertext; open: the reverse */
-	uint32_t len;     /* bytes of text, without the tag */
-	uint8_t *tag;     /* AEAD_TAG bytes: written by seal, compared by open */
+	uint8_t *text; /* seal: plaintext becomes ciphertext; open: the reverse */
+	uint32_t len;  /* bytes of text, without the tag */
+	uint8_t *tag;  /* AEAD_TAG bytes: written by seal, compared by open */
 	const uint8_t *aad;
 	uint32_t aad_len; /* 0 for WireGuard data */
 	uint8_t nonce[AEAD_NONCE];
-	bool ok;          /* out, open: the tag was right; text is zeroed or unusable otherwise */
+	bool ok; /* out: done, open: the tag was right; text is zeroed otherwise */
 };
 
 /* The name as REST shows it, for example "CHACHA20-POLY1305". */
@@ -43,7 +43,8 @@ size_t aead_key_size(enum aead_cipher c);
  * Call before any other function. Returns: 0, -EIO. */
 int aead_init(void) must_check;
 /* Returns owned; free with aead_key_free, which wipes. Returns: 0, -ENOMEM, -EINVAL. */
-int aead_key_new(struct aead_key **out, enum aead_cipher c, const uint8_t *key, bool sealing) must_check;
+int aead_key_new(
+	struct aead_key **out, enum aead_cipher c, const uint8_t *key, bool sealing) must_check;
 void aead_key_free(struct aead_key *k);
 
 void aead_seal_batch(struct aead_key *k, struct aead_op *ops, size_t n);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fwd/route_table.h"
 
@@ -24,7 +25,7 @@ int routes_init(struct routes *r, uint32_t addresses)
 
 	while (slots < (size_t)addresses * 2 + 8)
 		slots *= 2;
-	*r = (struct routes){0};
+	memset(r, 0, sizeof(*r));
 	struct route_table *t = table_new(slots);
 	if (!t)
 		return -ENOMEM;

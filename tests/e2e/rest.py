@@ -2,6 +2,7 @@
 import http.client
 import json
 import select
+import socket
 import threading
 
 
@@ -12,6 +13,7 @@ class Connection(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = self.ns.connect(self.host, self.port, self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Answer:

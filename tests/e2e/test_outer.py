@@ -40,8 +40,9 @@ def test_moves_mid_download(outer, figure):
     def move(n, sock):
         if n > SIZE // 3 and not moves:
             moves.append((n, sock.getsockname(), sock.getpeername()))
-            topology.add_address(ns, "eth0", f"{fresh}/{length}")
+            # In this order: with its primary address a subnet loses the others.
             ns.ip("address", "del", f"{ns.address6 if six else ns.address4}/{length}", "dev", "eth0")
+            topology.add_address(ns, "eth0", f"{fresh}/{length}")
             g.tunnel.wg("set", g.tunnel.device, "listen-port", new_port)
 
     web = g.own(traffic.WebServer(g.net.internet, SIZE))

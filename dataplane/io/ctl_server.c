@@ -173,34 +173,44 @@ static int hello_reply(
 	uapi_begin(&w, UAPI_HELLO_REPLY_MSG, seq);
 	uapi_pack_hello_reply(&w, &reply);
 	r = writer_end(&w);
-	if (r == 0)
-		r = door_send(c->fd, frame, writer_len(&w));
-	return r == 0 && reply.status != 0 ? -(int)reply.status : r;
+	return r == 0 ? door_send(c->fd, frame, writer_len(&w)) : r;
+}
+
+/* The connection takes its part, from whoever had it. Returns: 0, -errno. */
+static int promote(struct ctl_server *s, struct connection *c, enum connection_state state)
+{
+	struct connection *former = find(s, state);
+
+	if (former)
+		drop_why(s, former, "a newer one replaces it");
+	c->state = state;
+	return state == STATE_PUNT ? punt_attach(s->conf.punt, c->fd) : 0;
 }
 
 static int on_hello(struct ctl_server *s, struct connection *c, size_t len)
 {
 	struct reader r = reader_init(s->frame, len);
-	struct connection *former;
 	struct uapi_header h;
 	struct uapi_hello m;
+	uint32_t status;
 	int error = uapi_open(&r, &h, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_NEW);
 
 	if (error != 0)
 		return error;
 	uapi_unpack_hello(&r, &m);
 	error = reader_end(&r);
-	if (error == 0)
-		error = hello_reply(s, c, &m, h.seq);
 	if (error != 0)
 		return error;
-	former = find(s, (enum connection_state)m.channel);
-	if (former)
-		drop_why(s, former, "a newer one replaces it");
-	c->state = (enum connection_state)m.channel;
-	if (c->state == STATE_PUNT)
-		return punt_attach(s->conf.punt, c->fd);
-	log_info("ctl", "control plane: connected");
+	/* Before the reply: who has it may rely on datagrams being punted. */
+	status = hello_status(&m);
+	if (status == 0)
+		error = promote(s, c, (enum connection_state)m.channel);
+	if (error == 0)
+		error = hello_reply(s, c, &m, h.seq);
+	if (error != 0 || status != 0)
+		return error != 0 ? error : -(int)status;
+	if (c->state == STATE_CTL)
+		log_info("ctl", "control plane: connected");
 	return 0;
 }
 

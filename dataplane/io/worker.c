@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ struct workers {
 	pthread_mutex_t key_lock;
 	atomic_uint key_generation;
 	uint8_t key[32];
+	sem_t begun;
 	uint32_t running;
 	struct worker w[];
 };
@@ -287,6 +289,7 @@ static void *run(void *arg)
 	struct workers *g = w->group;
 	bool more = false;
 
+	sem_post(&g->begun);
 	while (!atomic_load_explicit(&g->stop, memory_order_acquire)) {
 		bool staged = fwd_has_staged(g->conf.fwd, w->number);
 		struct epoll_event events[EVENTS];
@@ -359,6 +362,7 @@ int workers_new(struct workers **out, const struct workers_conf *conf)
 		return -ENOMEM;
 	g->conf = *conf;
 	pthread_mutex_init(&g->key_lock, NULL);
+	sem_init(&g->begun, 0, 0);
 	for (uint32_t i = 0; i < conf->n; i++)
 		g->w[i].epoll = g->w[i].wake = -1;
 	g->failed = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -382,6 +386,7 @@ void workers_free(struct workers *g)
 	if (g->failed >= 0)
 		close(g->failed);
 	pthread_mutex_destroy(&g->key_lock);
+	sem_destroy(&g->begun);
 	free(g);
 }
 
@@ -396,6 +401,9 @@ int workers_start(struct workers *g)
 			return -r;
 		}
 		g->running++;
+		/* Setting up a thread takes system calls that the filter will not know. */
+		while (sem_wait(&g->begun) != 0)
+			;
 	}
 	return 0;
 }

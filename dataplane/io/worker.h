@@ -39,7 +39,7 @@ struct workers;
 int workers_new(struct workers **out, const struct workers_conf *conf) must_check;
 /* Only when no thread runs. */
 void workers_free(struct workers *w);
-/* Returns: 0, or -errno with all threads stopped again. */
+/* Returns when every thread has begun. Returns: 0, or -errno with all threads stopped again. */
 int workers_start(struct workers *w) must_check;
 /* Returns when all threads have ended. */
 void workers_stop(struct workers *w);

@@ -98,6 +98,8 @@ void netconf_stop(struct netconf *n)
 {
 	if (n == NULL)
 		return;
+	/* Also when a forked copy of this process still holds the descriptor. */
+	shutdown(n->fd, SHUT_RDWR);
 	close(n->fd);
 	while (waitpid(n->pid, NULL, 0) < 0 && errno == EINTR)
 		;

@@ -4,9 +4,9 @@
 
 #include "service/inside.h"
 
-static int compare_id(const void *key, const void *item)
+static int compare_id(const void *wanted, const void *item)
 {
-	return memcmp(key, &((const struct session_info *)item)->id, sizeof(struct ulid));
+	return memcmp(wanted, &((const struct session_info *)item)->id, sizeof(struct ulid));
 }
 
 static int sessions(struct service *s, struct session_info **out, size_t *n)

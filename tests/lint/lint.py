@@ -183,7 +183,9 @@ def rule_hardening():
             "stack protector": "__stack_chk_fail" in symbols, "FORTIFY": "_chk" in symbols,
             "no RPATH": "RPATH" not in dynamic and "RUNPATH" not in dynamic,
         }
-        if "X86-64" in head:
+        # The linker keeps the note only when the C library's start code carries it as well.
+        start = subprocess.run(["gcc", "-print-file-name=crt1.o"], capture_output=True, text=True).stdout.strip()
+        if "IBT" in subprocess.run(["readelf", "-n", start], capture_output=True, text=True).stdout:
             checks["IBT and shadow stack"] = "IBT" in elf("-n")
         wrong += [f"{name}: {what} is missing" for what, there in checks.items() if not there]
     return wrong

@@ -3,7 +3,7 @@ network, that only `git` and `make` have been added to. Its way to the packages 
 (sources, keys and settings of apt, addresses translated by slirp4netns), and lasts as long as the
 block `with machine.packages():`. SUITE=trixie takes another Debian than this machine's.
 
-    packages -- tap0 [machine] outer0 (bridge) -- client 0 ...      the rest is topology.Net
+    packages -- tap0 [machine] outer0 -- eth0 [client]
 """
 import contextlib
 import os
@@ -90,14 +90,20 @@ def image():
     return archive
 
 
+# A network as small as can be: the packages may well come from a documentation address too.
+OUTER4, CLIENT4 = "192.0.2.1", "192.0.2.2"
+
+
 class Wire(topology.Net):
-    """Only the outer network of a Net."""
+    """The machine's network, and one client's."""
 
     def _build(self):
         self.server = self._namespace("s")
-        self.server.ip("link", "add", "outer0", "address", "02:00:00:00:00:01", "type", "bridge")
-        topology.add_address(self.server, "outer0", f"{topology.SERVER4}/24")
-        self.server.ip("link", "set", "outer0", "up")
+        self.outside = self._namespace("c0")
+        self.server.ip("link", "add", "outer0", "type", "veth", "peer", "name", "eth0", "netns", self.outside.name)
+        for ns, device, address in ((self.server, "outer0", OUTER4), (self.outside, "eth0", CLIENT4)):
+            topology.add_address(ns, device, f"{address}/30")
+            ns.ip("link", "set", device, "up")
 
 
 class Machine:

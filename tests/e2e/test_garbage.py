@@ -10,8 +10,8 @@ import noise
 import topology
 from poll import until
 
-BUILD = "build/asan"
-WARM, STORM = 20_000, 120_000
+BUILD = os.environ.get("IREKO_TEST_ASAN_BUILD", "build/asan")
+WARM, STORM = 20_000, int(os.environ.get("STORM", 120_000))
 GROWTH_KB = 16 * 1024
 
 

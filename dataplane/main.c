@@ -47,6 +47,9 @@ enum {
 	OPEN_FILES = 4096,
 	TICK_MS = 100,
 	NICER = 5, /* the control thread steps back behind the workers */
+	/* What a process that was just killed held is free a moment after it. */
+	PATIENCE = 20,
+	PAUSE_MS = 50,
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -81,6 +84,7 @@ struct dataplane {
 	char texts[CONFIG_LISTENERS][LISTENER_TEXT];
 	const char *listeners[CONFIG_LISTENERS];
 	bool tick_due;
+	int waits; /* for what is in use, while starting */
 };
 _Static_assert((int)CONFIG_LISTENERS == (int)UDP_LISTENERS, "a listener's number is its index");
 _Static_assert((int)CONFIG_LISTENERS == (int)NETCONF_PORTS, "every listener has a port");
@@ -193,6 +197,16 @@ static int run_dir_make(const struct dataplane *d)
 	return access(path, W_OK | X_OK) == 0 ? 0 : failed(path, strerror(errno));
 }
 
+/* True when what is in use should be tried again; it has then waited. */
+static bool wait_if_busy(struct dataplane *d, int r)
+{
+	if (r != -EADDRINUSE || d->waits == PATIENCE)
+		return false;
+	d->waits++;
+	poll(NULL, 0, PAUSE_MS);
+	return true;
+}
+
 static int door_open(struct dataplane *d)
 {
 	struct outside *o = &d->out;
@@ -200,7 +214,9 @@ static int door_open(struct dataplane *d)
 
 	if (r != 0)
 		return failed(d->conf.run_dir, "is too long");
-	r = door_listen(o->door_path);
+	do
+		r = door_listen(o->door_path);
+	while (wait_if_busy(d, r));
 	if (r == -EADDRINUSE)
 		return failed(o->door_path, "another dataplane listens there");
 	if (r < 0)
@@ -222,8 +238,11 @@ static int listener_open(struct dataplane *d, uint32_t listener)
 {
 	struct udp_socket opened[CONFIG_WORKERS];
 	char text[LISTENER_TEXT];
-	int r = udp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
+	int r;
 
+	do
+		r = udp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
+	while (wait_if_busy(d, r));
 	if (r < 0) {
 		listener_format(&d->conf.listeners[listener], text);
 		return failed(text, r == -EADDRINUSE ? "the port is taken" : strerror(-r));

@@ -188,8 +188,9 @@ static void on_udp(struct worker *w, uint8_t listener, uint64_t now)
 		return;
 	fwd_enter(f, w->number);
 	fwd_rx(f, w->number, w->p, n, now);
-	fwd_leave(f, w->number);
+	/* Still inside: when a revocation returns, nothing of the peer is on its way any more. */
 	deliver(w, n);
+	fwd_leave(f, w->number);
 }
 
 /* ---- outwards ---- */
@@ -244,8 +245,8 @@ static void on_tun(struct worker *w, uint64_t now)
 		return;
 	fwd_enter(f, w->number);
 	fwd_tx(f, w->number, w->p, n, now);
-	fwd_leave(f, w->number);
 	send_out(w, n);
+	fwd_leave(f, w->number);
 }
 
 /* Returns: true when there may be more. */
@@ -257,8 +258,8 @@ static bool unstage(struct worker *w, uint64_t now)
 	packets_reset(w);
 	fwd_enter(f, w->number);
 	n = fwd_unstage(f, w->number, w->p, UDP_BATCH, PACKET_MAX, now);
-	fwd_leave(f, w->number);
 	send_out(w, (uint32_t)n);
+	fwd_leave(f, w->number);
 	return n == UDP_BATCH;
 }
 

@@ -8,6 +8,7 @@
 #ifndef FWD_QSBR_H
 #define FWD_QSBR_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -33,7 +34,7 @@ static inline void qsbr_wait(struct qsbr *q)
 	if (!(seen & 1))
 		return;
 	while (atomic_load_explicit(&q->count, memory_order_acquire) == seen)
-		;
+		sched_yield(); /* the worker may be waiting for this very core */
 }
 
 #endif

@@ -5,6 +5,7 @@
 #ifndef FWD_SPIN_H
 #define FWD_SPIN_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -16,7 +17,7 @@ static inline void spin_lock(struct spin *s)
 {
 	while (atomic_exchange_explicit(&s->held, true, memory_order_acquire))
 		while (atomic_load_explicit(&s->held, memory_order_relaxed))
-			;
+			sched_yield(); /* whoever holds it may be waiting for this very core */
 }
 
 static inline void spin_unlock(struct spin *s)

@@ -91,7 +91,7 @@ static int pair_new(struct pair **out, const gnutls_datum_t *cert, const gnutls_
 	}
 	rc = pair_fill(p, cert, key, &what);
 	if (rc < 0) {
-		snprintf(why, WHY, "TLS %s %.80s: %.40s", what,
+		snprintf(why, WHY, "TLS %s %.70s: %.60s", what,
 			strcmp(what, "key") == 0 ? key_name : cert_name, gnutls_strerror(rc));
 		pair_free(p);
 		return -EINVAL;

@@ -1,0 +1,156 @@
+/* Answers: escaping, what stands and what does not. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/memory.h"
+#include "api/reply.h"
+
+static int adopt(void **state)
+{
+	(void)state;
+	memory_adopt_json();
+	return 0;
+}
+
+static void text_is_escaped(void **state)
+{
+	static const char nasty[] = "\"\\\n\r\t\x01</script>\x7f\xe2\x80\xae\xf0\x9f\x94\x91";
+	struct reply r = {.status = 0};
+	json_t *back;
+
+	(void)state;
+	reply_json(&r, 200, json_pack("{s:s}", "name", nasty));
+	assert_int_equal(r.status, 200);
+	for (size_t i = 0; i < r.len; i++)
+		assert_true((unsigned char)r.body[i] >= 0x20);
+	back = json_loadb(r.body, r.len, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(back, "name")), nasty);
+	json_decref(back);
+	reply_fini(&r);
+}
+
+static void the_first_answer_stands(void **state)
+{
+	struct reply r = {.status = 0};
+	size_t len;
+
+	(void)state;
+	reply_problem(&r, 401, "no");
+	len = r.len;
+	reply_json(&r, 200, json_pack("{s:s}", "secret", "x"));
+	reply_problem(&r, 500, "later");
+	reply_empty(&r, 204);
+	reply_outcome(&r, SVC_CONFLICT, &(struct svc_error){.field = ""});
+	assert_int_equal(r.status, 401);
+	assert_int_equal(r.len, len);
+	assert_null(strstr(r.body, "secret"));
+	reply_fini(&r);
+	assert_null(r.body);
+}
+
+static void what_can_not_be_built_is_500(void **state)
+{
+	struct reply r = {.status = 0};
+
+	(void)state;
+	reply_etag(&r, 3);
+	reply_location(&r, "/v1/users", "usr_x");
+	memcpy(r.cookie, "ireko=x", 8);
+	/* Not UTF-8. */
+	reply_json(&r, 201, json_pack("{s:s}", "name", "\xff"));
+	assert_int_equal(r.status, 500);
+	assert_string_equal(r.etag, "");
+	assert_string_equal(r.location, "");
+	assert_string_equal(r.cookie, "");
+	assert_string_equal(r.type, "application/problem+json");
+	reply_fini(&r);
+}
+
+static void problems_say_what_and_where(void **state)
+{
+	struct field_errors e = {.n = 0};
+	struct reply r = {.status = 0};
+
+	(void)state;
+	field_errors_add(&e, "na\"me", "is longer than %d bytes", 64);
+	reply_fields(&r, 422, "Some fields can't be taken.", &e);
+	assert_string_equal(r.body,
+		"{\"type\":\"about:blank\",\"title\":\"Unprocessable Content\",\"status\":422,"
+		"\"detail\":\"Some fields can't be taken.\",\"errors\":[{\"field\":\"na\\\"me\","
+		"\"message\":\"is longer than 64 bytes\"}]}");
+	reply_fini(&r);
+}
+
+static void strangers_learn_nothing(void **state)
+{
+	const struct svc_error e = {.field = "name", .message = "belongs to bob"};
+	static const int outcomes[] = {SVC_UNAUTHENTICATED, SVC_NOT_FOUND, -EIO, 77, 0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+		struct reply r = {.status = 0};
+
+		reply_outcome(&r, outcomes[i], &e);
+		assert_true(r.status == 401 || r.status == 404 || r.status == 500);
+		assert_null(strstr(r.body, "bob"));
+		assert_null(strstr(r.body, "errors"));
+		reply_fini(&r);
+	}
+}
+
+static void values(void **state)
+{
+	const struct ulid none = {.bytes = {0}}, one = {.bytes = {[15] = 1}};
+	json_t *v;
+
+	(void)state;
+	v = json_time(0);
+	assert_true(json_is_null(v));
+	v = json_time(1700000000123);
+	assert_string_equal(json_string_value(v), "2023-11-14T22:13:20.123Z");
+	json_decref(v);
+	v = json_id("usr_", &none);
+	assert_true(json_is_null(v));
+	v = json_id("usr_", &one);
+	assert_string_equal(json_string_value(v), "usr_00000000000000000000000001");
+	json_decref(v);
+	v = json_counter(UINT64_MAX);
+	assert_true(json_integer_value(v) == INT64_MAX);
+	json_decref(v);
+	v = json_address(&(struct ip_addr){.family = IP_NONE});
+	assert_true(json_is_null(v));
+}
+
+static void memory_is_zeroed_and_bounded(void **state)
+{
+	char *p = memory_alloc(100);
+
+	(void)state;
+	for (size_t i = 0; i < 100; i++)
+		assert_int_equal(p[i], 0);
+	memory_free(p);
+	memory_free(NULL);
+	p = memory_alloc(SIZE_MAX);
+	assert_null(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(text_is_escaped),
+		cmocka_unit_test(the_first_answer_stands),
+		cmocka_unit_test(what_can_not_be_built_is_500),
+		cmocka_unit_test(problems_say_what_and_where),
+		cmocka_unit_test(strangers_learn_nothing),
+		cmocka_unit_test(values),
+		cmocka_unit_test(memory_is_zeroed_and_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, adopt, NULL);
+}

@@ -31,8 +31,9 @@ users() {
 # Process number of daemon $1, if the one that we started still runs.
 running() {
 	pid=$(cat "$logs/$1.pid" 2>/dev/null) || return 1
-	# The kernel keeps 15 characters of a name.
-	[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(printf %.15s "$1")" ] && echo "$pid"
+	{ read -r _ name state _ <"/proc/$pid/stat"; } 2>/dev/null || return 1
+	# The kernel keeps 15 characters of a name. Z has ended, and its parent has not asked yet.
+	[ "$name" = "($(printf %.15s "$1"))" ] && [ "$state" != Z ] && echo "$pid"
 }
 
 # Starts daemon $1 in its own session; its standard output goes to file $2.
@@ -114,7 +115,7 @@ down() {
 		pid=$(running $daemon) || continue
 		kill "$pid"
 		tries=0
-		while [ -d "/proc/$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" ] && [ $tries -lt 100 ]; do
+		while running $daemon >/dev/null && [ $tries -lt 100 ]; do
 			sleep 0.1
 			tries=$((tries + 1))
 		done
@@ -122,7 +123,9 @@ down() {
 		rm -f "$logs/$daemon.pid"
 		echo "$daemon ended"
 	done
-	# The dataplane has removed its socket; the folder is ours.
+	# The dataplane has removed its socket. Who sets rules and sysctls back holds this lock until done.
+	[ ! -f "$run/netconf.lock" ] || flock -w 5 "$run/netconf.lock" rm "$run/netconf.lock" ||
+		die "the network settings are still in use"
 	rmdir "$run" 2>/dev/null || true
 }
 

@@ -34,7 +34,7 @@ BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev l
 RUN_PACKAGES   := jq iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-cryptography wireguard-go wireguard-tools iperf3 tshark tcpdump dnsmasq-base dnsutils \
-	iputils-ping nftables sqlite3 checksec binutils conntrack openssl
+	iputils-ping nftables mmdebstrap slirp4netns sqlite3 checksec binutils conntrack openssl
 
 # ---- compiling ----
 
@@ -144,7 +144,7 @@ apt = DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq
 define install_packages
 	$(Q)want="$(call missing,$(1))"; [ -z "$$want" ] || { \
 		echo "installing: $$want"; mkdir -p build; \
-		{ $(apt) update && $(apt) install -y --no-install-recommends $$want; } >build/apt.log 2>&1 || { tail build/apt.log; exit 1; }; }
+		{ $(apt) update && $(apt) install -y --no-install-recommends $$want; } >build/apt.log 2>&1 || { grep '^W' build/apt.log; tail build/apt.log; exit 1; }; }
 endef
 
 deps: ## install what a build needs, and the service's users
@@ -154,7 +154,7 @@ check-deps: deps ## install what the tests need as well
 	$(call install_packages,$(CHECK_PACKAGES))
 
 up: deps ## build, start the service on this machine, print how to go on
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	$(Q)sh docker/host.sh up
 down: ## end it and remove what it set (the data stays)
 	$(Q)sh docker/host.sh down

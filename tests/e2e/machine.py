@@ -103,7 +103,7 @@ class Wire(topology.Net):
         self.server.ip("link", "add", "outer0", "type", "veth", "peer", "name", "eth0", "netns", self.outside.name)
         for ns, device, address in ((self.server, "outer0", OUTER4), (self.outside, "eth0", CLIENT4)):
             topology.add_address(ns, device, f"{address}/30")
-            ns.ip("link", "set", device, "up")
+            ns.ip("link", "set", device, "addrgenmode", "none", "up")  # no address of its own, later
 
 
 class Machine:
@@ -186,14 +186,6 @@ class Machine:
     def path(self, inside):
         """A file of the machine, seen from here; also what is mounted there."""
         return pathlib.Path(f"/proc/{self.first}/root{inside}")
-
-    def processes(self):
-        """Command names of all processes but the first one's."""
-        names = []
-        for pid in self.net.server.pids():
-            with contextlib.suppress(FileNotFoundError):
-                names.append(pathlib.Path(f"/proc/{pid}/comm").read_text().strip())
-        return [n for n in names if n not in ("unshare", "sleep", "sh")]
 
     def remove(self):
         if self.net is not None:

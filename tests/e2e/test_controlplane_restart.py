@@ -1,4 +1,8 @@
 """The control plane is killed and started under a stream: not one packet is lost, the list is right again."""
+import time
+
+import capture
+import noise
 from poll import until
 
 
@@ -49,3 +53,30 @@ def test_new_client_after_restart(gateway):
     g.wait_ready()
     g.client(issued)
     g.client(g.credential(g.device(user, "after")))
+
+
+def test_kill_just_after_clients_connected(gateway, figure):
+    """Whatever the database knows of a young tunnel when the control plane dies: the dataplane has kept it,
+    so nobody is called back."""
+    g = gateway()
+    user = g.user("many")
+    ns = g.net.client()
+    wire = g.own(capture.Capture(g.ns, "outer0", "udp port 51820"))
+    young, sockets = [], [g.own(ns.socket()) for _ in range(12)]
+    for i, s in enumerate(sockets):
+        young.append(noise.Initiator(g.credential(g.device(user, f"young-{i}"))["profile"]))
+        assert young[i].handshake(ns, sock=s)
+        time.sleep(0.15)  # the ages of the tunnels are the point here
+    g.controlplane.kill()
+    g.controlplane.start()
+    g.wait_ready()
+    until(lambda: len(g.api.all("/v1/sessions")) == len(young), 5, "all sessions are listed")
+    # The keys of before still work: a packet of each is accepted, not refused.
+    before = g.drops()
+    for asking, s in zip(young, sockets):
+        s.sendto(asking.data(), asking.endpoint)
+    calls = [d for d in capture.handshakes(wire.stop().udp(), 1) if d[2] == 51820]
+    figure("called back without need", f"{len(calls)} of {len(young)}")
+    after = g.drops()
+    assert after["unknown_session"] == before["unknown_session"]
+    assert not calls

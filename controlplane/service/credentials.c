@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/codec.h"
@@ -92,6 +93,27 @@ static int make_keys(struct service *s, const struct svc_credential_request *r, 
 	return keystore_seal(s->ks, label, i->psk, sizeof(i->psk), row->wg_psk);
 }
 
+/* Where the dataplane listens for tunnels: its first UDP socket. Before it was ever seen: the usual
+ * port. */
+static uint16_t tunnel_port(struct service *s)
+{
+	struct dataplane_status dp = {.n_listen = 0};
+
+	if (s->coordinator)
+		coordinator_dataplane_status(s->coordinator, &dp);
+	for (size_t i = 0; i < dp.n_listen; i++) {
+		const char *port = strrchr(dp.listen[i], ':');
+		unsigned long n;
+
+		if (strncmp(dp.listen[i], "udp://", 6) != 0 || !port)
+			continue;
+		n = strtoul(port + 1, NULL, 10);
+		if (n > 0 && n <= UINT16_MAX)
+			return (uint16_t)n;
+	}
+	return s->conf.wg_port;
+}
+
 static int write_profile(struct service *s, const struct device_row *d, const struct issue *i,
 	struct svc_issued *out)
 {
@@ -102,7 +124,7 @@ static int write_profile(struct service *s, const struct device_row *d, const st
 		.psk = i->psk,
 		.server_public = keystore_wg_public(s->ks),
 		.endpoint_host = s->conf.endpoint_host,
-		.endpoint_port = s->conf.wg_port,
+		.endpoint_port = tunnel_port(s),
 		.mtu = s->conf.mtu,
 		.keepalive_s = s->conf.keepalive_s,
 		.dns = s->conf.dns,

@@ -76,7 +76,7 @@ enum {
 struct svc_conf {
 	struct ip_prefix net4, net6; /* as stored at first start */
 	char endpoint_host[256];     /* what profiles tell clients to connect to, without a port */
-	uint16_t wg_port;	     /* of the first udp listener: 51820 */
+	uint16_t wg_port;	     /* while the dataplane has not said where it listens: 51820 */
 	char dns[256];		     /* comma-separated, "" for none */
 	uint16_t mtu, keepalive_s;
 	struct clock clock;

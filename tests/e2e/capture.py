@@ -4,9 +4,10 @@ import signal
 import struct
 import subprocess
 import tempfile
+import time
 
 import topology
-from poll import until
+from poll import Late, until
 
 
 class Capture:
@@ -16,7 +17,7 @@ class Capture:
         self.dir = tempfile.TemporaryDirectory(prefix="ireko-pcap-")
         self.file = pathlib.Path(self.dir.name) / "capture.pcap"
         self.errors = open(pathlib.Path(self.dir.name) / "stderr", "w+")
-        self.process = ns.popen(["tcpdump", "-i", device, "-n", "-U", "-s", snaplen, "-B", 32768, "-Z", "root",
+        self.process = ns.popen(["tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", snaplen, "-B", 32768, "-Z", "root",
                                  "-w", self.file] + ([expression] if expression else []),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
         until(lambda: "listening on" in self._said(), 10, "tcpdump listens")
@@ -27,6 +28,18 @@ class Capture:
     def stop(self):
         """Ends it; a capture with holes proves nothing."""
         if self.process.poll() is None:
+            # What it has not read yet when it is told to end it would not write.
+            size = [-1, 0.0]
+
+            def quiet():
+                now = self.file.stat().st_size if self.file.exists() else 0
+                if now != size[0]:
+                    size[:] = [now, time.monotonic()]
+                return time.monotonic() - size[1] > 0.3
+            try:
+                until(quiet, 5, "capture is read out")
+            except Late:
+                pass  # traffic goes on; its end is cut somewhere anyway
             self.process.send_signal(signal.SIGINT)
             self.process.wait(15)
             assert "\n0 packets dropped by kernel" in self._said(), self._said()

@@ -432,6 +432,9 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 		err = check_fields(s, &me, c, e);
 	if (!err && if_match && if_match != d->revision)
 		err = refuse(e, SVC_PRECONDITION, "", "the device has changed meanwhile");
+	/* Whoever switched it off may have had a reason that its user must not undo. */
+	if (!err && c->set_enabled && c->enabled && !d->enabled && !access_manages(&me))
+		err = refuse(e, SVC_FORBIDDEN, "enabled", "only an operator switches it on again");
 	if (err)
 		return err;
 	*before = *d;

@@ -13,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <libmnl/libmnl.h>
 
 #include "base/log.h"
 
-enum { TX_QUEUE = 1000, MAX_STALE = 64 };
+enum { TX_QUEUE = 1000, MAX_STALE = 64, LOCAL_WAIT_MS = 2000 };
 
 /* More than enough for our requests and for one datagram of a dump (NLMSG_GOODSIZE). */
 enum { NL_BUFFER = 32768 };
@@ -229,6 +230,44 @@ static int set_addresses(struct link_nl *l, const struct ip_prefix *want, size_t
 	return err;
 }
 
+static int on_route(const struct nlmsghdr *h, void *arg)
+{
+	const struct rtmsg *msg = mnl_nlmsg_get_payload(h);
+
+	if (mnl_nlmsg_get_payload_len(h) >= sizeof(*msg))
+		*(bool *)arg = msg->rtm_type == RTN_LOCAL;
+	return MNL_CB_OK;
+}
+
+/* Whether the kernel takes packets to this address as its own. */
+static bool is_local(struct link_nl *l, const struct ip_addr *a)
+{
+	bool local = false;
+	struct nlmsghdr *h = request(l, RTM_GETROUTE, NLM_F_ACK);
+	struct rtmsg *msg = mnl_nlmsg_put_extra_header(h, sizeof(*msg));
+
+	msg->rtm_family = a->family == IP_V4 ? AF_INET : AF_INET6;
+	msg->rtm_dst_len = (unsigned char)(8 * ip_addr_size(a));
+	mnl_attr_put(h, RTA_DST, ip_addr_size(a), a->bytes);
+	return exchange(l, h, on_route, &local) == 0 && local;
+}
+
+/* The kernel makes the local route of an IPv6 address later, in its own thread, also without
+ * duplicate detection; until then it would forward what is for us. */
+static int await_local(struct link_nl *l, const struct ip_prefix *want, size_t n)
+{
+	const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+	for (size_t i = 0; i < n; i++) {
+		for (int waited = 0; !is_local(l, &want[i].addr); waited++) {
+			if (waited == LOCAL_WAIT_MS)
+				return -ETIMEDOUT;
+			nanosleep(&pause, NULL);
+		}
+	}
+	return 0;
+}
+
 int link_apply(struct link_nl *l, const struct netconf_networks *w)
 {
 	struct ip_prefix want[2];
@@ -257,6 +296,10 @@ int link_apply(struct link_nl *l, const struct netconf_networks *w)
 	if (err == 0) {
 		step = "up";
 		err = set_flags(l, IFF_UP, IFF_UP);
+	}
+	if (err == 0) {
+		step = "local routes";
+		err = await_local(l, want, n);
 	}
 	if (err != 0)
 		log_error("netconf", "%s: %s: refused, %s", l->name, step, strerror(-err));

@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,8 +126,19 @@ static inline struct netconf_static netns_static(void)
 		.who = {65534, 65534},
 	};
 
-	snprintf(conf.lock_path, sizeof(conf.lock_path), "/tmp/test_netconf.%d.lock", getpid());
+	/* In a folder of its own: fs.protected_regular guards files right below /tmp. */
+	char folder[64];
+	snprintf(folder, sizeof(folder), "/tmp/test_netconf.%d", getpid());
+	assert_true(mkdir(folder, 0755) == 0 || errno == EEXIST);
+	snprintf(conf.lock_path, sizeof(conf.lock_path), "%s/lock", folder);
 	return conf;
+}
+
+static inline void netns_static_fini(struct netconf_static *conf)
+{
+	unlink(conf->lock_path);
+	conf->lock_path[strlen(conf->lock_path) - strlen("/lock")] = '\0';
+	rmdir(conf->lock_path);
 }
 
 static inline struct netconf_networks netns_networks(const char *net4, const char *net6)

@@ -29,7 +29,7 @@ static int teardown(void **state)
 
 	close(n->tun);
 	close(n->wan);
-	unlink(n->conf.lock_path);
+	netns_static_fini(&n->conf);
 	free(n);
 	return 0;
 }

@@ -122,15 +122,20 @@ static enum exit_code find_user(struct args *a, char id[64])
 	}
 }
 
+/* A device without a credential is of no use: it goes again. */
 static enum exit_code issue(
 	struct args *a, const char *device, const char *protocol, struct rest_answer *credential)
 {
+	ANSWER gone = {.status = 0};
 	char path[PATH_TEXT];
 
 	snprintf(path, sizeof(path), "/v1/devices/%s/credentials", device);
 	if (rest_call(&a->rest, "POST", path, json_pack("{s:s}", "protocol", protocol), credential))
 		return EXIT_FINE;
-	return fail("device %s is made, but not its credential: %s", device, credential->why);
+	snprintf(path, sizeof(path), "/v1/devices/%s", device);
+	if (rest_call(&a->rest, "DELETE", path, NULL, &gone))
+		return fail("credential: %s", credential->why);
+	return fail("credential: %s; device %s stays without one", credential->why, device);
 }
 
 static enum exit_code create(struct args *a, struct rest_answer *credential)

@@ -446,8 +446,8 @@ def raw(g, text, timeout=5.0):
             data = b""
             while block := s.recv(65536):
                 data += block
-        except (ConnectionResetError, BrokenPipeError):
-            pass
+        except OSError:
+            pass  # closed in our face: that is an answer, too
     m = re.match(rb"HTTP/1\.1 (\d+)", data)
     return int(m.group(1)) if m else 0
 
@@ -464,7 +464,7 @@ def raw(g, text, timeout=5.0):
     "GET http://a/healthz HTTP/1.1\r\nHost: a\r\nX: " + "y" * 70000 + "\r\n\r\n",
     "GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n",
     "GARBAGE\r\n\r\n",
-])
+], ids=lambda head: head[:60])
 def test_refused_framing(api_server, head):
     status = raw(api_server, head.encode())
     assert status == 0 or 400 <= status < 500 or status in (501, 505), status

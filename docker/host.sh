@@ -28,12 +28,16 @@ users() {
 		useradd --system --gid ireko --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin ireko-control
 }
 
+# Process $1 has not ended. Z: ended, and its parent has not asked yet.
+alive() {
+	{ read -r _ name state _ <"/proc/$1/stat"; } 2>/dev/null && [ "$state" != Z ]
+}
+
 # Process number of daemon $1, if the one that we started still runs.
 running() {
 	pid=$(cat "$logs/$1.pid" 2>/dev/null) || return 1
-	{ read -r _ name state _ <"/proc/$pid/stat"; } 2>/dev/null || return 1
-	# The kernel keeps 15 characters of a name. Z has ended, and its parent has not asked yet.
-	[ "$name" = "($(printf %.15s "$1"))" ] && [ "$state" != Z ] && echo "$pid"
+	# The kernel keeps 15 characters of a name.
+	alive "$pid" && [ "$name" = "($(printf %.15s "$1"))" ] && echo "$pid"
 }
 
 # Starts daemon $1 in its own session; its standard output goes to file $2.
@@ -61,7 +65,8 @@ wait_ready() {
 	tries=0
 	until curl -kfsS -o /dev/null -m 2 "$(url)/readyz" 2>/dev/null; do
 		for daemon in ireko-dataplane ireko-controlplane; do
-			running $daemon >/dev/null || {
+			# By number only: a moment ago it was still this shell.
+			alive "$(cat "$logs/$daemon.pid")" || {
 				tail -n 5 "$logs/$daemon.log" >&2
 				die "$daemon did not start (log: $logs/$daemon.log)"
 			}

@@ -16,7 +16,7 @@ import topology
 from poll import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CACHE = ROOT / "build/machine"
+CACHE = (ROOT / "build/machine").resolve()
 INCLUDE = "git,make,ca-certificates"  # the last one for sources that come by HTTPS
 KEYS = ["/usr/share/keyrings", "/etc/apt/keyrings", "/etc/apt/trusted.gpg.d", "/etc/apt/auth.conf.d",
         "/usr/local/share/ca-certificates"]

@@ -14,7 +14,7 @@ class Capture:
     """tcpdump on one device of a namespace; packets() and tshark() after stop()."""
 
     def __init__(self, ns, device, expression="", snaplen=2048):
-        self.dir = tempfile.TemporaryDirectory(prefix="ireko-pcap-")
+        self.dir = tempfile.TemporaryDirectory(prefix="pcap-", dir=topology.temporary())
         self.file = pathlib.Path(self.dir.name) / "capture.pcap"
         self.errors = open(pathlib.Path(self.dir.name) / "stderr", "w+")
         self.process = ns.popen(["tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", snaplen, "-B", 32768, "-Z", "root",

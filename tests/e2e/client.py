@@ -22,7 +22,7 @@ class Client:
         self.ns, self.profile, self.nice = ns, profile, nice
         # The UAPI socket's name is the device's, in one folder for all namespaces.
         self.device = f"wg{os.getpid() % 10**7}n{next(_numbers) % 1000}"
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ireko-wg-"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="client-", dir=topology.temporary()))
         self.log = self.dir / "wireguard-go.log"
         self.process = None
         self.addresses = self.values("Address")

@@ -128,7 +128,7 @@ class Pair:
         self.net, self.ns = net, net.server
         self.build = build_dir(build)
         self.http_port, self.admin_password = HTTP_PORT, ADMIN_PASSWORD
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ireko-e2e-"))
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gateway-", dir=topology.temporary()))
         self.dir.chmod(0o755)
         self.run_dir, self.data_dir = self.dir / "run", self.dir / "data"
         control, group = pwd.getpwnam("ireko-control").pw_uid, grp.getgrnam("ireko").gr_gid

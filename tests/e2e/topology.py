@@ -13,7 +13,9 @@ import atexit
 import ctypes
 import itertools
 import os
+import pathlib
 import re
+import shutil
 import socket
 import subprocess
 
@@ -36,6 +38,13 @@ def run(*argv, **kw):
                        text=True, timeout=kw.pop("timeout", 60), **kw)
     assert r.returncode == 0, f"{' '.join(map(str, argv))}: exit {r.returncode}: {r.stderr.strip()}"
     return r.stdout
+
+
+def temporary():
+    """This process's folder for everything that a test writes. Short: socket paths have 107 characters."""
+    path = pathlib.Path(f"/tmp/ireko-e2e-{os.getpid()}")
+    path.mkdir(mode=0o755, exist_ok=True)
+    return path
 
 
 class Namespace:
@@ -184,7 +193,7 @@ def add_address(ns, dev, address):
 
 
 def sweep():
-    """Removes namespaces that a killed test run left behind."""
+    """Removes namespaces and folders that a killed test run left behind."""
     for line in run("ip", "netns", "list").splitlines():
         m = re.match(r"(ik(\d+)x\d+(?:[si]|c\d+))\b", line)
         if m and not os.path.exists(f"/proc/{m.group(2)}"):
@@ -194,9 +203,14 @@ def sweep():
                 ns.remove()
             except AssertionError:
                 pass  # another run swept it first
+    for path in pathlib.Path("/tmp").glob("ireko-e2e-*"):
+        pid = path.name.rsplit("-", 1)[1]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @atexit.register
 def _remove_all():
     for net in list(_living):
         net.remove()
+    shutil.rmtree(f"/tmp/ireko-e2e-{os.getpid()}", ignore_errors=True)

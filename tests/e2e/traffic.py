@@ -53,7 +53,7 @@ class WebServer(Service):
     """Serves `size` bytes at /blob and answers a PUT with the SHA-256 of what came."""
 
     def __init__(self, ns, size):
-        self.dir = tempfile.TemporaryDirectory(prefix="ireko-web-")
+        self.dir = tempfile.TemporaryDirectory(prefix="web-", dir=topology.temporary())
         self.file = pathlib.Path(self.dir.name) / "blob"
         digest = hashlib.sha256()
         with open(self.file, "wb") as f:
@@ -155,7 +155,7 @@ class End:
     """One end of a stream."""
 
     def __init__(self, ns, mode, host, port, rate, size, device=None, nice=-15):
-        self.log = tempfile.NamedTemporaryFile(prefix="ireko-stream-")
+        self.log = tempfile.NamedTemporaryFile(prefix="stream-", dir=topology.temporary())
         argv = ["nice", "-n", nice, stream_program(), mode, host, port, rate, size, self.log.name]
         self.process = ns.popen(argv + ([device] if device else []), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, text=True)

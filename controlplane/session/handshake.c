@@ -61,7 +61,7 @@ void handshake_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t
 		return; /* an older one, or one of a control plane before us: statistics tell */
 	if (!l->up || !ulid_equal(&l->info.id, &l->pending.info.id))
 		announce(dev, &l->pending.info);
-	session_table_up(c->table, l, &l->pending.info, &l->pending.path);
+	session_table_up(c->table, l, &l->pending.info, &l->pending.path, &c->boot_id);
 	wg_engine_settled(c->wg, &l->pending.info.credential_id);
 	l->pending.seq = 0;
 }
@@ -240,8 +240,11 @@ void handshake_tick(struct coordinator *c)
 		return;
 	for (int i = 0; i < RECALLS_PER_TURN && c->n_recalls; i++) {
 		struct dir_device *dev = directory_device(c->dir, &c->recalls[--c->n_recalls]);
-		if (dev)
-			handshake_call(c, dev, "the dataplane was restarted");
+		struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
+		if (!l || l->up)
+			continue;
+		wg_engine_hurry(c->wg, &l->state.credential);
+		handshake_call(c, dev, "the dataplane was restarted");
 	}
 	struct wg_out out;
 	while (wg_engine_due(c->wg, loop_now(c), clock_real_us(&c->conf.clock), &out))

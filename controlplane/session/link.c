@@ -75,7 +75,7 @@ static void adopt(struct coordinator *c, struct dir_device *dev, struct live *l,
 		.started_at = (int64_t)st->tunnel_started_ms,
 		.last_handshake_at = (int64_t)st->handshake_ms,
 	};
-	session_table_up(c->table, l, &info, &st->path);
+	session_table_up(c->table, l, &info, &st->path, &c->boot_id);
 	index_pool_adopt(c->indices, st->local_index, loop_now(c));
 }
 
@@ -220,11 +220,22 @@ static void on_config(void *arg, int status, struct reader *r)
 	}
 }
 
-/* Devices that had a tunnel when the dataplane that held it went away. */
+static void end_live(void *arg, struct live *l)
+{
+	struct coordinator *c = arg;
+	l->pending.seq = 0;
+	if (l->up)
+		session_table_down(c->table, l, false);
+}
+
+/* What another dataplane held is gone with it; devices that had a tunnel there are to be called. */
 static void note_recall(void *arg, struct live *l)
 {
 	struct coordinator *c = arg;
-	if (l->state.was_up && !ulid_equal(&l->state.boot_id, &c->boot_id))
+	if (ulid_equal(&l->state.boot_id, &c->boot_id))
+		return;
+	end_live(c, l);
+	if (l->state.was_up)
 		c->recalls[c->n_recalls++] = l->state.device_id;
 }
 
@@ -340,14 +351,6 @@ void link_on_down(void *arg)
 	pthread_mutex_lock(&c->status_lock);
 	c->status.connected = false;
 	pthread_mutex_unlock(&c->status_lock);
-}
-
-static void end_live(void *arg, struct live *l)
-{
-	struct coordinator *c = arg;
-	l->pending.seq = 0;
-	if (l->up)
-		session_table_down(c->table, l, false);
 }
 
 void link_absent(struct coordinator *c)

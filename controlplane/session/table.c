@@ -92,8 +92,19 @@ void session_table_forget(struct session_table *t, const struct ulid *device)
 	free(l);
 }
 
+/* Another dataplane: nothing of what it counts has been seen. Its epochs begin at 1. */
+static void boot_note(struct device_state *s, const struct ulid *boot)
+{
+	if (ulid_equal(&s->boot_id, boot))
+		return;
+	s->boot_id = *boot;
+	s->epoch = 0;
+	s->seen_rx_bytes = s->seen_tx_bytes = 0;
+	s->seen_rx_packets = s->seen_tx_packets = 0;
+}
+
 void session_table_up(struct session_table *t, struct live *l, const struct session_info *info,
-	const struct path *path)
+	const struct path *path, const struct ulid *boot)
 {
 	pthread_mutex_lock(&t->lock);
 	struct session_info next = *info;
@@ -107,6 +118,7 @@ void session_table_up(struct session_table *t, struct live *l, const struct sess
 	l->info = next;
 	l->up = true;
 	HASH_ADD(by_session, t->by_session, info.id, sizeof(l->info.id), l);
+	boot_note(&l->state, boot);
 	l->state.path = *path;
 	l->state.credential = info->credential_id;
 	l->state.last_handshake_at = info->last_handshake_at;

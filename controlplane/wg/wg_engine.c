@@ -261,6 +261,14 @@ int wg_engine_initiate(struct wg_engine *e, const struct ulid *credential, const
 	return attempt_send(e, p, mono_ms, real_us, out);
 }
 
+void wg_engine_hurry(struct wg_engine *e, const struct ulid *credential)
+{
+	struct peer *p = peer_of_credential(e, credential);
+
+	if (p)
+		p->send_from_ms = 0;
+}
+
 bool wg_engine_due(struct wg_engine *e, uint64_t mono_ms, int64_t real_us, struct wg_out *out)
 {
 	struct deadline *d;

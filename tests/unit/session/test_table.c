@@ -72,11 +72,11 @@ static void a_session_comes_and_goes(void **state)
 	struct live *l;
 	struct session_table *t = with_device(&l);
 	const struct session_info info = {.id = ses, .device_id = dev, .last_handshake_at = 77};
-	session_table_up(t, l, &info, &somewhere);
+	session_table_up(t, l, &info, &somewhere, &boot1);
 	assert_ptr_equal(session_table_by_session(t, &ses), l);
 	count(t, l, &boot1, 1, 300);
 	/* A rekey of the same session keeps its counters. */
-	session_table_up(t, l, &info, &somewhere);
+	session_table_up(t, l, &info, &somewhere, &boot1);
 
 	struct session_info *all;
 	size_t n;
@@ -100,6 +100,24 @@ static void a_session_comes_and_goes(void **state)
 	session_table_free(t);
 }
 
+/* A session that came up just before we were killed is not one of another dataplane's, and what its
+ * dataplane had counted before statistics came is counted once. */
+static void the_boot_is_known_at_once(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	const struct session_info info = {.id = ses, .device_id = dev};
+	count(t, l, &boot1, 1, 1000);
+	session_table_up(t, l, &info, &somewhere, &boot2);
+	assert_true(ulid_equal(&l->state.boot_id, &boot2));
+	count(t, l, &boot2, 1, 1500);
+	assert_int_equal(l->state.rx_bytes, 2500);
+	count(t, l, &boot2, 1, 1600);
+	assert_int_equal(l->state.rx_bytes, 2600);
+	session_table_free(t);
+}
+
 static void hands_over_each_change_once(void **state)
 {
 	(void)state;
@@ -108,7 +126,7 @@ static void hands_over_each_change_once(void **state)
 	const struct session_info info = {.id = ses, .device_id = dev};
 	struct device_state out[4];
 	assert_int_equal(session_table_dirty(t, out, 4, 1000), 0);
-	session_table_up(t, l, &info, &somewhere);
+	session_table_up(t, l, &info, &somewhere, &boot1);
 	assert_int_equal(session_table_dirty(t, out, 4, 1000), 1);
 	assert_true(out[0].was_up);
 	assert_true(path_equal(&out[0].path, &somewhere));
@@ -124,6 +142,7 @@ int main(void)
 		cmocka_unit_test(totals_survive_epochs_and_boots),
 		cmocka_unit_test(our_own_restart_counts_nothing_twice),
 		cmocka_unit_test(a_session_comes_and_goes),
+		cmocka_unit_test(the_boot_is_known_at_once),
 		cmocka_unit_test(hands_over_each_change_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

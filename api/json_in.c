@@ -73,8 +73,17 @@ int json_in_prescan(const char *text, size_t len)
 
 static int parse_time(const char *text, void *at, const char **why)
 {
+	int64_t ms = 0;
+	const int rc = clock_parse_ms(text, &ms);
+
 	*why = "is not a time like 2030-01-31T12:00:00Z";
-	return clock_parse_ms(text, at);
+	if (rc)
+		return rc;
+	/* Zero means none further down: the first millisecond must not become "never". */
+	if (ms == 0)
+		return -EINVAL;
+	memcpy(at, &ms, sizeof(ms));
+	return 0;
 }
 
 static int parse_role(const char *text, void *at, const char **why)

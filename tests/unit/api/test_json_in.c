@@ -184,6 +184,9 @@ static void null_clears_or_is_absent(void **state)
 	assert_int_equal(b.device.expires_at, 0);
 	assert_int_equal(status_of(&body_device_patch, "{\"address4\":null}"), 422);
 	assert_int_equal(status_of(&body_device_patch, "{\"user_id\":\"usr_\"}"), 422);
+	/* The beginning of time is not the same as never. */
+	assert_int_equal(
+		status_of(&body_device_patch, "{\"expires_at\":\"1970-01-01T00:00:00Z\"}"), 422);
 	assert_int_equal(take(&body_user_patch, "{}", &b, NULL), 0);
 	assert_false(b.user.set_name || b.user.set_role || b.user.set_disabled);
 }

@@ -149,9 +149,9 @@ int lease_release(
 {
 	int err;
 	struct stmt st cleanup(stmt_close) =
-		stmt_open(tx, "UPDATE leases SET device_id = NULL, released_at = ? WHERE kind = ? "
-			      "AND value = ? AND "
-			      "device_id IS NOT NULL");
+		stmt_open(tx, "UPDATE leases SET device_id = NULL, released_at = ?, rests_of = "
+			      "(SELECT user_id FROM devices WHERE id = leases.device_id) "
+			      "WHERE kind = ? AND value = ? AND device_id IS NOT NULL");
 
 	stmt_put_i64(&st, now);
 	stmt_put_i64(&st, kind);
@@ -162,8 +162,10 @@ int lease_release(
 
 int lease_release_device(struct db_conn *tx, const struct ulid *device, int64_t now)
 {
-	struct stmt st cleanup(stmt_close) = stmt_open(
-		tx, "UPDATE leases SET device_id = NULL, released_at = ? WHERE device_id = ?");
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "UPDATE leases SET device_id = NULL, released_at = ?, rests_of = "
+			      "(SELECT user_id FROM devices WHERE id = leases.device_id) "
+			      "WHERE device_id = ?");
 
 	stmt_put_i64(&st, now);
 	stmt_put_ulid(&st, device);
@@ -179,4 +181,21 @@ int lease_release_user(struct db_conn *tx, const struct ulid *user, int64_t now)
 	stmt_put_i64(&st, now);
 	stmt_put_ulid(&st, user);
 	return stmt_run(&st);
+}
+
+int lease_count_user(struct db_conn *tx, const struct ulid *user, int64_t now, uint64_t *n)
+{
+	int got;
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"SELECT (SELECT count(*) FROM devices WHERE user_id = ?1) + (SELECT count(*) FROM "
+		"leases WHERE rests_of = ?1 AND kind = 0 AND released_at > ?2)");
+
+	*n = 0;
+	stmt_put_ulid(&st, user);
+	stmt_put_i64(&st, now - LEASE_QUARANTINE_MS);
+	got = stmt_row(&st);
+	if (got != 1)
+		return got ? got : -EUCLEAN;
+	*n = stmt_u64(&st);
+	return stmt_err(&st);
 }

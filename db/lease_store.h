@@ -46,5 +46,8 @@ int lease_release(struct db_conn *tx, enum lease_kind kind, const struct lease_v
 /* Everything that the device holds, or that all devices of the user hold. */
 int lease_release_device(struct db_conn *tx, const struct ulid *device, int64_t now) must_check;
 int lease_release_user(struct db_conn *tx, const struct ulid *user, int64_t now) must_check;
+/* How many devices the user has, those included that are gone but whose leases still rest. */
+int lease_count_user(
+	struct db_conn *tx, const struct ulid *user, int64_t now, uint64_t *n) must_check;
 
 #endif

@@ -178,18 +178,13 @@ static void killed_at(const struct scratch *s, const struct migration *list, siz
 	_exit(1);
 }
 
-static void killed_at_every_statement(void **state)
+/* Cuts the last of n behind each of its statements. Returns: how many those were. */
+static int kill_in_last(const struct scratch *s, const struct migration *list, size_t n)
 {
-	const struct scratch *s = *state;
-	size_t n;
-	const struct migration *list = migrations(&n);
 	const char *end = list[n - 1].sql;
-	int killed = 0, before;
 	sqlite3 *raw = open_raw(s);
-	char why[128];
+	int killed = 0, before = tables(raw);
 
-	assert_int_equal(migrate(raw, list, n - 1, why), 0);
-	before = tables(raw);
 	sqlite3_close(raw);
 	for (end = strchr(end, ';'); end; end = strchr(end + 1, ';')) {
 		size_t cut = (size_t)(end - list[n - 1].sql);
@@ -211,11 +206,26 @@ static void killed_at_every_statement(void **state)
 		sqlite3_close(raw);
 		killed++;
 	}
+	return killed;
+}
+
+static void killed_at_every_statement(void **state)
+{
+	size_t n;
+	const struct migration *list = migrations(&n);
+	char why[128];
+	int killed = 0;
+
+	for (size_t i = 1; i <= n; i++) {
+		sqlite3 *raw;
+
+		killed += kill_in_last(*state, list, i);
+		raw = open_raw(*state);
+		assert_int_equal(migrate(raw, list, i, why), 0);
+		assert_int_equal(version(raw), i);
+		sqlite3_close(raw);
+	}
 	assert_true(killed >= 10);
-	raw = open_raw(s);
-	assert_int_equal(migrate(raw, list, n, why), 0);
-	assert_int_equal(version(raw), n);
-	sqlite3_close(raw);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -83,6 +83,32 @@ int credential_wg_public_taken(struct db_conn *tx, const uint8_t key[32])
 	return stmt_row(&st);
 }
 
+int credential_count(struct db_conn *tx, const struct ulid *device, uint64_t *n)
+{
+	int got;
+	struct stmt st cleanup(stmt_close) = stmt_open(
+		tx, "SELECT count(*) FROM credentials WHERE device_id = ? AND revoked_at = 0");
+
+	*n = 0;
+	stmt_put_ulid(&st, device);
+	got = stmt_row(&st);
+	if (got != 1)
+		return got ? got : -EUCLEAN;
+	*n = stmt_u64(&st);
+	return stmt_err(&st);
+}
+
+int credential_prune(struct db_conn *tx, const struct ulid *device, size_t keep)
+{
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"DELETE FROM credentials WHERE id IN (SELECT id FROM credentials WHERE device_id = "
+		"? AND revoked_at <> 0 ORDER BY revoked_at DESC, id DESC LIMIT -1 OFFSET ?)");
+
+	stmt_put_ulid(&st, device);
+	stmt_put_u64(&st, keep);
+	return stmt_run(&st);
+}
+
 int credential_list(struct db_conn *tx, const struct ulid *device, const struct ulid *after,
 	struct credential_row *out, size_t cap)
 {

@@ -1,4 +1,4 @@
-/* Credentials of devices. Revoked ones stay, without their secret. */
+/* Credentials of devices. Revoked ones stay for a while, without their secret. */
 #ifndef DB_CREDENTIAL_STORE_H
 #define DB_CREDENTIAL_STORE_H
 
@@ -31,6 +31,10 @@ int credential_get(
 	struct db_conn *tx, const struct ulid *id, struct credential_row *out) must_check;
 /* Returns: 1 an unrevoked credential has this key, 0, -errno. */
 int credential_wg_public_taken(struct db_conn *tx, const uint8_t key[32]) must_check;
+/* How many unrevoked ones the device has, expired ones included. */
+int credential_count(struct db_conn *tx, const struct ulid *device, uint64_t *n) must_check;
+/* Deletes the device's revoked ones but for the newest keep. */
+int credential_prune(struct db_conn *tx, const struct ulid *device, size_t keep) must_check;
 /* At most cap of the device's credentials with an id above after, oldest first. Returns: how many,
  * -errno. */
 int credential_list(struct db_conn *tx, const struct ulid *device, const struct ulid *after,

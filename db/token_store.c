@@ -90,6 +90,33 @@ int token_list(struct db_conn *tx, const struct ulid *user, const struct ulid *a
 	return got ? got : n;
 }
 
+static int delete_expired(struct db_conn *tx, const struct ulid *user, int64_t now)
+{
+	struct stmt st cleanup(stmt_close) = stmt_open(
+		tx, "DELETE FROM tokens WHERE user_id = ? AND expires_at BETWEEN 1 AND ?");
+
+	stmt_put_ulid(&st, user);
+	stmt_put_i64(&st, now);
+	return stmt_run(&st);
+}
+
+int token_count_user(struct db_conn *tx, const struct ulid *user, int64_t now, uint64_t *n)
+{
+	int got = delete_expired(tx, user, now);
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "SELECT count(*) FROM tokens WHERE user_id = ?");
+
+	*n = 0;
+	if (got)
+		return got;
+	stmt_put_ulid(&st, user);
+	got = stmt_row(&st);
+	if (got != 1)
+		return got ? got : -EUCLEAN;
+	*n = stmt_u64(&st);
+	return stmt_err(&st);
+}
+
 int token_used(struct db_conn *tx, const struct ulid *id, int64_t at)
 {
 	struct stmt st cleanup(stmt_close) =

@@ -30,6 +30,9 @@ int token_get_by_sha256(
 /* At most cap rows with an id above after; user NULL: everybody's. Returns: how many, -errno. */
 int token_list(struct db_conn *tx, const struct ulid *user, const struct ulid *after,
 	struct token_row *out, size_t cap) must_check;
+/* Deletes what has expired of a user's tokens, and counts the others. */
+int token_count_user(
+	struct db_conn *tx, const struct ulid *user, int64_t now, uint64_t *n) must_check;
 /* One that is gone is not an error. */
 int token_used(struct db_conn *tx, const struct ulid *id, int64_t at) must_check;
 

@@ -134,6 +134,18 @@ static int write_profile(struct service *s, const struct device_row *d, const st
 	return profile_wireguard(&p, out->profile, sizeof(out->profile));
 }
 
+/* They stay in memory, and in every list of devices. */
+static int check_room(struct db_conn *tx, const struct ulid *device, struct svc_error *e)
+{
+	uint64_t n;
+	int err = credential_count(tx, device, &n);
+
+	if (!err && n >= SVC_DEVICE_CREDENTIALS)
+		err = refuse(e, SVC_FULL, "", "a device has at most %d credentials; revoke one",
+			SVC_DEVICE_CREDENTIALS);
+	return err;
+}
+
 /* The transaction. *d: the device as it is in it, which is what the profile must say. */
 static int insert(struct service *s, const struct svc_actor *a, const struct ulid *device,
 	struct credential_row *row, struct device_row *d, struct svc_error *e)
@@ -155,6 +167,8 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 	err = credential_wg_public_taken(tx, row->wg_public);
 	if (err == 1)
 		return refuse(e, SVC_CONFLICT, "public_key", "is in use");
+	if (!err)
+		err = check_room(tx, device, e);
 	if (!err)
 		err = credential_insert(tx, row);
 	if (!err)
@@ -222,6 +236,8 @@ static int revoke(struct service *s, const struct svc_actor *a, const struct uli
 	if (err || row.revoked_at)
 		return err;
 	err = credential_revoke(tx, id, now);
+	if (!err)
+		err = credential_prune(tx, device, SVC_DEVICE_REVOKED);
 	if (!err)
 		err = device_touch(tx, device, now);
 	return err ? err : db_commit(&tx);

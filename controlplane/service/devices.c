@@ -293,6 +293,20 @@ static int check_name_free(
 			: got;
 }
 
+/* Only for those who help themselves: they would take the addresses of everybody else. */
+static int check_room(struct db_conn *tx, const struct svc_actor *a, const struct ulid *user,
+	int64_t now, struct svc_error *e)
+{
+	uint64_t n;
+	int err = access_manages(a) ? 0 : lease_count_user(tx, user, now, &n);
+
+	if (!err && !access_manages(a) && n >= SVC_OWN_DEVICES)
+		err = refuse(e, SVC_FULL, "",
+			"a user has at most %d devices; deleted ones count for %d seconds more",
+			SVC_OWN_DEVICES, LEASE_QUARANTINE_MS / 1000);
+	return err;
+}
+
 /* ---- create ---- */
 
 /* The transaction: leases and device together or not at all. */
@@ -321,6 +335,8 @@ static int create(struct service *s, const struct svc_actor *a, const struct svc
 	d->created_at = d->updated_at = now;
 	if (!err)
 		err = check_name_free(tx, &d->user_id, d->name, e);
+	if (!err)
+		err = check_room(tx, &me, &d->user_id, now, e);
 	if (!err)
 		err = take_address(tx, &s->conf.net4, &d->id, c->set_address4 ? &c->address4 : NULL,
 			now, &d->address4, e);

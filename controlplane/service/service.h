@@ -33,7 +33,7 @@ enum svc_outcome {
 	SVC_FORBIDDEN,	     /* 403 */
 	SVC_NOT_FOUND,	     /* 404 */
 	SVC_CONFLICT,	     /* 409: a name, address or key is taken */
-	SVC_FULL,	     /* 409: no address is free */
+	SVC_FULL,	     /* 409: no address is free, or a limit below is reached */
 	SVC_PRECONDITION,    /* 412: If-Match does not match any more */
 	SVC_RATE_LIMITED,    /* 429, retry_after_s */
 	SVC_NO_SPACE,	     /* 507: the disk is full; nothing was changed */
@@ -71,6 +71,15 @@ enum {
 	SVC_TOKEN_TEXT = 50,
 	SVC_PROFILE_MAX = 16384,
 	SVC_LIMIT_MAX = 500
+};
+
+/* So that no single caller can fill the address pool or the disk. More is SVC_FULL. */
+enum {
+	SVC_OWN_DEVICES = 64,	     /* that a user makes himself; operators may give him more.
+					Deleted ones count until their addresses have rested */
+	SVC_DEVICE_CREDENTIALS = 32, /* unrevoked, expired ones included */
+	SVC_DEVICE_REVOKED = 32,     /* revoked ones that are remembered, the newest */
+	SVC_USER_TOKENS = 64,	     /* unexpired */
 };
 
 struct svc_conf {

@@ -52,6 +52,18 @@ static int check_request(struct service *s, const struct svc_token_request *r, s
 	return 0;
 }
 
+static int check_room(
+	struct service *s, struct db_conn *tx, const struct ulid *user, struct svc_error *e)
+{
+	uint64_t n;
+	int err = token_count_user(tx, user, service_now(s), &n);
+
+	if (!err && n >= SVC_USER_TOKENS)
+		err = refuse(e, SVC_FULL, "", "a user has at most %d tokens; delete one",
+			SVC_USER_TOKENS);
+	return err;
+}
+
 int svc_token_create(struct service *s, const struct svc_actor *a,
 	const struct svc_token_request *r, struct svc_token *out, char secret[SVC_TOKEN_TEXT],
 	struct svc_error *e)
@@ -73,6 +85,9 @@ int svc_token_create(struct service *s, const struct svc_actor *a,
 		return answer(err, e);
 	if (r->set_role && r->role > me.role)
 		return refuse(e, SVC_FORBIDDEN, "role", "is above your own");
+	err = check_room(s, tx, &me.user_id, e);
+	if (err)
+		return answer(err, e);
 	row.role = (uint8_t)(r->set_role ? r->role : me.role);
 	row.created_at = service_now(s);
 	snprintf(row.name, sizeof(row.name), "%s", r->name);

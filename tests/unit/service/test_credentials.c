@@ -196,6 +196,34 @@ static void no_secret_in_the_file(void **state)
 	}
 }
 
+static void not_without_end(void **state)
+{
+	struct servicetest *t = *state;
+	struct ulid device = new_device(t, NULL, "a"), other = new_device(t, NULL, "b");
+	struct ulid ids[SVC_DEVICE_CREDENTIALS];
+	struct svc_issued out;
+	struct svc_device d;
+
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < SVC_DEVICE_CREDENTIALS; i++)
+			ids[i] = new_credential(t, &device);
+		assert_int_equal(issue(t, &t->admin, &device, WG, &out), SVC_FULL);
+		assert_string_equal(out.profile, "");
+		(void)new_credential(t, &other);
+		for (unsigned i = 0; i < SVC_DEVICE_CREDENTIALS; i++) {
+			fake_clock_advance(&t->clock, 1);
+			assert_int_equal(svc_credential_revoke(t->s, &t->admin, &ids[i], &t->e), 0);
+		}
+	}
+	/* The oldest of the revoked ones are forgotten. */
+	assert_int_equal(svc_device_get(t->s, &t->admin, &device, &d, &t->e), 0);
+	assert_int_equal(d.n_credentials, SVC_DEVICE_REVOKED);
+	for (unsigned i = 0; i < SVC_DEVICE_CREDENTIALS; i++)
+		assert_int_equal(svc_credential_revoke(t->s, &t->admin, &ids[i], &t->e), 0);
+	svc_device_fini(&d);
+	assert_int_equal(t->c->n_credentials, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +233,7 @@ int main(void)
 		T(roles),
 		T(revoking),
 		T(no_secret_in_the_file),
+		T(not_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -399,6 +399,46 @@ static void pages(void **state)
 		svc_device_list(t->s, &t->admin, NULL, &p, &list, &n, &more, &t->e), SVC_INVALID);
 }
 
+/* Who helps himself does not get the pool, also not by deleting what he has; operators may. */
+static void a_user_does_not_take_them_all(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user u, other;
+	struct svc_actor ann, bea;
+	struct svc_device d;
+	struct ulid last;
+	char name[16];
+
+	service_close(t);
+	t->conf.net4.len = 16;
+	service_open(t);
+	u = new_user(t, "ann", SVC_ROLE_USER);
+	other = new_user(t, "bea", SVC_ROLE_USER);
+	ann = actor_of(&u);
+	bea = actor_of(&other);
+	for (unsigned i = 0; i < SVC_OWN_DEVICES; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		assert_int_equal(create(t, &ann, NAME(name), &d), 0);
+		last = d.id;
+		svc_device_fini(&d);
+	}
+	assert_int_equal(create(t, &ann, NAME("more"), &d), SVC_FULL);
+	assert_non_null(strstr(t->e.message, "at most 64"));
+	assert_int_equal(delete_one(t, &ann, &last), 0);
+	fake_clock_advance(&t->clock, LEASE_QUARANTINE_MS - 1);
+	assert_int_equal(create(t, &ann, NAME("more"), &d), SVC_FULL);
+	assert_int_equal(create(t, &bea, NAME("more"), &d), 0);
+	svc_device_fini(&d);
+	assert_int_equal(try_device(t, &t->admin, &u.id, "given", &d), 0);
+	last = d.id;
+	svc_device_fini(&d);
+	assert_int_equal(delete_one(t, &t->admin, &last), 0);
+	fake_clock_advance(&t->clock, LEASE_QUARANTINE_MS);
+	assert_int_equal(create(t, &ann, NAME("more"), &d), 0);
+	svc_device_fini(&d);
+	assert_int_equal(create(t, &ann, NAME("and more"), &d), SVC_FULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +454,7 @@ int main(void)
 		T(revisions),
 		T(live_counters),
 		T(pages),
+		T(a_user_does_not_take_them_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,30 @@ static void whose_are_listed(void **state)
 	assert_int_equal(svc_token_delete(t->s, &op, &tok.id, &t->e), SVC_NOT_FOUND);
 }
 
+static void not_without_end(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user u = new_user(t, "ann", SVC_ROLE_USER);
+	struct svc_actor ann = actor_of(&u);
+	struct svc_token_request r = NAMED("short");
+	struct svc_token tok;
+	char secret[SVC_TOKEN_TEXT];
+
+	r.expires_at = t->clock.real_us / 1000 + 1000;
+	assert_int_equal(create(t, &ann, r, &tok, secret), 0);
+	for (unsigned i = 1; i < SVC_USER_TOKENS; i++)
+		assert_int_equal(create(t, &ann, NAMED("ci"), &tok, secret), 0);
+	assert_int_equal(create(t, &ann, NAMED("ci"), &tok, secret), SVC_FULL);
+	assert_string_equal(secret, "");
+	assert_int_equal(create(t, &t->admin, NAMED("ci"), &tok, secret), 0);
+	/* What has expired makes room. */
+	fake_clock_advance(&t->clock, 1000);
+	assert_int_equal(create(t, &ann, NAMED("ci"), &tok, secret), 0);
+	assert_int_equal(create(t, &ann, NAMED("ci"), &tok, secret), SVC_FULL);
+	assert_int_equal(svc_token_delete(t->s, &ann, &tok.id, &t->e), 0);
+	assert_int_equal(create(t, &ann, NAMED("ci"), &tok, secret), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +236,7 @@ int main(void)
 		T(follows_its_owner),
 		T(deleted_under_way),
 		T(whose_are_listed),
+		T(not_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

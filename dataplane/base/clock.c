@@ -80,21 +80,46 @@ static char *put(char *at, int width, int v, char after)
 	return at + width + 1;
 }
 
+static bool is_leap(int year)
+{
+	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static int month_days(int year, int month)
+{
+	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	return days[month - 1] + (month == 2 && is_leap(year));
+}
+
+/* Writes the date of a day counted from 1970-01-01. Not gmtime_r: its first call opens the zone
+ * file, which kills a process that has given up opening files. */
+static char *put_date(char *at, int64_t day)
+{
+	int year = 1970, month = 1;
+
+	/* A Gregorian cycle of 400 years is 146097 days. */
+	year += (int)(day / 146097) * 400;
+	day %= 146097;
+	for (; day >= 365 + is_leap(year); year++)
+		day -= 365 + is_leap(year);
+	for (; day >= month_days(year, month); month++)
+		day -= month_days(year, month);
+	at = put(at, 4, year, '-');
+	at = put(at, 2, month, '-');
+	return put(at, 2, (int)day + 1, 'T');
+}
+
 /* Outside of what RFC 3339 can say, the nearest time that it can. */
 const char *clock_format_ms(int64_t unix_ms, char *buf)
 {
 	int64_t ms = unix_ms < 0 ? 0 : unix_ms > last_ms ? last_ms : unix_ms;
-	time_t seconds = (time_t)(ms / 1000);
-	char *at = buf;
-	struct tm tm;
+	int of_day = (int)(ms / 1000 % 86400);
+	char *at = put_date(buf, ms / 86400000);
 
-	gmtime_r(&seconds, &tm);
-	at = put(at, 4, tm.tm_year + 1900, '-');
-	at = put(at, 2, tm.tm_mon + 1, '-');
-	at = put(at, 2, tm.tm_mday, 'T');
-	at = put(at, 2, tm.tm_hour, ':');
-	at = put(at, 2, tm.tm_min, ':');
-	at = put(at, 2, tm.tm_sec, '.');
+	at = put(at, 2, of_day / 3600, ':');
+	at = put(at, 2, of_day / 60 % 60, ':');
+	at = put(at, 2, of_day % 60, '.');
 	at = put(at, 3, (int)(ms % 1000), 'Z');
 	*at = '\0';
 	return buf;
@@ -166,14 +191,6 @@ static int take_offset(const char **at)
 	take_char(at, ":");
 	seconds += take_digits(at, 2, 0, 59) * 60;
 	return sign == '-' ? -seconds : seconds;
-}
-
-static int month_days(int year, int month)
-{
-	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return days[month - 1] + (month == 2 && leap);
 }
 
 int clock_parse_ms(const char *text, int64_t *unix_ms)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/compiler.h"
 
@@ -54,6 +55,21 @@ static void test_format(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_string_equal(clock_format_ms(rows[i].ms, buf), rows[i].text);
+}
+
+/* The C library as the model: every day of a Gregorian cycle and more. */
+static void test_format_as_the_library_does(void **state)
+{
+	char buf[CLOCK_TEXT], want[CLOCK_TEXT + 8];
+
+	(void)state;
+	for (time_t t = 0; t < (time_t)86400 * 366 * 500; t += 86400 - 7) {
+		struct tm tm;
+
+		assert_non_null(gmtime_r(&t, &tm));
+		strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+		assert_string_equal(clock_format_ms((int64_t)t * 1000, buf), want);
+	}
 }
 
 static void test_parse(void **state)
@@ -137,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_fake_clock),
 		cmocka_unit_test(test_system_clock),
 		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_format_as_the_library_does),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_every_prefix_is_refused),

@@ -251,7 +251,11 @@ static void message_set(const struct udp_socket *s, const struct path *path, str
 	struct sockaddr_storage *name, uint8_t *control)
 {
 	m->msg_name = name;
-	m->msg_namelen = sockaddr_for(s, &path->remote, name);
+	/* To an IPv6 address the kernel refuses to send from an IPv4 socket; sockaddr4 would make
+	 * 0.0.0.0 of it, which is this host. */
+	m->msg_namelen = s->v4 && path->remote.addr.family == IP_V4
+				 ? sockaddr4(&path->remote, name)
+				 : endpoint_to_sockaddr6(&path->remote, name);
 	m->msg_control = control;
 	m->msg_controllen = local_put(s, &path->local, control);
 	if (m->msg_controllen == 0)

@@ -1,0 +1,134 @@
+/* The control plane's settings: what is taken, what is refused, what wins. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/settings.h"
+#include "controlplane/config.h"
+
+static int load(struct config *c, char *flag, char *value)
+{
+	char program[] = "ireko-controlplane";
+	char *argv[] = {program, flag, value, NULL};
+
+	return config_load(c, flag ? 3 : 1, argv);
+}
+
+static void defaults(void **state)
+{
+	struct config c;
+	char text[ENDPOINT_TEXT];
+	(void)state;
+	assert_int_equal(load(&c, NULL, NULL), SETTINGS_OK);
+	assert_string_equal(c.run_dir, "/run/ireko");
+	assert_string_equal(c.data_dir, "/var/lib/ireko");
+	assert_string_equal(c.master_key_file, "/var/lib/ireko/master.key");
+	assert_string_equal(endpoint_format(&c.http_listen, text), "127.0.0.1:8080");
+	assert_false(c.http_insecure);
+	assert_int_equal(c.network4.addr.family, IP_NONE);
+	assert_string_equal(c.admin_password, "");
+}
+
+static void the_flag_wins(void **state)
+{
+	struct config c;
+	char flag[] = "--data-dir", value[] = "/from/flag";
+	(void)state;
+	setenv("IREKO_DATA_DIR", "/from/environment", 1);
+	assert_int_equal(load(&c, NULL, NULL), SETTINGS_OK);
+	assert_string_equal(c.data_dir, "/from/environment");
+	assert_string_equal(c.master_key_file, "/from/environment/master.key");
+	assert_int_equal(load(&c, flag, value), SETTINGS_OK);
+	assert_string_equal(c.data_dir, "/from/flag");
+	unsetenv("IREKO_DATA_DIR");
+}
+
+static void refusals(void **state)
+{
+	static const char *const bad[][2] = {
+		{"--http-listen", "8080"},
+		{"--http-listen", "localhost:8080"},
+		{"--http-listen", "127.0.0.1:65536"},
+		{"--http-insecure", "perhaps"},
+		{"--endpoint", "vpn.example.net:51820"},
+		{"--endpoint", "a b"},
+		{"--endpoint", "x\nPostUp = reboot"},
+		{"--network4", "10.77.0.1/16"},
+		{"--network4", "10.77.0.0/30"},
+		{"--network4", "10.0.0.0/7"},
+		{"--network4", "fd00::/64"},
+		{"--network6", "fd00::/121"},
+		{"--network6", "fd00::1/64"},
+		{"--network6", "10.77.0.0/16"},
+		{"--dns", "resolver.example"},
+		{"--dns", "1.1.1.1,,9.9.9.9"},
+		{"--dns", "1.1.1.1\nPostUp = reboot"},
+		{"--admin-password", "short"},
+		{"--log-level", "loud"},
+		{"--log-format", "xml"},
+		{"--tls-cert", "/only/one/of/two"},
+		{"--no-such-flag", "x"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct config c;
+		char flag[64], value[64];
+		strcpy(flag, bad[i][0]);
+		strcpy(value, bad[i][1]);
+		if (load(&c, flag, value) != -EINVAL)
+			fail_msg("%s %s was taken", bad[i][0], bad[i][1]);
+	}
+}
+
+static void taken(void **state)
+{
+	struct config c;
+	char dns[] = "--dns", list[] = "1.1.1.1, 2606:4700:4700::1111";
+	char endpoint[] = "--endpoint", literal[] = "2001:db8::1", name[] = "vpn.example.net";
+	(void)state;
+	assert_int_equal(load(&c, dns, list), SETTINGS_OK);
+	assert_string_equal(c.dns, "1.1.1.1, 2606:4700:4700::1111");
+	assert_int_equal(load(&c, endpoint, literal), SETTINGS_OK);
+	assert_string_equal(c.endpoint, "2001:db8::1");
+	assert_int_equal(load(&c, endpoint, name), SETTINGS_OK);
+	assert_string_equal(c.endpoint, "vpn.example.net");
+}
+
+static void the_password_is_wiped(void **state)
+{
+	struct config c;
+	char flag[] = "--admin-password", value[] = "correct horse";
+	(void)state;
+	assert_int_equal(load(&c, flag, value), SETTINGS_OK);
+	assert_string_equal(c.admin_password, "correct horse");
+	config_wipe(&c);
+	for (size_t i = 0; i < sizeof(c.admin_password); i++)
+		assert_int_equal(c.admin_password[i], 0);
+}
+
+static void some_address_is_found(void **state)
+{
+	char text[IP_ADDR_TEXT];
+	struct ip_addr a;
+	(void)state;
+	config_first_global_address(text);
+	assert_int_equal(ip_addr_parse(&a, text), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(the_flag_wins),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(taken),
+		cmocka_unit_test(the_password_is_wiped),
+		cmocka_unit_test(some_address_is_found),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

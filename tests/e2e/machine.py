@@ -26,7 +26,9 @@ ENVIRONMENT = ["HOME=/root", "USER=root", "TERM=dumb", "PATH=/usr/local/sbin:/us
 # The first process: sets the machine up, then takes in and buries what loses its parent.
 BOOT = """
 set -e
+mount --bind "$0" "$0"
 cd "$0"
+mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=755 tmpfs dev
@@ -142,8 +144,8 @@ class Machine:
 
     def _boot(self):
         self.unshare = self.net.server.popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.disk}/proc", "sh", "-c", BOOT,
-             self.disk], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", BOOT, self.disk],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         children = pathlib.Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def booted():

@@ -22,6 +22,7 @@ struct bucket {
 	uint64_t last;
 	uint32_t level;
 	uint8_t family; /* enum ip_family; IP_NONE: free */
+	bool proven;	/* counts those with a right mac2, not those that only claim the prefix */
 };
 
 struct rate {
@@ -96,9 +97,9 @@ static uint64_t prefix_of(const struct ip_addr *a)
 	return v;
 }
 
-static uint32_t slot_of(const struct admission *a, uint64_t prefix, uint8_t family)
+static uint32_t slot_of(const struct admission *a, uint64_t prefix, uint8_t family, bool proven)
 {
-	uint64_t h = (prefix ^ a->hash_seed[0]) + family;
+	uint64_t h = (prefix ^ a->hash_seed[0]) + family + (proven ? 256 : 0);
 
 	/* Two rounds of a 64-bit finaliser, the seed between them. */
 	for (int i = 0; i < 2; i++) {
@@ -114,23 +115,26 @@ static uint32_t slot_of(const struct admission *a, uint64_t prefix, uint8_t fami
 
 /* The prefix's bucket, if need be in the place of the one that was unseen for longest. */
 static struct bucket *bucket_of(
-	struct admission *a, const struct ip_addr *addr, uint32_t burst, uint64_t now)
+	struct admission *a, const struct ip_addr *addr, bool proven, uint32_t burst, uint64_t now)
 {
 	uint64_t prefix = prefix_of(addr);
-	uint32_t slot = slot_of(a, prefix, addr->family);
+	uint32_t slot = slot_of(a, prefix, addr->family, proven);
 	struct bucket *stalest = NULL;
 
 	for (uint32_t i = 0; i < PROBES; i++) {
 		struct bucket *b = &a->table[(slot + i) % ADMISSION_PREFIXES];
 
-		if (b->family == addr->family && b->prefix == prefix)
+		if (b->family == addr->family && b->prefix == prefix && b->proven == proven)
 			return b;
 		if (!stalest || (stalest->family != IP_NONE &&
 					(b->family == IP_NONE || b->last < stalest->last)))
 			stalest = b;
 	}
-	*stalest = (struct bucket){
-		.prefix = prefix, .last = now, .level = burst * TOKEN, .family = addr->family};
+	*stalest = (struct bucket){.prefix = prefix,
+		.last = now,
+		.level = burst * TOKEN,
+		.family = addr->family,
+		.proven = proven};
 	return stalest;
 }
 
@@ -152,10 +156,18 @@ static bool bucket_take(struct bucket *b, struct rate rate, uint64_t now)
 	return true;
 }
 
-static bool prefix_take(
-	struct admission *a, const struct endpoint *from, struct rate rate, uint64_t now)
+static bool claimed_take(struct admission *a, const struct endpoint *from, uint64_t now)
 {
-	return bucket_take(bucket_of(a, &from->addr, rate.burst, now), rate, now);
+	const struct rate rate = {ADMISSION_RATE, ADMISSION_BURST};
+
+	return bucket_take(bucket_of(a, &from->addr, false, rate.burst, now), rate, now);
+}
+
+static bool proven_take(struct admission *a, const struct endpoint *from, uint64_t now)
+{
+	const struct rate rate = {ADMISSION_LOADED_RATE, ADMISSION_LOADED_BURST};
+
+	return bucket_take(bucket_of(a, &from->addr, true, rate.burst, now), rate, now);
 }
 
 static bool is_loaded(const struct admission *a, uint64_t now)
@@ -226,10 +238,9 @@ static int cookie_reply(const struct admission *a, const uint8_t *datagram,
 		datagram + mac1_offset(datagram), BLAKE2S_MAC, out->sealed_cookie);
 }
 
-static enum admission_outcome check_loaded(struct admission *a, const uint8_t *datagram,
+static enum admission_outcome check_mac2(struct admission *a, const uint8_t *datagram,
 	const struct endpoint *from, uint64_t now, struct wg_cookie_reply *reply)
 {
-	const struct rate rate = {ADMISSION_LOADED_RATE, ADMISSION_LOADED_BURST};
 	size_t mac2 = mac1_offset(datagram) + BLAKE2S_MAC;
 	uint8_t cookie[BLAKE2S_MAC];
 	enum admission_outcome outcome = ADMISSION_LIMITED;
@@ -238,7 +249,7 @@ static enum admission_outcome check_loaded(struct admission *a, const uint8_t *d
 		return ADMISSION_LIMITED;
 	if (!secret_is_zero(datagram + mac2, BLAKE2S_MAC) &&
 		mac_right(cookie, sizeof(cookie), datagram, mac2, datagram + mac2)) {
-		if (prefix_take(a, from, rate, now))
+		if (proven_take(a, from, now))
 			outcome = ADMISSION_PASS;
 	} else if (cookie_reply(a, datagram, cookie, reply) == 0) {
 		outcome = ADMISSION_COOKIE;
@@ -250,7 +261,6 @@ static enum admission_outcome check_loaded(struct admission *a, const uint8_t *d
 enum admission_outcome admission_check(struct admission *a, const uint8_t *datagram, size_t len,
 	const struct endpoint *from, uint64_t now, struct wg_cookie_reply *reply)
 {
-	const struct rate rate = {ADMISSION_RATE, ADMISSION_BURST};
 	const struct rate cookie_rate = {ADMISSION_COOKIE_RATE, ADMISSION_COOKIE_RATE};
 	enum admission_outcome outcome = ADMISSION_PASS;
 	size_t mac1;
@@ -258,19 +268,17 @@ enum admission_outcome admission_check(struct admission *a, const uint8_t *datag
 	if (!a->has_key)
 		return ADMISSION_BAD_MAC1;
 	if (len == sizeof(struct wg_cookie_reply)) {
-		/* Carries no mac1; only the control plane can tell whether it asked for it. */
-		return prefix_take(a, from, rate, now) && bucket_take(&a->cookies, cookie_rate, now)
-			       ? ADMISSION_PASS
-			       : ADMISSION_LIMITED;
+		/* Carries no mac1; only the control plane can tell whether it asked for it. So
+		 * anybody may send it in any name, and it must not count for the prefix. */
+		return bucket_take(&a->cookies, cookie_rate, now) ? ADMISSION_PASS
+								  : ADMISSION_LIMITED;
 	}
 	mac1 = mac1_offset(datagram);
 	if (len != mac1 + 2 * BLAKE2S_MAC ||
 		!mac_right(a->mac1_key, sizeof(a->mac1_key), datagram, mac1, datagram + mac1))
 		return ADMISSION_BAD_MAC1;
-	if (is_loaded(a, now))
-		outcome = check_loaded(a, datagram, from, now, reply);
-	else if (!prefix_take(a, from, rate, now))
-		outcome = ADMISSION_LIMITED;
+	if (is_loaded(a, now) || !claimed_take(a, from, now))
+		outcome = check_mac2(a, datagram, from, now, reply);
 	if (outcome == ADMISSION_PASS)
 		count_passed(a, now);
 	return outcome;

@@ -3,11 +3,14 @@
  *
  *   mac1 right? --no--> dropped            (knows the server's public key)
  *      | yes
- *   loaded? --no--> generous limit per prefix --> pass
+ *   loaded, or its prefix over the generous limit? --no--> pass
  *      | yes
  *   mac2 right? --no--> answered with a cookie    (receives at the address it claims)
  *      | yes
- *   tight limit per prefix --> pass
+ *   tight limit per prefix, of those with a right mac2 --> pass
+ *
+ * The two limits count apart: whoever sends in somebody else's name uses up what that prefix may
+ * without a cookie, never what it may with one.
  *
  * Pure: no socket, no clock; randomness only for the cookie secret and nonces. Reference B4. The
  * secret lives 120 s and its predecessor is not accepted, as in the kernel: a cookie that has just
@@ -31,9 +34,9 @@ enum admission_outcome {
 };
 
 enum {
-	ADMISSION_RATE = 100, /* datagrams per second and prefix (/32, /64), not under load */
+	ADMISSION_RATE = 100, /* datagrams per second and prefix (/32, /64) without a cookie */
 	ADMISSION_BURST = 100,
-	ADMISSION_LOADED_RATE = 20, /* under load */
+	ADMISSION_LOADED_RATE = 20, /* with one */
 	ADMISSION_LOADED_BURST = 5,
 	/* Passed in one second: from here on it is load. The control plane does some 5,000 a second
 	 * on one core; answers to its own calls after a restart count as well. */

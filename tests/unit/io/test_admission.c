@@ -290,10 +290,35 @@ static void one_prefix_cannot_crowd_out_others(void **state)
 
 	for (int i = 0; i < ADMISSION_BURST; i++)
 		assert_int_equal(knock(l, "192.0.2.1:1", T0), ADMISSION_PASS);
-	assert_int_equal(knock(l, "192.0.2.1:2", T0), ADMISSION_LIMITED);
+	assert_int_equal(knock(l, "192.0.2.1:2", T0), ADMISSION_COOKIE);
 	assert_int_equal(knock(l, "192.0.2.2:1", T0), ADMISSION_PASS);
 	assert_int_equal(knock(l, "192.0.2.1:1", T0 + 10), ADMISSION_PASS);
-	assert_int_equal(knock(l, "192.0.2.1:1", T0 + 10), ADMISSION_LIMITED);
+	assert_int_equal(knock(l, "192.0.2.1:1", T0 + 10), ADMISSION_COOKIE);
+}
+
+/* Every user knows the public key, so anybody may send right mac1s in anybody's name. */
+static void nobody_is_locked_out_in_his_own_name(void **state)
+{
+	struct lab *l = *state;
+	struct wg_initiation m = initiation(l, 11);
+	struct wg_cookie_reply c = {.type = {3}};
+	uint8_t cookie[16];
+
+	for (uint64_t t = T0; t < T0 + 1000; t++)
+		(void)!check(l, &c, sizeof(c), t);
+	assert_int_equal(check(l, &m, sizeof(m), T0 + 1000), ADMISSION_PASS);
+	for (uint64_t t = T0 + 1000; t < T0 + 3000; t++) {
+		enum admission_outcome o = check(l, &m, sizeof(m), t);
+
+		assert_true(o == ADMISSION_PASS || o == ADMISSION_COOKIE);
+	}
+	while (check(l, &m, sizeof(m), T0 + 3000) == ADMISSION_PASS)
+		;
+	cookie_open(l, m.mac1, cookie);
+	mac2_put(cookie, (uint8_t *)&m, sizeof(m));
+	for (int i = 0; i < ADMISSION_LOADED_BURST; i++)
+		assert_int_equal(check(l, &m, sizeof(m), T0 + 3000), ADMISSION_PASS);
+	assert_int_equal(check(l, &m, sizeof(m), T0 + 3000), ADMISSION_LIMITED);
 }
 
 static void ipv6_counts_by_64(void **state)
@@ -307,7 +332,7 @@ static void ipv6_counts_by_64(void **state)
 		snprintf(from, sizeof(from), "[2001:db8:1:2:%x::1]:9", i);
 		assert_int_equal(knock(l, from, t), ADMISSION_PASS);
 	}
-	assert_int_equal(knock(l, "[2001:db8:1:2:ffff::9]:9", t), ADMISSION_LIMITED);
+	assert_int_equal(knock(l, "[2001:db8:1:2:ffff::9]:9", t), ADMISSION_COOKIE);
 	assert_int_equal(knock(l, "[2001:db8:1:3::1]:9", t), ADMISSION_PASS);
 }
 
@@ -372,6 +397,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(many_handshakes_are_load, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			one_prefix_cannot_crowd_out_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			nobody_is_locked_out_in_his_own_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(ipv6_counts_by_64, setup, teardown),
 		cmocka_unit_test_setup_teardown(cookie_replies_have_a_budget, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_table_is_bounded, setup, teardown),

@@ -66,6 +66,18 @@ void handshake_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t
 	l->pending.seq = 0;
 }
 
+/* A peer that shakes hands as fast as it may, for hours, holds no more indices than others. */
+static void hold_index(struct coordinator *c, const struct ulid *device, uint32_t index)
+{
+	struct live *l = session_table_find(c->table, device);
+	if (!l || !c->indices)
+		return;
+	uint32_t *oldest = &l->indices[l->n_installed++ % LIVE_INDICES];
+	if (*oldest)
+		index_pool_reuse(c->indices, *oldest);
+	*oldest = index;
+}
+
 static void on_keys_set(void *arg, int status, struct reader *r)
 {
 	(void)r;
@@ -77,6 +89,7 @@ static void on_keys_set(void *arg, int status, struct reader *r)
 			log_warn("session", "keys refused by the dataplane: %s", strerror(-status));
 		handshake_index_free(c, k->local_index);
 	} else if (dev) {
+		hold_index(c, &k->device, k->local_index);
 		if (k->initiator)
 			handshake_confirmed(c, dev, k->seq);
 		else

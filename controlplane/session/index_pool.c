@@ -6,17 +6,22 @@
 
 #include "base/secret.h"
 
+struct slot {
+	uint64_t busy_until;
+	uint32_t index; /* the last one given out here */
+};
+
 struct index_pool {
 	uint32_t slots;
 	uint32_t next;
-	uint64_t busy_until[];
+	struct slot slot[];
 };
 
 int index_pool_new(struct index_pool **out, uint32_t slots)
 {
 	if (!slots || slots & (slots - 1))
 		return -EINVAL;
-	struct index_pool *p = calloc(1, sizeof(*p) + slots * sizeof(p->busy_until[0]));
+	struct index_pool *p = calloc(1, sizeof(*p) + slots * sizeof(p->slot[0]));
 	if (!p)
 		return -ENOMEM;
 	p->slots = slots;
@@ -46,7 +51,7 @@ uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
 	for (uint32_t tried = 0; tried < p->slots; tried++) {
 		const uint32_t slot = p->next;
 		p->next = (p->next + 1) & (p->slots - 1);
-		if (p->busy_until[slot] > now_ms)
+		if (p->slot[slot].busy_until > now_ms)
 			continue;
 		uint32_t index;
 		if (secret_random(&index, sizeof(index)) < 0)
@@ -54,18 +59,34 @@ uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
 		index = (index & ~(p->slots - 1)) | slot;
 		if (!index)
 			continue;
-		p->busy_until[slot] = now_ms + INDEX_SESSION_MS;
+		p->slot[slot] = (struct slot){now_ms + INDEX_SESSION_MS, index};
 		return index;
 	}
 	return 0;
 }
 
+/* NULL: the slot is another index's by now. */
+static struct slot *slot_of(struct index_pool *p, uint32_t index)
+{
+	struct slot *s = &p->slot[index & (p->slots - 1)];
+	return s->index == index ? s : NULL;
+}
+
 void index_pool_release(struct index_pool *p, uint32_t index, uint64_t now_ms)
 {
-	p->busy_until[index & (p->slots - 1)] = now_ms + INDEX_FREED_MS;
+	struct slot *s = slot_of(p, index);
+	if (s && s->busy_until > now_ms + INDEX_FREED_MS)
+		s->busy_until = now_ms + INDEX_FREED_MS;
+}
+
+void index_pool_reuse(struct index_pool *p, uint32_t index)
+{
+	struct slot *s = slot_of(p, index);
+	if (s)
+		s->busy_until = 0;
 }
 
 void index_pool_adopt(struct index_pool *p, uint32_t index, uint64_t now_ms)
 {
-	p->busy_until[index & (p->slots - 1)] = now_ms + INDEX_SESSION_MS;
+	p->slot[index & (p->slots - 1)] = (struct slot){now_ms + INDEX_SESSION_MS, index};
 }

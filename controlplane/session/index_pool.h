@@ -22,8 +22,11 @@ void index_pool_free(struct index_pool *p);
 uint32_t index_pool_slots(const struct index_pool *p);
 /* Returns: an index, never 0; 0 when all slots are busy or there is no randomness. */
 uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms);
-/* It came to nothing, or its session is gone: free in a minute. */
+/* It came to nothing, or its session is gone: free in a minute. One that is somebody else's by now
+ * stays theirs. */
 void index_pool_release(struct index_pool *p, uint32_t index, uint64_t now_ms);
+/* Its session has long been replaced: free at once. */
+void index_pool_reuse(struct index_pool *p, uint32_t index);
 /* A session found in the dataplane holds it. */
 void index_pool_adopt(struct index_pool *p, uint32_t index, uint64_t now_ms);
 

@@ -27,11 +27,17 @@ struct pending_session {
 	struct path path;
 };
 
+/* The dataplane keeps three sessions of a peer (next, current, previous); whatever was installed
+ * this many before the latest has left it. */
+enum { LIVE_INDICES = 8 };
+
 struct live {
 	struct device_state state; /* key: device_id */
 	bool up;
 	struct session_info info; /* when up */
 	struct pending_session pending;
+	uint32_t indices[LIVE_INDICES]; /* of the latest sessions installed, a ring */
+	uint32_t n_installed;
 	bool dirty;	    /* to be handed over soon */
 	uint64_t stored_at; /* mono ms of the last hand-over */
 	UT_hash_handle by_device;

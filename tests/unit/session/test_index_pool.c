@@ -57,6 +57,35 @@ static void an_adopted_one_is_not_given(void **state)
 	index_pool_free(p);
 }
 
+static void an_old_one_frees_nobody_elses_slot(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	assert_int_equal(index_pool_new(&p, 1), 0);
+	const uint32_t old = index_pool_alloc(p, 0);
+	const uint32_t now = index_pool_alloc(p, INDEX_SESSION_MS);
+	assert_int_not_equal(now, 0);
+	index_pool_release(p, old, INDEX_SESSION_MS);
+	index_pool_reuse(p, old);
+	assert_int_equal(index_pool_alloc(p, 2 * INDEX_SESSION_MS - 1), 0);
+	/* Nor does being released late keep it any longer. */
+	index_pool_release(p, now, 2 * INDEX_SESSION_MS - 1);
+	assert_int_not_equal(index_pool_alloc(p, 2 * INDEX_SESSION_MS), 0);
+	index_pool_free(p);
+}
+
+static void a_replaced_one_is_free_at_once(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	assert_int_equal(index_pool_new(&p, 1), 0);
+	const uint32_t old = index_pool_alloc(p, 5);
+	assert_int_equal(index_pool_alloc(p, 5), 0);
+	index_pool_reuse(p, old);
+	assert_int_not_equal(index_pool_alloc(p, 5), 0);
+	index_pool_free(p);
+}
+
 static void refuses_odd_sizes(void **state)
 {
 	(void)state;
@@ -71,6 +100,8 @@ int main(void)
 		cmocka_unit_test(gives_every_slot_once),
 		cmocka_unit_test(a_released_one_waits),
 		cmocka_unit_test(an_adopted_one_is_not_given),
+		cmocka_unit_test(an_old_one_frees_nobody_elses_slot),
+		cmocka_unit_test(a_replaced_one_is_free_at_once),
 		cmocka_unit_test(refuses_odd_sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

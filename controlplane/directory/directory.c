@@ -161,29 +161,6 @@ int directory_each_device(
 	return 0;
 }
 
-static bool due(int64_t expires_at, int64_t now_ms)
-{
-	return expires_at && expires_at <= now_ms;
-}
-
-int directory_expired(struct directory *d, int64_t now_ms, struct dir_device **device,
-	struct dir_credential **credential)
-{
-	struct dir_device *dev, *next;
-	HASH_ITER (by_id, d->by_id, dev, next) {
-		*device = dev;
-		*credential = NULL;
-		if (due(dev->conf.expires_at, now_ms))
-			return 1;
-		for (struct dir_credential *cr = dev->credentials; cr; cr = cr->next) {
-			*credential = cr;
-			if (due(cr->conf.expires_at, now_ms))
-				return 1;
-		}
-	}
-	return 0;
-}
-
 void directory_free(struct directory *d)
 {
 	if (!d)

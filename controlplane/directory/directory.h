@@ -69,13 +69,9 @@ struct dir_credential *directory_credential_by_wg_public(
 	struct directory *d, const uint8_t key[32]);
 
 size_t directory_device_count(const struct directory *d);
-/* Calls fn for every device; fn must not change the directory; a result other than 0 ends the walk
- * and is returned. */
+/* Calls fn for every device; fn may delete that device or credentials of it and must not change
+ * anything else; a result other than 0 ends the walk and is returned. */
 int directory_each_device(
 	struct directory *d, int (*fn)(void *arg, struct dir_device *dev), void *arg);
-/* The first device or credential whose expires_at is at or before now, to be deleted by the caller.
- * Returns: 1 with *device set and *credential NULL or set, 0 when nothing is due. */
-int directory_expired(struct directory *d, int64_t now_ms, struct dir_device **device,
-	struct dir_credential **credential);
 
 #endif

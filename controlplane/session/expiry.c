@@ -11,34 +11,45 @@ void expiry_note(struct coordinator *c, int64_t expires_at)
 		c->next_expiry = expires_at;
 }
 
-static int note_device(void *arg, struct dir_device *dev)
+/* One pass over everything: thousands may end at once. */
+struct pass {
+	struct coordinator *c;
+	int64_t now;
+};
+
+static bool is_due(int64_t expires_at, int64_t now)
 {
-	struct coordinator *c = arg;
-	expiry_note(c, dev->conf.expires_at);
-	for (struct dir_credential *cr = dev->credentials; cr; cr = cr->next)
-		expiry_note(c, cr->conf.expires_at);
+	return expires_at && expires_at <= now;
+}
+
+static int expire(void *arg, struct dir_device *dev)
+{
+	const struct pass *p = arg;
+	char id[ULID_TEXT];
+	if (is_due(dev->conf.expires_at, p->now)) {
+		log_info("session", "device dev_%s: expired", ulid_format(&dev->conf.id, id));
+		coordinator_drop_device(p->c, dev, NULL);
+		return 0;
+	}
+	expiry_note(p->c, dev->conf.expires_at);
+	for (struct dir_credential *cr = dev->credentials, *next; cr; cr = next) {
+		next = cr->next;
+		if (is_due(cr->conf.expires_at, p->now)) {
+			log_info("session", "credential crd_%s: expired",
+				ulid_format(&cr->conf.id, id));
+			coordinator_drop_credential(p->c, cr, NULL);
+		} else {
+			expiry_note(p->c, cr->conf.expires_at);
+		}
+	}
 	return 0;
 }
 
 void expiry_tick(struct coordinator *c)
 {
-	const int64_t now = clock_real_ms(&c->conf.clock);
-	if (now < c->next_expiry)
+	struct pass p = {.c = c, .now = clock_real_ms(&c->conf.clock)};
+	if (p.now < c->next_expiry)
 		return;
-	struct dir_device *dev;
-	struct dir_credential *cr;
-	char id[ULID_TEXT];
-	while (directory_expired(c->dir, now, &dev, &cr)) {
-		if (cr) {
-			log_info("session", "credential crd_%s: expired",
-				ulid_format(&cr->conf.id, id));
-			coordinator_drop_credential(c, cr, NULL);
-		} else {
-			log_info("session", "device dev_%s: expired",
-				ulid_format(&dev->conf.id, id));
-			coordinator_drop_device(c, dev, NULL);
-		}
-	}
 	c->next_expiry = INT64_MAX;
-	(void)directory_each_device(c->dir, note_device, c);
+	(void)directory_each_device(c->dir, expire, &p);
 }

@@ -95,27 +95,26 @@ static void a_device_moves_to_another_slot(void **state)
 	directory_free(d);
 }
 
-static void finds_what_expired(void **state)
+/* As expiry does. */
+static int delete_some(void *arg, struct dir_device *dev)
+{
+	struct directory *d = arg;
+	if (dev->conf.id.bytes[15] % 2)
+		return directory_device_del(d, &dev->conf.id);
+	return dev->credentials ? directory_credential_del(d, &dev->credentials->conf.id) : 0;
+}
+
+static void a_walk_may_delete_where_it_stands(void **state)
 {
 	(void)state;
 	struct directory *d = filled();
-	struct dir_device *dev;
-	struct dir_credential *cr;
-	assert_int_equal(directory_expired(d, INT64_MAX, &dev, &cr), 0);
-	struct dir_credential_conf ca = credential(21, 1, 0xa1);
-	ca.expires_at = 1000;
-	assert_int_equal(directory_credential_put(d, &ca), 0);
-	assert_int_equal(directory_expired(d, 999, &dev, &cr), 0);
-	assert_int_equal(directory_expired(d, 1000, &dev, &cr), 1);
-	assert_non_null(cr);
-	assert_int_equal(cr->conf.id.bytes[15], 21);
-	struct dir_device_conf b = device(2, 11);
-	b.expires_at = 5;
-	assert_int_equal(directory_device_put(d, &b), 0);
-	assert_int_equal(directory_credential_del(d, &ca.id), 0);
-	assert_int_equal(directory_expired(d, 5, &dev, &cr), 1);
-	assert_null(cr);
-	assert_int_equal(dev->conf.id.bytes[15], 2);
+	for (uint8_t i = 10; i < 200; i++) {
+		const struct dir_device_conf more = device(i, 100 + i);
+		assert_int_equal(directory_device_put(d, &more), 0);
+	}
+	const size_t before = directory_device_count(d);
+	assert_int_equal(directory_each_device(d, delete_some, d), 0);
+	assert_int_equal(directory_device_count(d), before / 2);
 	directory_free(d);
 }
 
@@ -126,7 +125,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_taken),
 		cmocka_unit_test(a_device_takes_its_credentials_along),
 		cmocka_unit_test(a_device_moves_to_another_slot),
-		cmocka_unit_test(finds_what_expired),
+		cmocka_unit_test(a_walk_may_delete_where_it_stands),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

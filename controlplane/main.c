@@ -248,10 +248,11 @@ static int start_api(struct house *h)
 
 static void stop(struct house *h)
 {
-	if (h->api)
-		api_stop(h->api);
+	/* First: a request may be waiting for a dataplane that does not answer. */
 	if (h->coordinator)
 		coordinator_stop(h->coordinator);
+	if (h->api)
+		api_stop(h->api);
 	if (h->service)
 		service_stop(h->service);
 	if (h->service)

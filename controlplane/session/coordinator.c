@@ -167,8 +167,10 @@ int coordinator_start(struct coordinator *c)
 
 void coordinator_stop(struct coordinator *c)
 {
-	if (!c->started)
+	if (!c->started) {
+		jobs_fail_all(c); /* posted before the loop began */
 		return;
+	}
 	atomic_store(&c->stopping, true);
 	uv_async_send(&c->wake);
 	pthread_join(c->thread, NULL);

@@ -69,7 +69,8 @@ int coordinator_load_credential(struct coordinator *c, const struct dir_credenti
 int coordinator_load_state(struct coordinator *c, const struct device_state *state) must_check;
 /* Starts the loop thread. Returns: 0, -errno. */
 int coordinator_start(struct coordinator *c) must_check;
-/* Ends the loop thread: hands over the last state, closes the door (tunnels go on). */
+/* Ends the loop thread: hands over the last state, closes the door (tunnels go on). Whoever waits
+ * for the dataplane's word, then or later, gets -ETIMEDOUT at once. */
 void coordinator_stop(struct coordinator *c);
 void coordinator_free(struct coordinator *c);
 

@@ -71,9 +71,17 @@ static void job_fail(struct job *j, int status)
 static void job_post(struct coordinator *c, struct job *j)
 {
 	pthread_mutex_lock(&c->mailbox_lock);
-	STAILQ_INSERT_TAIL(&c->mailbox, j, link);
+	const bool closed = c->closed;
+	if (!closed) {
+		STAILQ_INSERT_TAIL(&c->mailbox, j, link);
+		uv_async_send(&c->wake);
+	}
 	pthread_mutex_unlock(&c->mailbox_lock);
-	uv_async_send(&c->wake);
+	if (closed) {
+		/* The database has it; the next start carries it out. */
+		job_fail(j, -ETIMEDOUT);
+		job_settle(j, 0);
+	}
 }
 
 static int job_wait(struct job *j)
@@ -112,8 +120,8 @@ struct revocation {
 	STAILQ_ENTRY(revocation) link;
 	struct coordinator *c;
 	struct job *job; /* NULL: nobody waits */
+	enum { REVOKE_PEER, REVOKE_CREDENTIAL, REVOKED_BEFORE } what;
 	uint32_t peer;
-	bool whole_peer;
 	struct ulid credential;
 };
 
@@ -123,6 +131,7 @@ static void revocation_end(struct revocation *rv, int status)
 {
 	if (rv->job)
 		job_settle(rv->job, status);
+	rv->c->unconfirmed--;
 	free(rv);
 }
 
@@ -130,11 +139,17 @@ static void revocation_send(struct revocation *rv)
 {
 	struct coordinator *c = rv->c;
 	if (dp_client_up(c->dp)) {
-		if (rv->whole_peer)
-			link_peer_del(c, rv->peer, on_revoked, rv);
-		else
-			link_session_del(c, rv->peer, &rv->credential, on_revoked, rv);
-		return;
+		switch (rv->what) {
+		case REVOKE_PEER:
+			(void)link_peer_del(c, rv->peer, on_revoked, rv);
+			return;
+		case REVOKE_CREDENTIAL:
+			(void)link_session_del(c, rv->peer, &rv->credential, on_revoked, rv);
+			return;
+		case REVOKED_BEFORE:
+			(void)link_nothing(c, on_revoked, rv);
+			return;
+		}
 	}
 	if (dp_client_absent(c->dp)) {
 		revocation_end(rv, 0);
@@ -168,7 +183,7 @@ void jobs_release_parked(struct coordinator *c)
 		STAILQ_REMOVE_HEAD(&now, link);
 		/* After a synchronisation a peer that nobody named is gone, and its number may
 		 * already be another's. */
-		if (rv->whole_peer && c->link == LINK_SYNCED)
+		if (rv->what == REVOKE_PEER && c->link == LINK_SYNCED)
 			revocation_end(rv, 0);
 		else
 			revocation_send(rv);
@@ -177,6 +192,9 @@ void jobs_release_parked(struct coordinator *c)
 
 void jobs_fail_all(struct coordinator *c)
 {
+	pthread_mutex_lock(&c->mailbox_lock);
+	c->closed = true;
+	pthread_mutex_unlock(&c->mailbox_lock);
 	jobs_run(c);
 	struct revocation *rv;
 	while ((rv = STAILQ_FIRST(&c->parked))) {
@@ -185,28 +203,34 @@ void jobs_fail_all(struct coordinator *c)
 	}
 }
 
-static void revocation_start(
-	struct coordinator *c, struct job *j, uint32_t peer, const struct ulid *credential)
+static void revocation_start(struct coordinator *c, struct job *j, const struct revocation *what)
 {
 	struct revocation *rv = calloc(1, sizeof(*rv));
-	if (rv)
-		*rv = (struct revocation){
-			.c = c, .job = j, .peer = peer, .whole_peer = !credential};
 	if (!rv) {
 		/* Not confirmed, so not to be called done; the sweep of statistics finds it. */
-		log_error("session", "peer %u: no memory to wait for its revocation", peer);
+		log_error("session", "peer %u: no memory to wait for its revocation", what->peer);
 		if (j)
 			job_fail(j, -ENOMEM);
 		return;
 	}
-	if (credential)
-		rv->credential = *credential;
+	*rv = *what;
+	rv->c = c;
+	rv->job = j;
+	c->unconfirmed++;
 	if (j) {
 		pthread_mutex_lock(&j->lock);
 		j->open++;
 		pthread_mutex_unlock(&j->lock);
 	}
 	revocation_send(rv);
+}
+
+/* It is gone here; perhaps by an earlier revocation that the dataplane has not answered yet. It
+ * answers in order, so its word on anything asked now covers that one. */
+static void revoked_before(struct coordinator *c, struct job *j)
+{
+	if (c->unconfirmed)
+		revocation_start(c, j, &(struct revocation){.what = REVOKED_BEFORE});
 }
 
 /* ---- what can be asked ---- */
@@ -220,7 +244,7 @@ void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, stru
 		(void)wg_engine_peer_del(c->wg, &cr->conf.id);
 	const uint32_t peer = dev->conf.peer;
 	(void)directory_device_del(c->dir, &dev->conf.id);
-	revocation_start(c, j, peer, NULL);
+	revocation_start(c, j, &(struct revocation){.what = REVOKE_PEER, .peer = peer});
 }
 
 void coordinator_drop_credential(struct coordinator *c, struct dir_credential *cr, struct job *j)
@@ -234,7 +258,8 @@ void coordinator_drop_credential(struct coordinator *c, struct dir_credential *c
 	const uint32_t peer = cr->device->conf.peer;
 	const struct ulid id = cr->conf.id;
 	(void)directory_credential_del(c->dir, &id);
-	revocation_start(c, j, peer, &id);
+	revocation_start(c, j,
+		&(struct revocation){.what = REVOKE_CREDENTIAL, .peer = peer, .credential = id});
 }
 
 static void run_device_put(struct coordinator *c, struct job *j)
@@ -272,11 +297,15 @@ static void run_credential_put(struct coordinator *c, struct job *j)
 
 static void run_devices_revoke(struct coordinator *c, struct job *j)
 {
+	bool missing = false;
 	for (size_t i = 0; i < j->u.many.n; i++) {
 		struct dir_device *dev = directory_device(c->dir, &j->u.many.ids[i]);
 		if (dev)
 			coordinator_drop_device(c, dev, j);
+		missing |= !dev;
 	}
+	if (missing)
+		revoked_before(c, j);
 }
 
 static void run_credential_revoke(struct coordinator *c, struct job *j)
@@ -284,6 +313,8 @@ static void run_credential_revoke(struct coordinator *c, struct job *j)
 	struct dir_credential *cr = directory_credential(c->dir, &j->u.id);
 	if (cr)
 		coordinator_drop_credential(c, cr, j);
+	else
+		revoked_before(c, j);
 }
 
 static void run_forget(struct coordinator *c, struct job *j)
@@ -301,7 +332,10 @@ static void run_session_kill(struct coordinator *c, struct job *j)
 	}
 	const struct ulid credential = l->info.credential_id;
 	session_table_down(c->table, l, true);
-	revocation_start(c, j, dev->conf.peer, &credential);
+	revocation_start(c, j,
+		&(struct revocation){.what = REVOKE_CREDENTIAL,
+			.peer = dev->conf.peer,
+			.credential = credential});
 }
 
 int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *d)

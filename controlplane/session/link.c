@@ -49,6 +49,13 @@ int link_session_del(struct coordinator *c, uint32_t peer, const struct ulid *cr
 	return dp_client_request(c->dp, &f, done, arg);
 }
 
+int link_nothing(struct coordinator *c, dp_reply_fn done, void *arg)
+{
+	struct dp_frame f;
+	dp_frame_begin(&f, UAPI_STATUS_GET_MSG);
+	return dp_client_request(c->dp, &f, done, arg);
+}
+
 void link_on_simple_reply(void *arg, int status, struct reader *r)
 {
 	(void)arg;
@@ -154,6 +161,7 @@ static bool read_text(struct reader *r, char *out, size_t cap)
 static void on_status(void *arg, int status, struct reader *r)
 {
 	struct coordinator *c = arg;
+	c->status_running = false;
 	if (status < 0 || !r)
 		return;
 	struct uapi_status_reply m;
@@ -202,9 +210,10 @@ void link_poll(struct coordinator *c)
 		return;
 	if (!c->stats_running)
 		(void)stats_ask(c, 0);
-	struct dp_frame f;
-	dp_frame_begin(&f, UAPI_STATUS_GET_MSG);
-	(void)dp_client_request(c->dp, &f, on_status, c);
+	if (c->status_running)
+		return;
+	c->status_running = true;
+	(void)link_nothing(c, on_status, c);
 }
 
 /* ---- synchronisation ---- */
@@ -255,11 +264,12 @@ static void plan_recalls(struct coordinator *c)
 static void on_synced(void *arg, int status, struct reader *r)
 {
 	struct coordinator *c = arg;
-	if (status < 0 || !r || c->link != LINK_SYNCING)
+	if (c->link != LINK_SYNCING || status == -ECONNRESET || status == -ENOTCONN)
 		return;
-	struct uapi_sync_end_reply m;
-	uapi_unpack_sync_end_reply(r, &m);
-	if (c->sync_refused) {
+	struct uapi_sync_end_reply m = {0};
+	if (r)
+		uapi_unpack_sync_end_reply(r, &m);
+	if (c->sync_refused || status < 0 || !r || r->bad) {
 		c->link = LINK_REFUSED;
 		return;
 	}

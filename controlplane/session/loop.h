@@ -55,6 +55,8 @@ struct coordinator {
 
 	pthread_mutex_t mailbox_lock;
 	struct job_list mailbox;
+	bool closed;		       /* with the mailbox: nobody runs what is posted now */
+	size_t unconfirmed;	       /* revocations that the dataplane has not answered */
 	struct revocation_list parked; /* wait for the door, or for the word that there is none */
 
 	struct directory *dir;
@@ -67,8 +69,8 @@ struct coordinator {
 	uint64_t session_seq;
 	uint64_t sync_started;
 	bool sync_refused;
-	bool stats_running;
-	struct ulid *recalls; /* devices still to be called, from the end */
+	bool stats_running, status_running; /* asked for, not answered yet */
+	struct ulid *recalls;		    /* devices still to be called, from the end */
 	size_t n_recalls;
 	int64_t next_expiry; /* Unix ms, INT64_MAX: none */
 	uint64_t handshakes[WG_VERDICT_COUNT];
@@ -82,6 +84,7 @@ struct coordinator {
 /* jobs.c */
 void jobs_run(struct coordinator *c);
 void jobs_release_parked(struct coordinator *c);
+/* The end: what waits is answered, what is posted from now on is refused. */
 void jobs_fail_all(struct coordinator *c);
 /* Takes it out of directory and engine, marks its tunnel as ended, has the dataplane drop its keys;
  * the job, when there is one, waits for that. */
@@ -103,6 +106,8 @@ int link_peer_set(struct coordinator *c, const struct dir_device_conf *d);
 int link_session_del(struct coordinator *c, uint32_t peer, const struct ulid *credential,
 	dp_reply_fn done, void *arg);
 int link_peer_del(struct coordinator *c, uint32_t peer, dp_reply_fn done, void *arg);
+/* Asks for nothing but an answer. */
+int link_nothing(struct coordinator *c, dp_reply_fn done, void *arg);
 
 /* handshake.c: datagrams, engine, keys */
 void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagram, size_t len);

@@ -51,6 +51,7 @@ struct dataplane {
 	_Atomic bool stop;
 	_Atomic bool hold; /* from the next PEER_DEL or SESSION_DEL on, answer nothing */
 	_Atomic bool frozen;
+	_Atomic bool refuse_sync; /* the next SYNC_END */
 	struct seen log[LOG_MAX];
 	size_t n;
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
@@ -98,7 +99,8 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 			.software = "test"};
 		uapi_pack_hello_reply(&w, &a);
 	} else if (h->type == UAPI_SYNC_END_MSG) {
-		const struct uapi_sync_end_reply a = {0};
+		const struct uapi_sync_end_reply a = {
+			.status = atomic_exchange(&d->refuse_sync, false) ? ENOMEM : 0};
 		uapi_pack_sync_end_reply(&w, &a);
 		note(d, h->type, 0, NULL, 0);
 	} else if (h->type == UAPI_STATS_GET_MSG) {
@@ -501,15 +503,10 @@ static void without_the_word_it_says_so(void **state)
 	eventually(synced(rig));
 	rig->d.hold = true;
 	assert_int_equal(coordinator_device_revoke(rig->c, &rig->device.id), -ETIMEDOUT);
-}
-
-static void without_a_dataplane_it_is_done(void **state)
-{
-	struct rig *rig = *state;
-	eventually(synced(rig));
-	dataplane_stop(&rig->d);
-	unlink(rig->d.path);
-	assert_int_equal(coordinator_credential_revoke(rig->c, &rig->credential.id), 0);
+	/* Nor is it done by being asked again. */
+	assert_int_equal(coordinator_device_revoke(rig->c, &rig->device.id), -ETIMEDOUT);
+	rig->d.hold = rig->d.frozen = false;
+	shutdown(rig->d.ctl, SHUT_RDWR);
 	assert_int_equal(coordinator_device_revoke(rig->c, &rig->device.id), 0);
 }
 
@@ -523,6 +520,58 @@ static void *revoke_credential(void *arg)
 	struct waiter *w = arg;
 	w->result = coordinator_credential_revoke(w->rig->c, &w->rig->credential.id);
 	return NULL;
+}
+
+static void the_end_waits_for_nobody(void **state)
+{
+	struct rig *rig = *state;
+	struct clock clock = clock_system();
+	eventually(synced(rig));
+	rig->d.hold = true;
+	struct waiter w = {.rig = rig, .result = 1};
+	pthread_t t;
+	assert_int_equal(pthread_create(&t, NULL, revoke_credential, &w), 0);
+	eventually(seen(&rig->d, UAPI_SESSION_DEL_MSG, NULL) == 1);
+	const uint64_t begun = clock_mono_ms(&clock);
+	coordinator_stop(rig->c);
+	pthread_join(t, NULL);
+	assert_int_equal(w.result, -ETIMEDOUT);
+	/* Requests that come later still find the door closed, not a mailbox that nobody empties.
+	 */
+	assert_int_equal(coordinator_device_revoke(rig->c, &rig->device.id), -ETIMEDOUT);
+	assert_int_equal(coordinator_device_put(rig->c, &rig->device), 0);
+	assert_true(clock_mono_ms(&clock) - begun < 1000);
+}
+
+static void a_refused_synchronisation_is_tried_again(void **state)
+{
+	struct rig *rig = *state;
+	eventually(synced(rig));
+	rig->d.refuse_sync = true;
+	shutdown(rig->d.ctl, SHUT_RDWR);
+	eventually(seen(&rig->d, UAPI_SYNC_END_MSG, NULL) == 3);
+	eventually(synced(rig));
+}
+
+/* 64 slots, each held for minutes. */
+static void one_peer_does_not_use_up_the_indices(void **state)
+{
+	struct rig *rig = *state;
+	for (int i = 0; i < 80; i++) {
+		connect_client(rig);
+		usleep(25000); /* faster is refused */
+	}
+	assert_int_equal(seen(&rig->d, UAPI_SESSION_SET_MSG, NULL), 80);
+}
+
+static void without_a_dataplane_it_is_done(void **state)
+{
+	struct rig *rig = *state;
+	eventually(synced(rig));
+	dataplane_stop(&rig->d);
+	unlink(rig->d.path);
+	assert_int_equal(coordinator_credential_revoke(rig->c, &rig->credential.id), 0);
+	assert_int_equal(coordinator_device_revoke(rig->c, &rig->device.id), 0);
 }
 
 static void a_cut_connection_is_asked_again(void **state)
@@ -654,6 +703,9 @@ int main(void)
 		with_rig(keys_come_before_the_answer),
 		with_rig(a_revocation_waits_for_the_word),
 		with_rig(without_the_word_it_says_so),
+		with_rig(the_end_waits_for_nobody),
+		with_rig(a_refused_synchronisation_is_tried_again),
+		with_rig(one_peer_does_not_use_up_the_indices),
 		with_rig(without_a_dataplane_it_is_done),
 		with_rig(a_cut_connection_is_asked_again),
 		with_rig(a_new_dataplane_calls_back),

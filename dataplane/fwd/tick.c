@@ -60,8 +60,9 @@ static void send_keepalive(const struct tick *t, struct peer *p, struct session 
 		return;
 	d.bytes = packet.data;
 	d.len = packet.len;
-	t->ops->send(t->ops->arg, &d);
+	/* Before it goes: what a worker receives from now on is not answered by it. */
 	on_any_sent(p, s, t->now);
+	t->ops->send(t->ops->arg, &d);
 }
 
 /* An initiator's first packet lets the other side use the keys. Staged packets do as well, and a
@@ -84,15 +85,18 @@ static void keepalive(const struct tick *t, struct peer *p)
 {
 	struct peer_timers *timers = &p->timers;
 	struct session *s = keyslot_current(&p->slots);
-	uint64_t since = atomic_load(&timers->owe_since);
+	uint64_t since = atomic_load(&timers->owe_since), stopped = 0;
 
 	if (!since || elapsed(t->now, since - 1) < WG_KEEPALIVE_MS)
 		return;
 	bool more = atomic_exchange(&timers->owe_more, false);
 	if (session_can_seal(s, t->now))
 		send_keepalive(t, p, s);
-	/* Came more data while the timer ran, it runs once more. */
-	atomic_store(&timers->owe_since, more ? t->now + 1 : 0);
+	/* Only what ran out is stopped: a worker may have started it anew meanwhile. Came more data
+	 * while the timer ran, it runs once more. */
+	atomic_compare_exchange_strong(&timers->owe_since, &since, 0);
+	if (more)
+		atomic_compare_exchange_strong(&timers->owe_since, &stopped, t->now + 1);
 }
 
 /* ---- news ---- */

@@ -179,6 +179,44 @@ static void test_t6(void **state)
 	stop(&x);
 }
 
+static void hear_while_sending(void *arg, const struct fwd_datagram *d)
+{
+	struct fixture *x = arg;
+
+	rig_on_send(&x->r, d);
+	if (x->r.n_sent == 1)
+		assert_int_equal(rig_hear(&x->r, 1, &x->d), FWD_DELIVER);
+}
+
+static bool take_event(void *arg, const struct fwd_event *e)
+{
+	(void)arg;
+	(void)e;
+	return true;
+}
+
+/* Data that a worker receives while the tick sends the keepalive is owed one of its own. */
+static void test_t6_meets_data(void **state)
+{
+	struct fixture x;
+	const struct fwd_tick_ops ops = {take_event, hear_while_sending, &x};
+
+	(void)state;
+	start(&x, R);
+	assert_int_equal(rig_hear(&x.r, 1, &x.d), FWD_DELIVER);
+	x.r.n_sent = 0;
+	x.r.now += WG_KEEPALIVE_MS;
+	fwd_tick(x.r.f, x.r.now, &ops);
+	assert_int_equal(x.r.n_sent, 1);
+	rig_run(&x.r, 9900);
+	assert_int_equal(x.r.n_sent, 0);
+	rig_run(&x.r, 100);
+	assert_int_equal(x.r.n_sent, 1);
+	rig_run(&x.r, 30000);
+	assert_int_equal(x.r.n_sent, 0);
+	stop(&x);
+}
+
 static void test_t7(void **state)
 {
 	for (int role = R; role <= I; role++) {
@@ -334,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_t3),
 		cmocka_unit_test(test_t4),
 		cmocka_unit_test(test_t6),
+		cmocka_unit_test(test_t6_meets_data),
 		cmocka_unit_test(test_t7),
 		cmocka_unit_test(test_t10),
 		cmocka_unit_test(test_next_expires),

@@ -188,7 +188,8 @@ static int session_set(struct request *q)
 	memcpy(s.seal, m.seal, sizeof(s.seal));
 	memcpy(s.open, m.open, sizeof(s.open));
 	r = fwd_session_set(q->a->fwd, &s, now_of(q));
-	if (r == 0)
+	/* Not for every handshake that a device begins: the timers go through all peers. */
+	if (r == 0 && m.role == UAPI_INITIATOR)
 		q->a->ops.session_installed(q->a->ops.arg);
 	answer(q, r);
 	return 0;

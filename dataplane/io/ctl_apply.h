@@ -21,7 +21,8 @@ struct ctl_ops {
 	int (*configure)(void *arg, const struct netconf_networks *networks);
 	/* From now on admission goes by this public key. */
 	void (*admission_key)(void *arg, const uint8_t wg_public[32]);
-	/* A session has just been installed: run the timers and look for staged packets. */
+	/* A session that can seal has just been installed: run the timers and look for staged
+	 * packets. A responder's can't before its first packet. */
 	void (*session_installed)(void *arg);
 	void *arg;
 };

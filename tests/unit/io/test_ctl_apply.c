@@ -267,7 +267,7 @@ static void sessions(void **state)
 	assert_int_equal(session_set(l, &m), ENOENT);
 	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
 	assert_int_equal(session_set(l, &m), 0);
-	assert_int_equal(l->installed, 1);
+	assert_int_equal(l->installed, 0); /* nothing can be sealed with it yet */
 	assert_int_equal(fwd_session_seq(l->fwd), 100);
 	/* Keys are never taken twice. */
 	assert_int_equal(session_set(l, &m), EALREADY);
@@ -275,6 +275,11 @@ static void sessions(void **state)
 	assert_int_equal(session_set(l, &m), EALREADY);
 	m.seq = 101; /* the index is in use */
 	assert_int_equal(session_set(l, &m), EEXIST);
+	m.role = UAPI_INITIATOR;
+	assert_int_equal(session_set(l, &m), EEXIST);
+	assert_int_equal(l->installed, 0);
+	m.local_index++;
+	assert_int_equal(session_set(l, &m), 0);
 	assert_int_equal(l->installed, 1);
 }
 

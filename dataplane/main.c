@@ -46,7 +46,8 @@ enum {
 	STAGE_SLOTS = 1024,
 	OPEN_FILES = 4096,
 	TICK_MS = 100,
-	NICER = 5, /* the control thread steps back behind the workers */
+	TICK_SOON_MS = 5, /* when one is due at once: many peers that we called answer together */
+	NICER = 5,	  /* the control thread steps back behind the workers */
 	/* What a process that was just killed held is free a moment after it. */
 	PATIENCE = 20,
 	PAUSE_MS = 50,
@@ -416,7 +417,7 @@ static int engine_start(struct dataplane *d)
 	const struct fwd_limits limits = {
 		.max_peers = MAX_PEERS,
 		.max_indices = MAX_INDICES,
-		.workers = d->out.n_workers + 1,
+		.workers = d->out.n_workers,
 		.stage_slots = STAGE_SLOTS,
 		.mtu_max = WORKER_MTU_MAX,
 	};
@@ -507,10 +508,11 @@ static int serve(struct dataplane *d)
 		[WORKERS] = {.fd = workers_fd(d->workers), .events = POLLIN},
 		[DOOR] = {.fd = ctl_server_fd(d->server), .events = POLLIN},
 	};
-	uint64_t next = clock_mono_ms(&d->clock);
+	uint64_t last = 0;
 
 	for (;;) {
 		uint64_t now = clock_mono_ms(&d->clock);
+		uint64_t next = last + (d->tick_due ? TICK_SOON_MS : TICK_MS);
 
 		if (poll(fds, N, next > now ? (int)(next - now) : 0) < 0)
 			continue; /* interrupted */
@@ -529,10 +531,9 @@ static int serve(struct dataplane *d)
 		if (fds[DOOR].revents)
 			ctl_server_turn(d->server);
 		now = clock_mono_ms(&d->clock);
-		if (now < next && !d->tick_due)
+		if (now - last < (d->tick_due ? TICK_SOON_MS : TICK_MS))
 			continue;
-		if (now >= next)
-			next = now + TICK_MS;
+		last = now;
 		tick(d, now);
 	}
 }

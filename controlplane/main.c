@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,11 +50,23 @@ static int fail(const char *what, const char *why)
 	return -1;
 }
 
-/* The folder is 0700 and ours. Started as root, its owner is who we become. */
+static int make_data_dir(const struct config *c)
+{
+	struct identity own;
+	if (mkdir(c->data_dir, 0700) < 0)
+		return errno == EEXIST ? 0 : fail(c->data_dir, strerror(errno));
+	if (geteuid() == 0 && identity_lookup("ireko-control", &own) == 0 &&
+		chown(c->data_dir, own.uid, own.gid) < 0)
+		return fail(c->data_dir, strerror(errno));
+	return 0;
+}
+
+/* The folder is 0700 and ours. Started as root, its owner is who we become, and that is never root.
+ */
 static int open_data_dir(const struct config *c, struct identity *who)
 {
-	if (mkdir(c->data_dir, 0700) < 0 && errno != EEXIST)
-		return fail(c->data_dir, strerror(errno));
+	if (make_data_dir(c) < 0)
+		return -1;
 	struct stat st;
 	if (stat(c->data_dir, &st) < 0)
 		return fail(c->data_dir, strerror(errno));
@@ -63,6 +76,9 @@ static int open_data_dir(const struct config *c, struct identity *who)
 		return fail(c->data_dir, "others may enter it: make it mode 0700");
 	if (geteuid() != 0 && st.st_uid != geteuid())
 		return fail(c->data_dir, "belongs to another user");
+	if (st.st_uid == 0)
+		return fail(c->data_dir, "belongs to root: give it to the user that the control "
+					 "plane shall run as");
 	*who = (struct identity){.uid = st.st_uid, .gid = geteuid() ? getegid() : st.st_gid};
 	return 0;
 }
@@ -139,9 +155,20 @@ static int fix_networks(struct house *h)
 	return fix_network(h, "net6", "--network6", &h->conf.network6, &initial6, &h->net6);
 }
 
+/* What a database has sealed, a new key can't open: then a missing one is to be told, not made. */
+static bool has_database(const struct config *c)
+{
+	char path[PATH_MAX];
+	return snprintf(path, sizeof(path), "%s/ireko.db", c->data_dir) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
 static int open_store(struct house *h)
 {
-	int r = keystore_open(&h->ks, h->conf.master_key_file, true);
+	int r = keystore_open(&h->ks, h->conf.master_key_file, !has_database(&h->conf));
+	if (r == -ENOENT && has_database(&h->conf))
+		return fail(h->conf.master_key_file,
+			"is missing, and the database cannot be read without it");
 	if (r == -EINVAL)
 		return fail(h->conf.master_key_file, "is not 32 bytes");
 	if (r == -EPERM)
@@ -185,7 +212,8 @@ static int start_service(struct house *h)
 	return 0;
 }
 
-static int start_coordinator(struct house *h)
+/* Its thread begins when nothing can fail any more. */
+static int make_coordinator(struct house *h)
 {
 	const struct coordinator_conf cc = {
 		.run_dir = h->conf.run_dir,
@@ -203,8 +231,6 @@ static int start_coordinator(struct house *h)
 	int r = coordinator_new(&h->coordinator, &cc, &hooks);
 	if (r == 0)
 		r = service_attach(h->service, h->coordinator);
-	if (r == 0)
-		r = coordinator_start(h->coordinator);
 	return r < 0 ? fail("session", strerror(-r)) : 0;
 }
 
@@ -280,10 +306,13 @@ static int start(struct house *h)
 		snprintf(h->endpoint, sizeof(h->endpoint), "%s", h->conf.endpoint);
 	else
 		config_first_global_address(h->endpoint);
-	if (open_store(h) < 0 || start_service(h) < 0 || start_coordinator(h) < 0 ||
+	if (open_store(h) < 0 || start_service(h) < 0 || make_coordinator(h) < 0 ||
 		start_api(h) < 0)
 		return -1;
-	int r = controlplane_seccomp();
+	int r = coordinator_start(h->coordinator);
+	if (r < 0)
+		return fail("session", strerror(-r));
+	r = controlplane_seccomp();
 	return r < 0 ? fail("seccomp", strerror(-r)) : 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,13 +135,13 @@ static int give_name(const char *fresh, const char *file)
 static int master_create(const char *file, uint8_t key[KEYSTORE_MASTER])
 {
 	char fresh[PATH_MAX];
+	uint64_t mine; /* two that start at once must not name each other's */
 	int fd, rc;
 
-	if (snprintf(fresh, sizeof(fresh), "%s.new", file) >= (int)sizeof(fresh))
-		return -ENAMETOOLONG;
-	if (secret_random(key, KEYSTORE_MASTER) < 0)
+	if (secret_random(key, KEYSTORE_MASTER) < 0 || secret_random(&mine, sizeof(mine)) < 0)
 		return -EIO;
-	unlink(fresh); /* what a crash left */
+	if (snprintf(fresh, sizeof(fresh), "%s.%016" PRIx64, file, mine) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
 	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;

@@ -256,7 +256,6 @@ void handshake_tick(struct coordinator *c)
 		struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
 		if (!l || l->up)
 			continue;
-		wg_engine_hurry(c->wg, &l->state.credential);
 		handshake_call(c, dev, "the dataplane was restarted");
 	}
 	struct wg_out out;

@@ -343,6 +343,9 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 		index_pool_free(c->indices);
 		c->indices = pool;
 	}
+	/* Before anybody can ask for a handshake: what the last ones made is lost. */
+	if (!ulid_equal(&c->boot_id, &hello->boot_id))
+		wg_engine_hurry(c->wg);
 	c->boot_id = hello->boot_id;
 	if (hello->session_seq > c->session_seq)
 		c->session_seq = hello->session_seq;

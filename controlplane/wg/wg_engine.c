@@ -261,11 +261,9 @@ int wg_engine_initiate(struct wg_engine *e, const struct ulid *credential, const
 	return attempt_send(e, p, mono_ms, real_us, out);
 }
 
-void wg_engine_hurry(struct wg_engine *e, const struct ulid *credential)
+void wg_engine_hurry(struct wg_engine *e)
 {
-	struct peer *p = peer_of_credential(e, credential);
-
-	if (p)
+	for (struct peer *p = e->by_credential; p; p = p->by_credential.next)
 		p->send_from_ms = 0;
 }
 

@@ -100,9 +100,9 @@ struct wg_out {
  * send, -EAGAIN (too soon), -ENOENT, -EIO, -ENOSPC (no index). */
 int wg_engine_initiate(struct wg_engine *e, const struct ulid *credential, const struct path *path,
 	uint64_t mono_ms, int64_t real_us, struct wg_out *out) must_check;
-/* The session that the last handshake made is known to be lost (the dataplane that had it is gone):
- * the next initiation need not keep its distance of 5 s. */
-void wg_engine_hurry(struct wg_engine *e, const struct ulid *credential);
+/* The sessions that were made so far are known to be lost (the dataplane that had them is gone):
+ * the next initiation to anybody need not keep its distance of 5 s. */
+void wg_engine_hurry(struct wg_engine *e);
 /* Retries that are due (T5): fills *out and returns true; call until it returns false. */
 bool wg_engine_due(struct wg_engine *e, uint64_t mono_ms, int64_t real_us, struct wg_out *out);
 /* When the next retry or giving up is due, UINT64_MAX: nothing is under way. */

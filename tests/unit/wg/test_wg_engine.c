@@ -423,6 +423,24 @@ static void test_response_to_older_initiation(void **state)
 	assert_int_equal(verdict(w, w->client.e, s2.reply, s2.reply_len, T0 + 5400), WG_SESSION);
 }
 
+/* After the loss of all sessions: once at once, then every 5 s again. */
+static void test_hurry(void **state)
+{
+	struct world *w = *state;
+	struct wg_out out;
+
+	client_initiates(w, T0, REAL0);
+	assert_int_equal(
+		wg_engine_initiate(w->client.e, &w->of_server, &w->path, T0 + 100, REAL0, &out),
+		-EAGAIN);
+	wg_engine_hurry(w->client.e);
+	assert_int_equal(
+		wg_engine_initiate(w->client.e, &w->of_server, &w->path, T0 + 100, REAL0, &out), 0);
+	assert_int_equal(
+		wg_engine_initiate(w->client.e, &w->of_server, &w->path, T0 + 101, REAL0, &out),
+		-EAGAIN);
+}
+
 static void test_initiate_too_soon(void **state)
 {
 	struct world *w = *state;
@@ -640,6 +658,7 @@ int main(void)
 		TEST(test_retries),
 		TEST(test_response_to_older_initiation),
 		TEST(test_initiate_too_soon),
+		TEST(test_hurry),
 		TEST(test_settled),
 		TEST(test_own_timestamps_rise),
 		TEST(test_cookie),

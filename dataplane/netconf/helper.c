@@ -20,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ struct helper {
 static int lock_take(int *out, const struct netconf_static *conf)
 {
 	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+	struct stat st;
 	int fd = open(conf->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		int err = -errno;
@@ -65,8 +67,12 @@ static int lock_take(int *out, const struct netconf_static *conf)
 		return err;
 	}
 	/* So that a dataplane which is started as that user can open it again; only root can, and
-	 * only root needs it. */
-	if (fchown(fd, conf->who.uid, conf->who.gid) != 0)
+	 * only root needs it. Not what has another name elsewhere: in a folder of that user it may
+	 * be a link to a file of root's. */
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+		log_warn(
+			"netconf", "lock: %s: owner stays, it is no file of ours", conf->lock_path);
+	else if (fchown(fd, conf->who.uid, conf->who.gid) != 0)
 		log_debug("netconf", "lock: %s: owner stays, %s", conf->lock_path, strerror(errno));
 
 	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += 10) {

@@ -522,6 +522,32 @@ static void lock_serialises(void **state)
 	close(fds[1]);
 }
 
+/* In a folder of the helper's user the lock may be a second name of somebody else's file. */
+static void foreign_lock_keeps_its_owner(void **state)
+{
+	struct net *n = *state;
+	struct netconf *nc;
+	struct stat st;
+	char other[sizeof(n->conf.lock_path) + 8];
+
+	snprintf(other, sizeof(other), "%s.other", n->conf.lock_path);
+	int fd = open(other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(link(other, n->conf.lock_path), 0);
+	assert_int_equal(netconf_start(&nc, &n->conf), 0);
+	assert_int_equal(stat(other, &st), 0);
+	assert_int_equal(st.st_uid, geteuid());
+	netconf_stop(nc);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(unlink(n->conf.lock_path), 0);
+
+	assert_int_equal(netconf_start(&nc, &n->conf), 0); /* one of our own is given away */
+	assert_int_equal(stat(n->conf.lock_path, &st), 0);
+	assert_int_equal(st.st_uid, n->conf.who.uid);
+	netconf_stop(nc);
+}
+
 #define each(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -539,6 +565,7 @@ int main(void)
 		each(killed_dataplane_leaves_nothing),
 		each(restart_waits_for_clean_up),
 		each(lock_serialises),
+		each(foreign_lock_keeps_its_owner),
 	};
 
 	return cmocka_run_group_tests_name("netconf/netconf", tests, NULL, NULL);

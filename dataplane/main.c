@@ -224,7 +224,8 @@ static int door_open(struct dataplane *d)
 	if (r < 0)
 		return failed(o->door_path, strerror(-r));
 	o->door = r;
-	if (chown(o->door_path, d->who.uid, d->who.gid) != 0)
+	/* Not through a symbolic link: the folder may already be that user's. */
+	if (lchown(o->door_path, d->who.uid, d->who.gid) != 0)
 		return failed(o->door_path, strerror(errno));
 	return 0;
 }

@@ -119,7 +119,8 @@ static int bind_and_listen(int fd, const char *path)
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)))
 		return -errno;
-	if (chmod(path, SOCKET_MODE) || listen(fd, BACKLOG)) {
+	/* Whoever may write in the folder could put a symbolic link there. */
+	if (fchmodat(AT_FDCWD, path, SOCKET_MODE, AT_SYMLINK_NOFOLLOW) || listen(fd, BACKLOG)) {
 		rc = -errno;
 		unlink(path);
 	}

@@ -276,8 +276,8 @@ static void on_readable(struct ctl_server *s, struct connection *c)
 			return;
 		}
 		r = n < 0 ? (int)n : on_frame(s, c, (size_t)n);
-		if (n > 0)
-			secret_wipe(s->frame, (size_t)n); /* it may have carried keys */
+		/* It may have carried keys, also one that was too long. */
+		secret_wipe(s->frame, n < 0 ? sizeof(s->frame) : (size_t)n);
 	}
 	if (r != 0)
 		drop_why(s, c, strerror(-r));

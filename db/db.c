@@ -114,6 +114,14 @@ static void conn_close(struct db_conn *c)
 	c->raw = NULL;
 }
 
+/* SQLite reports damage in several lines; ours is one. */
+static void one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ')
+			*text = ' ';
+}
+
 /* Runs a check that answers with rows. Good is a first row that says what it should, or none. */
 static int check(sqlite3 *raw, const char *pragma, const char *good, char *why)
 {
@@ -128,6 +136,7 @@ static int check(sqlite3 *raw, const char *pragma, const char *good, char *why)
 		if (!said || strcmp(said, good) != 0) {
 			snprintf(why, WHY, "the database is damaged: %.30s says %.60s", pragma + 7,
 				said ? said : "");
+			one_line(why);
 			err = -EUCLEAN;
 		}
 	} else if (rc != SQLITE_DONE) {

@@ -22,7 +22,7 @@ static void reopen(struct dbtest *t, int expect)
 
 	assert_int_equal(db_open(&t->db, t->dir, why), expect);
 	if (expect)
-		assert_true(why[0] != '\0');
+		assert_true(why[0] != '\0' && !strchr(why, '\n'));
 }
 
 static void shut(struct dbtest *t)

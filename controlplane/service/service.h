@@ -155,7 +155,8 @@ struct svc_user_change {
 	enum svc_role role;
 	bool disabled;
 };
-/* if_match: 0 for none, else the revision that must still hold. */
+/* if_match: 0 for none, else the revision that must still hold. A user without a managing role sets
+ * his password at most 10 times in 15 minutes (SVC_RATE_LIMITED). */
 int svc_user_create(struct service *s, const struct svc_actor *a, const struct svc_user_change *c,
 	struct svc_user *out, struct svc_error *e) must_check;
 int svc_user_get(struct service *s, const struct svc_actor *a, const struct ulid *id,

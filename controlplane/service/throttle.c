@@ -184,6 +184,22 @@ int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 	return over ? THROTTLE_LIMITED : THROTTLE_OK;
 }
 
+int throttle_own_password(
+	struct throttle *t, uint64_t now_ms, const struct ulid *user, uint32_t *retry_after_s)
+{
+	const uint32_t now = (uint32_t)(now_ms / 1000) + 1;
+	const uint64_t key = key_of(t, 'p', user->bytes, sizeof(user->bytes));
+	bool over;
+
+	*retry_after_s = 0;
+	pthread_mutex_lock(&t->lock);
+	over = limited(t, key, THROTTLE_ACCOUNT, now, retry_after_s);
+	if (!over)
+		add(claim(t, key, now), now);
+	pthread_mutex_unlock(&t->lock);
+	return over ? THROTTLE_LIMITED : THROTTLE_OK;
+}
+
 void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a)
 {
 	struct entry *e;

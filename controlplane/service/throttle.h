@@ -14,6 +14,7 @@
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "base/ulid.h"
 
 struct throttle;
 
@@ -36,6 +37,11 @@ int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 /* The password was right: forgets the account's failures and this attempt; those of the network
  * stay. */
 void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a);
+/* Counts a password that a user sets for himself: each costs as much as a login, and 100 at once
+ * would keep everybody's changes waiting. As many in a window as an account has failures.
+ * Returns: THROTTLE_OK, THROTTLE_LIMITED (nothing was counted) with *retry_after_s. */
+int throttle_own_password(struct throttle *t, uint64_t now_ms, const struct ulid *user,
+	uint32_t *retry_after_s) must_check;
 /* It was not looked at: as if it had not been made. */
 void throttle_cancel(struct throttle *t, const struct throttle_attempt *a);
 

@@ -148,6 +148,23 @@ static int hash_password(struct service *s, const struct svc_user_change *c,
 	return SVC_RATE_LIMITED;
 }
 
+/* Hashes the new password of a change. Who manages nobody may not do so as often as he likes. */
+static int take_password(struct service *s, const struct svc_actor *a,
+	const struct svc_user_change *c, char out[USER_PASSWORD], struct svc_error *e)
+{
+	uint32_t retry;
+
+	if (c->set_password && c->password && !access_manages(a) &&
+		throttle_own_password(s->throttle, clock_mono_ms(&s->conf.clock), &a->user_id,
+			&retry) == THROTTLE_LIMITED) {
+		refuse(e, SVC_RATE_LIMITED, "", "the password was changed too often");
+		if (e)
+			e->retry_after_s = retry;
+		return SVC_RATE_LIMITED;
+	}
+	return hash_password(s, c, out, e);
+}
+
 static void apply(struct user_row *u, const struct svc_user_change *c, const char *hash)
 {
 	if (c->set_name)
@@ -386,7 +403,7 @@ int svc_user_patch(struct service *s, const struct svc_actor *a, const struct ul
 	if (!err)
 		err = check_texts(c, e);
 	if (!err)
-		err = hash_password(s, c, hash, e);
+		err = take_password(s, a, c, hash, e);
 	if (err)
 		goto out;
 	{

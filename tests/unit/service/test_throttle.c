@@ -189,6 +189,20 @@ static void parallel_ones_do_not_slip_through(void **state)
 	assert_int_equal(passed, THROTTLE_ACCOUNT);
 }
 
+static void own_passwords_are_counted_apart(void **state)
+{
+	struct ulid ann = {{1}}, bob = {{2}};
+	uint32_t retry;
+
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++)
+		assert_int_equal(throttle_own_password(*state, 100 * S, &ann, &retry), THROTTLE_OK);
+	assert_int_equal(throttle_own_password(*state, 110 * S, &ann, &retry), THROTTLE_LIMITED);
+	assert_int_equal(retry, THROTTLE_WINDOW_S - 10);
+	assert_int_equal(throttle_own_password(*state, 110 * S, &bob, &retry), THROTTLE_OK);
+	assert_int_equal(throttle_own_password(*state, (100 + THROTTLE_WINDOW_S) * S, &ann, &retry),
+		THROTTLE_OK);
+}
+
 #define P(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -203,6 +217,7 @@ int main(void)
 		P(a_flood_of_names_unlocks_nobody),
 		P(no_address_is_one_network),
 		P(parallel_ones_do_not_slip_through),
+		P(own_passwords_are_counted_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

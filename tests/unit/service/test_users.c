@@ -357,6 +357,20 @@ static void full_disk(void **state)
 	assert_int_equal(patch(t, &t->admin, &u.id, DISPLAY("x")), 0);
 }
 
+static void own_password_not_all_the_time(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user u = new_user(t, "ann", SVC_ROLE_USER);
+	struct svc_actor ann = actor_of(&u);
+
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++)
+		assert_int_equal(patch(t, &ann, &u.id, PASSWORD("correct horse")), 0);
+	assert_int_equal(patch(t, &ann, &u.id, PASSWORD("correct horse")), SVC_RATE_LIMITED);
+	assert_true(t->e.retry_after_s > 0);
+	assert_int_equal(patch(t, &ann, &u.id, DISPLAY("Ann")), 0);
+	assert_int_equal(patch(t, &t->admin, &u.id, PASSWORD("correct horse")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +387,7 @@ int main(void)
 		T(disabling_takes_the_tunnels),
 		T(dataplane_that_is_silent),
 		T(full_disk),
+		T(own_password_not_all_the_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,21 +37,34 @@ static enum exit_code store_token(const struct rest_answer *made)
 	int rc = token_path(path);
 
 	if (rc == 0)
-		rc = token_save(rest_text(made->doc, "token"));
+		rc = token_save(rest_text(made->doc, "token"), rest_text(made->doc, "id"));
 	if (rc)
 		return fail("the token can't be stored: %s", strerror(-rc));
 	printf("Logged in. The token is in %s.\n", path);
 	return EXIT_FINE;
 }
 
+/* A token that nobody holds any more must not stay valid. It may be another user's, or gone. */
+static void drop_token(struct args *a, const char *id)
+{
+	char path[PATH_TEXT];
+	ANSWER gone = {.status = 0};
+
+	if (id[0] == '\0' || strspn(id, "tok_0123456789ABCDEFGHJKMNPQRSTVWXYZ") != strlen(id))
+		return;
+	snprintf(path, sizeof(path), "/v1/tokens/%s", id);
+	(void)!rest_call(&a->rest, "DELETE", path, NULL, &gone);
+}
+
 /* The login lives for as long as it takes to make the token. */
 static enum exit_code make_token(struct args *a, const struct rest_answer *login)
 {
-	char host[64] = "", name[80];
+	char host[64] = "", name[80], before[TOKEN_MAX];
 	ANSWER made = {.status = 0};
 	ANSWER ended = {.status = 0};
 	enum exit_code rc;
 
+	token_stored_id(before);
 	gethostname(host, sizeof(host) - 1);
 	snprintf(name, sizeof(name), "cli@%.58s", host);
 	snprintf(a->rest.csrf, sizeof(a->rest.csrf), "%s", rest_text(login->doc, "csrf_token"));
@@ -59,6 +72,8 @@ static enum exit_code make_token(struct args *a, const struct rest_answer *login
 		rc = fail("login: %s", made.why);
 	else
 		rc = store_token(&made);
+	if (rc == EXIT_FINE)
+		drop_token(a, before);
 	if (!rest_call(&a->rest, "POST", "/v1/logout", NULL, &ended) && rc == EXIT_FINE)
 		rc = fail("logout: %s", ended.why);
 	return rc;

@@ -60,6 +60,24 @@ int token_load(const char *file, char out[TOKEN_MAX])
 	return rc < 0 ? rc : rc == 0 ? -EINVAL : 0;
 }
 
+/* Beside the token, in a file of its own: scripts read the other one. */
+static void id_path(char out[TOKEN_PATH + 3], const char *path)
+{
+	snprintf(out, TOKEN_PATH + 3, "%s.id", path);
+}
+
+void token_stored_id(char out[TOKEN_MAX])
+{
+	char path[TOKEN_PATH], file[TOKEN_PATH + 3];
+
+	out[0] = '\0';
+	if (token_path(path))
+		return;
+	id_path(file, path);
+	if (token_load(file, out))
+		out[0] = '\0';
+}
+
 static int make_folders(const char *path)
 {
 	char folder[TOKEN_PATH];
@@ -100,20 +118,17 @@ int secret_file_create(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int token_save(const char *token)
+/* Whole or not at all, mode 0600. */
+static int replace_file(const char *path, const char *line)
 {
-	char path[TOKEN_PATH], fresh[TOKEN_PATH + 8];
-	int fd, rc = token_path(path);
+	char fresh[TOKEN_PATH + 16];
+	int fd, rc;
 
-	if (rc == 0)
-		rc = make_folders(path);
-	if (rc)
-		return rc;
 	snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path);
-	fd = mkostemp(fresh, O_CLOEXEC); /* mode 0600 */
+	fd = mkostemp(fresh, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, token);
+	rc = write_all(fd, line);
 	if (rc == 0)
 		rc = write_all(fd, "\n");
 	if (close(fd) && rc == 0)
@@ -123,6 +138,20 @@ int token_save(const char *token)
 	if (rc)
 		unlink(fresh);
 	return rc;
+}
+
+int token_save(const char *token, const char *id)
+{
+	char path[TOKEN_PATH], file[TOKEN_PATH + 3];
+	int rc = token_path(path);
+
+	if (rc == 0)
+		rc = make_folders(path);
+	if (rc)
+		return rc;
+	id_path(file, path);
+	rc = replace_file(path, token);
+	return rc ? rc : replace_file(file, id);
 }
 
 int password_read(const char *prompt, char out[PASSWORD_MAX])

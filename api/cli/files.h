@@ -13,8 +13,10 @@ int token_path(char out[TOKEN_PATH]) must_check;
 /* From file, or, when that is NULL, from where it is stored. Returns: 0, -EINVAL (empty or too
  * long), -errno. */
 int token_load(const char *file, char out[TOKEN_MAX]) must_check;
-/* Replaces it, mode 0600, with its folder when there is none. Returns: 0, -errno. */
-int token_save(const char *token) must_check;
+/* The id of the token that is stored, for whoever replaces it; "" when it is not known. */
+void token_stored_id(char out[TOKEN_MAX]);
+/* Replaces it and its id, mode 0600, with its folder when there is none. Returns: 0, -errno. */
+int token_save(const char *token, const char *id) must_check;
 
 /* Opens a new file, mode 0600; one that is there stays as it is. Returns: its descriptor,
  * -EEXIST, -errno. */

@@ -79,7 +79,8 @@ static void receive_all(struct end *e, int learn)
 
 	for (;;) {
 		socklen_t len = sizeof from;
-		ssize_t n = recvfrom(e->fd, p, sizeof p, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+		ssize_t n =
+			recvfrom(e->fd, p, sizeof p, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
 		uint64_t h[3];
 
 		if (n < 0 && errno == EAGAIN)
@@ -122,7 +123,8 @@ int main(int argc, char **argv)
 		die("socket");
 	setsockopt(e.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
 	setsockopt(e.fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
-	if (argc > 7 && setsockopt(e.fd, SOL_SOCKET, SO_BINDTODEVICE, argv[7], (socklen_t)strlen(argv[7])))
+	if (argc > 7 &&
+		setsockopt(e.fd, SOL_SOCKET, SO_BINDTODEVICE, argv[7], (socklen_t)strlen(argv[7])))
 		die("device");
 	if (listening) {
 		if (bind(e.fd, at->ai_addr, at->ai_addrlen))

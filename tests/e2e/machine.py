@@ -162,15 +162,18 @@ class Machine:
         """Within this block the machine reaches what apt reaches from here."""
         ns = self.net.server
         log = CACHE / "slirp4netns.log"
+        ends, held = os.pipe()  # it ends when nobody holds the other end: with us, whatever happens
         with open(log, "w") as out:
             slirp = subprocess.Popen(["slirp4netns", "--configure", "--mtu=1500", "--disable-host-loopback",
-                                      "--netns-type=path", ns.path, "tap0"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                                      f"--exit-fd={ends}", "--netns-type=path", ns.path, "tap0"], pass_fds=[ends],
+                                     stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        os.close(ends)
         try:
             until(lambda: slirp.poll() is not None or "default" in ns.ip("route"), 10, "a way to the packages")
             assert slirp.poll() is None, log.read_text()
             yield
         finally:
-            slirp.terminate()
+            os.close(held)
             slirp.wait(10)
             until(lambda: "tap0" not in ns.ip("link"), 5, "tap0 is gone")
 

@@ -49,6 +49,7 @@ struct peer_control {
 	uint64_t told_confirmed;	 /* seq */
 	uint64_t expired;		 /* seq to be told, 0: none */
 	uint64_t rekey_at[PEER_REASONS]; /* when that was last told, +1 */
+	uint64_t moved_at;		 /* when a move was last told, +1 */
 	uint32_t mark;			 /* of the sync that named it last */
 	bool prove;		  /* T11: a keepalive is due for an initiator's new session */
 	struct peer *next, *prev; /* active list */

@@ -19,6 +19,9 @@ _Static_assert(WISH_NO_SESSION == 1 << UAPI_REKEY_NO_SESSION && WISH_AGE == 1 <<
 		       (int)UAPI_REKEY_SILENCE < PEER_REASONS,
 	"bits are reasons");
 
+/* A peer that sends every packet from another place is news once in so long, with the newest. */
+enum { MOVED_GAP_MS = 1000 };
+
 struct tick {
 	struct fwd *f;
 	const struct fwd_tick_ops *ops;
@@ -113,13 +116,16 @@ static void tell_news(const struct tick *t, struct peer *p)
 		tell(t, &(struct fwd_event){
 				.kind = FWD_EVENT_EXPIRED, .peer = p->id, .seq = p->ctl.expired}))
 		p->ctl.expired = 0;
-	if (!(atomic_load(&p->timers.wishes) & WISH_MOVED))
+	if (!(atomic_load(&p->timers.wishes) & WISH_MOVED) ||
+		(p->ctl.moved_at && elapsed(t->now, p->ctl.moved_at - 1) < MOVED_GAP_MS))
 		return;
 	/* Cleared before the path is read, so that a move after that is told again. */
 	atomic_fetch_and(&p->timers.wishes, ~(uint32_t)WISH_MOVED);
 	struct fwd_event e = {.kind = FWD_EVENT_MOVED, .peer = p->id};
 	e.path = pathcell_load(&p->path);
-	if (!tell(t, &e))
+	if (tell(t, &e))
+		p->ctl.moved_at = t->now + 1;
+	else
 		peer_wish(p, WISH_MOVED);
 }
 

@@ -212,6 +212,17 @@ static void test_roaming(void **state)
 	assert_true(path_equal(&r.events[0].path, &d.path));
 	struct fwd_peer_stats st = rig_stats(&r, 1);
 	assert_true(path_equal(&st.path, &d.path));
+	for (uint8_t i = 0; i < 9; i++) { /* a thousand moves a second are one piece of news */
+		d.path = rig_path(20 + i, 4444);
+		assert_int_equal(rig_hear_keepalive(&r, &d), FWD_KEEPALIVE);
+		rig_tick(&r, 100);
+		assert_int_equal(r.n_events, 0);
+	}
+	rig_tick(&r, 100);
+	assert_int_equal(rig_told(&r, FWD_EVENT_MOVED, 0), 1);
+	assert_true(path_equal(&r.events[0].path, &d.path));
+	rig_tick(&r, 1000);
+	assert_int_equal(r.n_events, 0);
 	d.path = rig_path(10, 4444);
 	assert_int_equal(rig_hear(&r, 1, &d), FWD_DELIVER);
 	r.refuse = true;

@@ -403,6 +403,51 @@ def test_credential_life(api):
     assert [c["id"] for c in kept] == [a.json["id"]] and kept[0]["revoked_at"]
 
 
+# ---- what one caller may take ----
+
+def test_limits_of_one_user(api_server, api):
+    """Nobody who helps himself can exhaust what belongs to all; somebody else is not hit by it."""
+    name = fresh("greedy")
+    api.post("/v1/users", {"name": name, "password": "correct horse battery"})
+    own = api_server.anonymous.bearer(
+        api_server.anonymous.login(name, "correct horse battery").post("/v1/tokens", {"name": "t"})["token"])
+    made = [own.post("/v1/devices", {"name": f"d{i}"}) for i in range(64)]
+    problem(own.request("POST", "/v1/devices", {"name": "more"}), 409)
+    own.delete(f"/v1/devices/{made.pop()['id']}")
+    problem(own.request("POST", "/v1/devices", {"name": "more"}), 409)  # its addresses rest
+    api.post("/v1/devices", {"user_id": made[0]["user_id"], "name": "given"})
+    at = f"/v1/devices/{made[0]['id']}"
+    first = [own.post(f"{at}/credentials", {"protocol": "wireguard"}) for _ in range(32)][0]
+    problem(own.request("POST", f"{at}/credentials", {"protocol": "wireguard"}), 409)
+    own.delete(f"/v1/credentials/{first['id']}")
+    own.post(f"{at}/credentials", {"protocol": "wireguard"})
+    for _ in range(63):
+        own.post("/v1/tokens", {"name": "t"})
+    problem(own.request("POST", "/v1/tokens", {"name": "t"}), 409)
+    api.delete(f"/v1/users/{made[0]['user_id']}")
+
+
+def test_own_password_does_not_hold_up_others(api_server, api):
+    """Each change costs as much as a login: ten in a quarter of an hour, then later."""
+    name = fresh("restless")
+    user = api.post("/v1/users", {"name": name, "password": "correct horse battery"})
+    own = api_server.anonymous.login(name, "correct horse battery")
+    for _ in range(10):
+        own.patch(f"/v1/users/{user['id']}", {"password": "another long password"})
+    a = own.request("PATCH", f"/v1/users/{user['id']}", {"password": "another long password"})
+    problem(a, 429)
+    assert 0 < int(a.headers["Retry-After"]) <= 900
+    own.patch(f"/v1/users/{user['id']}", {"display_name": "Restless"})
+
+
+def test_the_first_instant_is_not_never(api):
+    device = own_device(api)
+    epoch = {"expires_at": "1970-01-01T00:00:00Z"}
+    fields(api.request("PATCH", f"/v1/devices/{device['id']}", epoch), "expires_at")
+    fields(api.request("POST", f"/v1/devices/{device['id']}/credentials", {"protocol": "wireguard", **epoch}), "expires_at")
+    fields(api.request("POST", "/v1/tokens", {"name": "t", **epoch}), "expires_at")
+
+
 # ---- lists ----
 
 def test_paging_is_stable_while_rows_come_and_go(api):

@@ -5,6 +5,7 @@
  */
 #include "fwd/pathcell.h"
 
+#include <sched.h>
 #include <string.h>
 
 static void pack(uint64_t w[PATHCELL_WORDS], const struct path *p)
@@ -45,12 +46,15 @@ struct path pathcell_load(const struct pathcell *c)
 	struct path p = {0};
 	uint32_t before, after;
 
-	do {
+	for (;;) {
 		before = atomic_load_explicit(&c->seq, memory_order_acquire);
 		for (int i = 0; i < PATHCELL_WORDS; i++)
 			w[i] = atomic_load_explicit(&c->words[i], memory_order_acquire);
 		after = atomic_load_explicit(&c->seq, memory_order_relaxed);
-	} while (before != after || before & 1);
+		if (before == after && !(before & 1))
+			break;
+		sched_yield(); /* the writer may be waiting for this very core */
+	}
 	unpack(&p, w);
 	return p;
 }

@@ -88,6 +88,12 @@ static void on_keys_set(void *arg, int status, struct reader *r)
 		if (status != -ECONNRESET && status != -ENOTCONN)
 			log_warn("session", "keys refused by the dataplane: %s", strerror(-status));
 		handshake_index_free(c, k->local_index);
+		struct live *l = session_table_find(c->table, &k->device);
+		if (l && l->pending.seq == k->seq)
+			l->pending.seq = 0;
+		/* It may have been out of memory when it was told of the device. */
+		if (dev && status == -ENOENT)
+			(void)link_peer_set(c, &dev->conf);
 	} else if (dev) {
 		hold_index(c, &k->device, k->local_index);
 		if (k->initiator)

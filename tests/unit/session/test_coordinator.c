@@ -52,6 +52,7 @@ struct dataplane {
 	_Atomic bool hold; /* from the next PEER_DEL or SESSION_DEL on, answer nothing */
 	_Atomic bool frozen;
 	_Atomic bool refuse_sync; /* the next SYNC_END */
+	_Atomic bool refuse_keys; /* the next SESSION_SET: no such peer */
 	struct seen log[LOG_MAX];
 	size_t n;
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
@@ -83,7 +84,7 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 	uint8_t frame[UAPI_CTL_MAX];
 	struct writer w = writer_init(frame, sizeof(frame));
 	uapi_begin(&w, h->type + 100, h->seq);
-	const struct uapi_reply ok = {0};
+	const struct uapi_reply ok = {0}, no = {.status = ENOENT};
 	if (h->type == UAPI_HELLO_MSG) {
 		struct uapi_hello m;
 		uapi_unpack_hello(r, &m);
@@ -138,7 +139,9 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 		note(d, s.type, s.peer, &s.credential, s.seq);
 		if (d->hold && (h->type == UAPI_PEER_DEL_MSG || h->type == UAPI_SESSION_DEL_MSG))
 			d->frozen = true;
-		uapi_pack_reply(&w, &ok);
+		const bool refused =
+			h->type == UAPI_SESSION_SET_MSG && atomic_exchange(&d->refuse_keys, false);
+		uapi_pack_reply(&w, refused ? &no : &ok);
 	}
 	if (d->frozen)
 		return;
@@ -553,6 +556,24 @@ static void a_refused_synchronisation_is_tried_again(void **state)
 	eventually(synced(rig));
 }
 
+static void a_peer_that_the_dataplane_lacks_is_named_again(void **state)
+{
+	struct rig *rig = *state;
+	struct wg_out out;
+	struct clock clock = clock_system();
+	eventually(synced(rig));
+	rig->d.refuse_keys = true;
+	assert_int_equal(wg_engine_initiate(rig->client, &rig->credential.id, &here, 1,
+				 clock_real_us(&clock), &out),
+		0);
+	punt(rig, out.bytes, out.len);
+	eventually(seen(&rig->d, UAPI_PEER_SET_MSG, NULL) == 2);
+	assert_int_equal(reinjected(rig), 0);
+	usleep(25000);
+	connect_client(rig);
+	eventually(n_sessions(rig) == 1);
+}
+
 /* 64 slots, each held for minutes. */
 static void one_peer_does_not_use_up_the_indices(void **state)
 {
@@ -705,6 +726,7 @@ int main(void)
 		with_rig(without_the_word_it_says_so),
 		with_rig(the_end_waits_for_nobody),
 		with_rig(a_refused_synchronisation_is_tried_again),
+		with_rig(a_peer_that_the_dataplane_lacks_is_named_again),
 		with_rig(one_peer_does_not_use_up_the_indices),
 		with_rig(without_a_dataplane_it_is_done),
 		with_rig(a_cut_connection_is_asked_again),

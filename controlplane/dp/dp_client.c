@@ -127,7 +127,9 @@ static int check_peer(const struct dp_client *dp, int fd)
 		return 0;
 	if (stat(dp->run_dir, &st) == 0 && st.st_uid == uid)
 		return 0;
-	log_error("dp", "%s: served by user %u, which may not be the dataplane", dp->path, uid);
+	if (dp->last_error != -EPERM) /* ten tries a second */
+		log_error("dp", "%s: served by user %u, which may not be the dataplane", dp->path,
+			uid);
 	return -EPERM;
 }
 
@@ -197,7 +199,9 @@ static void on_hello_reply(struct dp_client *dp, struct channel *ch, struct read
 	struct uapi_hello_reply hello;
 	uapi_unpack_hello_reply(r, &hello);
 	if (reader_end(r) < 0 || hello.status || !hello.max_peers || !hello.max_indices) {
-		log_error("dp", "%s: refused us: %s", dp->path, strerror((int)hello.status));
+		if (dp->last_error != -EPROTO)
+			log_error(
+				"dp", "%s: refused us: %s", dp->path, strerror((int)hello.status));
 		connect_failed(dp, -EPROTO);
 		return;
 	}

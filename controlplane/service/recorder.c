@@ -201,7 +201,8 @@ static void take_uses(struct recorder *r, struct batch *b)
 static void take(struct recorder *r, struct batch *b)
 {
 	*b = (struct batch){.now = clock_real_ms(&r->clock)};
-	b->purge = b->now - r->purged_at >= PURGE_MS;
+	/* Or the clock was put back. */
+	b->purge = b->now - r->purged_at >= PURGE_MS || b->now < r->purged_at;
 	pthread_mutex_lock(&r->lock);
 	b->devices = r->devices;
 	b->credentials = r->credentials;

@@ -15,7 +15,9 @@
 #include "db/meta_store.h"
 #include "pki/keystore.h"
 
-enum { CA_DAYS = 3650, LEAF_DAYS = 90, DER_MAX = 2048, DAY_S = 24 * 3600 };
+/* The leaf is made anew at every start only, so it must outlast the longest run; clients refuse
+ * more than 825 days. */
+enum { CA_DAYS = 3650, LEAF_DAYS = 800, DER_MAX = 2048, DAY_S = 24 * 3600 };
 
 struct extension {
 	int nid;

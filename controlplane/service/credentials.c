@@ -54,9 +54,11 @@ static int check_request(
 		return 0;
 	if (secret_equal(r->wg_public, keystore_wg_public(s->ks), 32))
 		return refuse(e, SVC_INVALID, "public_key", "is the server's own");
-	/* Points of small order give a shared secret that everybody knows. */
+	/* Points of small order give a shared secret that everybody knows. No client computes a key
+	 * with the spare bit set (RFC 7748 section 5), so it would be another name of the same key.
+	 */
 	err = keystore_wg_dh(s->ks, r->wg_public, shared.bytes);
-	if (err == -EINVAL)
+	if (err == -EINVAL || (!err && r->wg_public[31] & 0x80))
 		return refuse(e, SVC_INVALID, "public_key", "is not a usable key");
 	return err;
 }

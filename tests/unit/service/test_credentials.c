@@ -80,7 +80,7 @@ static void bad_requests(void **state)
 	struct servicetest *t = *state;
 	struct ulid device = new_device(t, NULL, "a"), nothing = {{9}};
 	int64_t now = t->clock.real_us / 1000;
-	uint8_t zero[32] = {0}, one[32] = {1}, order8[32];
+	uint8_t zero[32] = {0}, one[32] = {1}, order8[32], twin[32];
 	struct svc_credential_request r = WG;
 	struct svc_issued out;
 
@@ -96,6 +96,10 @@ static void bad_requests(void **state)
 	r.wg_public = order8;
 	assert_int_equal(issue(t, &t->admin, &device, r, &out), SVC_INVALID);
 	r.wg_public = keystore_wg_public(t->ks);
+	assert_int_equal(issue(t, &t->admin, &device, r, &out), SVC_INVALID);
+	memcpy(twin, r.wg_public, sizeof(twin));
+	twin[31] |= 0x80;
+	r.wg_public = twin;
 	assert_int_equal(issue(t, &t->admin, &device, r, &out), SVC_INVALID);
 	r = WG;
 	r.protocol = DIR_OPENVPN;

@@ -108,14 +108,18 @@ static void tell_news(const struct tick *t, struct peer *p)
 {
 	uint64_t seq = atomic_load(&p->confirmed_seq);
 
+	/* In the order in which it happened: what was confirmed meanwhile is not gone. */
+	if (p->ctl.expired) {
+		if (!tell(t, &(struct fwd_event){.kind = FWD_EVENT_EXPIRED,
+				     .peer = p->id,
+				     .seq = p->ctl.expired}))
+			return;
+		p->ctl.expired = 0;
+	}
 	if (seq > p->ctl.told_confirmed &&
 		tell(t, &(struct fwd_event){
 				.kind = FWD_EVENT_CONFIRMED, .peer = p->id, .seq = seq}))
 		p->ctl.told_confirmed = seq;
-	if (p->ctl.expired &&
-		tell(t, &(struct fwd_event){
-				.kind = FWD_EVENT_EXPIRED, .peer = p->id, .seq = p->ctl.expired}))
-		p->ctl.expired = 0;
 	if (!(atomic_load(&p->timers.wishes) & WISH_MOVED) ||
 		(p->ctl.moved_at && elapsed(t->now, p->ctl.moved_at - 1) < MOVED_GAP_MS))
 		return;

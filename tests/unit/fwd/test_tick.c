@@ -313,6 +313,30 @@ static void test_rekey_no_expiry(void **state)
 	stop(&x);
 }
 
+/* The next session is confirmed before the end of the last one could be told: it is not the end. */
+static void test_expiry_comes_before_news(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	start(&x, R);
+	rig_run(&x.r, WG_REJECT_AFTER_MS - 1000);
+	struct device next = rig_session(&x.r, 1, R, 9, 1);
+	x.r.refuse = true;
+	rig_run(&x.r, 2000);
+	assert_int_equal(rig_hear_keepalive(&x.r, &next), FWD_KEEPALIVE);
+	rig_tick(&x.r, 100);
+	x.r.refuse = false;
+	rig_tick(&x.r, 100);
+	assert_int_equal(x.r.n_events, 2);
+	assert_int_equal(x.r.events[0].kind, FWD_EVENT_EXPIRED);
+	assert_true(x.r.events[0].seq == x.d.seq);
+	assert_int_equal(x.r.events[1].kind, FWD_EVENT_CONFIRMED);
+	assert_true(x.r.events[1].seq == next.seq);
+	device_close(&next);
+	stop(&x);
+}
+
 static void test_t11(void **state)
 {
 	struct fixture x;
@@ -377,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_t10),
 		cmocka_unit_test(test_next_expires),
 		cmocka_unit_test(test_rekey_no_expiry),
+		cmocka_unit_test(test_expiry_comes_before_news),
 		cmocka_unit_test(test_t11),
 		cmocka_unit_test(test_confirmed),
 	};

@@ -484,11 +484,11 @@ def test_paging_limits(api):
 def raw(g, text, timeout=5.0):
     """Sends bytes, returns the status line's number (0: closed without an answer) and the rest."""
     s = g.ns.connect("127.0.0.1", g.http_port, timeout)
+    data = b""
     with s:
         try:
             s.sendall(text)
             s.shutdown(socket.SHUT_WR)
-            data = b""
             while block := s.recv(65536):
                 data += block
         except OSError:

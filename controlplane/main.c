@@ -3,6 +3,7 @@
  * then nothing but waiting for the signal to end.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <signal.h>
@@ -42,6 +43,7 @@ struct house {
 	char *cert_pem, *key_pem; /* from our own authority */
 	struct ip_prefix net4, net6;
 	char endpoint[256];
+	bool tls; /* REST is served over HTTPS */
 };
 
 static int fail(const char *what, const char *why)
@@ -50,37 +52,62 @@ static int fail(const char *what, const char *why)
 	return -1;
 }
 
-static int make_data_dir(const struct config *c)
+static bool is_loopback(const struct ip_addr *a)
 {
+	struct ip_addr one;
+	if (a->family == IP_V4)
+		return a->bytes[0] == 127;
+	return ip_addr_parse(&one, "::1") == 0 && ip_addr_equal(a, &one);
+}
+
+/* Started as root, with a folder that is root's (made by hand, or just now): it is given to the
+ * user that we become. Nobody else could enter or write it, so what is in it is root's own. */
+static int hand_over_data_dir(const struct config *c, int dir, struct stat *st)
+{
+	static const char *const files[] = {
+		"ireko.db", "ireko.db-wal", "ireko.db-shm", "ireko.lock", "master.key"};
 	struct identity own;
-	if (mkdir(c->data_dir, 0700) < 0)
-		return errno == EEXIST ? 0 : fail(c->data_dir, strerror(errno));
-	if (geteuid() == 0 && identity_lookup("ireko-control", &own) == 0 &&
-		chown(c->data_dir, own.uid, own.gid) < 0)
+	if (identity_lookup("ireko-control", &own) < 0)
+		return fail(c->data_dir, "belongs to root, and there is no user ireko-control that "
+					 "could take it");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (fchownat(dir, files[i], own.uid, own.gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+			errno != ENOENT)
+			return fail(files[i], strerror(errno));
+	if (fchown(dir, own.uid, own.gid) < 0)
 		return fail(c->data_dir, strerror(errno));
+	st->st_uid = own.uid;
+	st->st_gid = own.gid;
 	return 0;
+}
+
+static int check_data_dir(const struct config *c, int dir, struct stat *st)
+{
+	if (fstat(dir, st) < 0)
+		return fail(c->data_dir, strerror(errno));
+	if (geteuid() != 0 && st->st_uid != geteuid())
+		return fail(c->data_dir, "belongs to another user");
+	if (st->st_mode & 0022)
+		return fail(c->data_dir, "others may write it: make it mode 0700");
+	if (st->st_mode & 0055 && fchmod(dir, 0700) < 0)
+		return fail(c->data_dir, strerror(errno));
+	return st->st_uid == 0 ? hand_over_data_dir(c, dir, st) : 0;
 }
 
 /* The folder is 0700 and ours. Started as root, its owner is who we become, and that is never root.
  */
 static int open_data_dir(const struct config *c, struct identity *who)
 {
-	if (make_data_dir(c) < 0)
-		return -1;
-	struct stat st;
-	if (stat(c->data_dir, &st) < 0)
+	if (mkdir(c->data_dir, 0700) < 0 && errno != EEXIST)
 		return fail(c->data_dir, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return fail(c->data_dir, "is not a folder");
-	if (st.st_mode & 0077)
-		return fail(c->data_dir, "others may enter it: make it mode 0700");
-	if (geteuid() != 0 && st.st_uid != geteuid())
-		return fail(c->data_dir, "belongs to another user");
-	if (st.st_uid == 0)
-		return fail(c->data_dir, "belongs to root: give it to the user that the control "
-					 "plane shall run as");
+	int dir = open(c->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(c->data_dir, errno == ENOTDIR ? "is not a folder" : strerror(errno));
+	struct stat st;
+	int r = check_data_dir(c, dir, &st);
+	close(dir);
 	*who = (struct identity){.uid = st.st_uid, .gid = geteuid() ? getegid() : st.st_gid};
-	return 0;
+	return r;
 }
 
 /* Root comes only as far as here. The group of that name is who may use the dataplane's socket. */
@@ -234,14 +261,6 @@ static int make_coordinator(struct house *h)
 	return r < 0 ? fail("session", strerror(-r)) : 0;
 }
 
-static bool is_loopback(const struct ip_addr *a)
-{
-	struct ip_addr one;
-	if (a->family == IP_V4)
-		return a->bytes[0] == 127;
-	return ip_addr_parse(&one, "::1") == 0 && ip_addr_equal(a, &one);
-}
-
 static int start_api(struct house *h)
 {
 	const struct config *c = &h->conf;
@@ -265,10 +284,7 @@ static int start_api(struct house *h)
 	int r = api_start(&h->api, &ac, h->service, why);
 	if (r < 0)
 		return fail("--http-listen", why[0] ? why : strerror(-r));
-	char at[ENDPOINT_TEXT];
-	const struct endpoint bound = api_address(h->api);
-	log_info(
-		"main", "ready on %s://%s", ac.tls ? "https" : "http", endpoint_format(&bound, at));
+	h->tls = ac.tls;
 	return 0;
 }
 
@@ -295,6 +311,18 @@ static void stop(struct house *h)
 	config_wipe(&h->conf);
 }
 
+static void say_ready(const struct house *h)
+{
+	char at[ENDPOINT_TEXT];
+	struct ip_addr literal;
+	const struct endpoint bound = api_address(h->api);
+	log_info("main", "profiles will name %s", h->endpoint);
+	if (ip_addr_parse(&literal, h->endpoint) == 0 && is_loopback(&literal))
+		log_warn("main", "no other machine can reach that: set IREKO_ENDPOINT");
+	log_info(
+		"main", "ready on %s://%s", h->tls ? "https" : "http", endpoint_format(&bound, at));
+}
+
 static int start(struct house *h)
 {
 	struct identity who;
@@ -313,7 +341,10 @@ static int start(struct house *h)
 	if (r < 0)
 		return fail("session", strerror(-r));
 	r = controlplane_seccomp();
-	return r < 0 ? fail("seccomp", strerror(-r)) : 0;
+	if (r < 0)
+		return fail("seccomp", strerror(-r));
+	say_ready(h);
+	return 0;
 }
 
 int main(int argc, char **argv)

@@ -102,6 +102,8 @@ up() {
 	echo
 	echo "Ireko is running. Logs: $logs"
 	echo "  dashboard and API  $IREKO_URL   (the dashboard's pages come with a later version)"
+	endpoint=$(sed -n 's/.*profiles will name //p' "$logs/ireko-controlplane.log" | tail -n 1)
+	echo "  clients connect to $endpoint   (IREKO_ENDPOINT)"
 	if [ -n "$password" ]; then
 		echo "  user               admin"
 		echo "  password           $password   (shown this once)"

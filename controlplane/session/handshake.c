@@ -62,6 +62,7 @@ void handshake_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t
 	if (!l->up || !ulid_equal(&l->info.id, &l->pending.info.id))
 		announce(dev, &l->pending.info);
 	session_table_up(c->table, l, &l->pending.info, &l->pending.path, &c->boot_id);
+	l->seq = seq;
 	wg_engine_settled(c->wg, &l->pending.info.credential_id);
 	l->pending.seq = 0;
 }

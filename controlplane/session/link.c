@@ -391,6 +391,8 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 	struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
 	if (reader_end(r) < 0 || !l || !l->up)
 		return;
+	if (m.seq < l->seq)
+		return; /* late news of keys that newer ones have replaced */
 	char id[ULID_TEXT];
 	log_info("session", "device dev_%s: disconnected, its keys expired",
 		ulid_format(&dev->conf.id, id));

@@ -35,6 +35,7 @@ struct live {
 	struct device_state state; /* key: device_id */
 	bool up;
 	struct session_info info; /* when up */
+	uint64_t seq;		  /* of its newest confirmed keys, 0: unknown (adopted) */
 	struct pending_session pending;
 	uint32_t indices[LIVE_INDICES]; /* of the latest sessions installed, a ring */
 	uint32_t n_installed;

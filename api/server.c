@@ -45,6 +45,10 @@ struct api {
 	struct endpoint address;
 };
 
+/* What 0.9 refuses anyway, folded lines above all, 1.0 takes unless it is told to be strict;
+ * strict, 0.9 closes where it could answer. */
+enum { STRICT = MHD_VERSION >= 0x01000000 };
+
 /* ---- libmicrohttpd's callbacks ---- */
 
 static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t len)
@@ -61,9 +65,10 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	enum MHD_ConnectionNotificationCode what)
 {
-	const union MHD_ConnectionInfo *fd, *sa;
+	const union MHD_ConnectionInfo *info;
 	struct api *a = cls;
 	struct endpoint from;
+	int fd;
 
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
 		if (*context)
@@ -71,14 +76,16 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 		*context = NULL;
 		return;
 	}
-	fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-	sa = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	/* What it points to holds until the next question (libmicrohttpd 1.0). */
+	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	fd = info ? info->connect_fd : -1;
+	info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	*context = NULL;
-	if (fd && sa && endpoint_from_sockaddr(&from, sa->client_addr) == 0)
-		*context = conn_open(a->env.conns, fd->connect_fd, &from.addr, a->env.tls);
+	if (fd >= 0 && info && endpoint_from_sockaddr(&from, info->client_addr) == 0)
+		*context = conn_open(a->env.conns, fd, &from.addr, a->env.tls);
 	/* Nobody would look after its time. */
-	if (!*context && fd)
-		shutdown(fd->connect_fd, SHUT_RDWR);
+	if (!*context && fd >= 0)
+		shutdown(fd, SHUT_RDWR);
 }
 
 static void on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -187,7 +194,7 @@ static int start_daemon(struct api *a, int fd, uint32_t max, char *why)
 		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)max + SLACK,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-		MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, exchange_on_uri,
+		MHD_OPTION_STRICT_FOR_CLIENT, STRICT, MHD_OPTION_URI_LOG_CALLBACK, exchange_on_uri,
 		&a->env, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_end, &a->env,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_ARRAY, tls,
 		MHD_OPTION_END);

@@ -121,6 +121,8 @@ static int give_up_privilege(const struct identity *owner)
 	if (r == 0)
 		r = isolate_no_dumps();
 	if (r == 0)
+		r = isolate_no_rings();
+	if (r == 0)
 		r = isolate_limits(NOFILE);
 	return r < 0 ? fail("giving up privilege", strerror(-r)) : 0;
 }

@@ -144,7 +144,12 @@ static char *bio_text(BIO *b)
 {
 	char *data;
 	const long n = BIO_get_mem_data(b, &data);
-	return n > 0 ? strndup(data, (size_t)n) : NULL;
+	char *text = n > 0 ? malloc((size_t)n + 1) : NULL;
+	if (!text)
+		return NULL;
+	memcpy(text, data, (size_t)n);
+	text[n] = '\0';
+	return text;
 }
 
 static int to_pem(X509 *leaf, X509 *ca, EVP_PKEY *key, char **cert_pem, char **key_pem)

@@ -257,6 +257,22 @@ int isolate_syscalls(const char *const *allowed, size_t n, int log)
 	return rc > 0 ? -ECANCELED : rc;
 }
 
+int isolate_no_rings(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int rc;
+
+	if (!ctx)
+		return -ENOMEM;
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (rc == 0)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0);
+	if (rc == 0)
+		rc = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return rc > 0 ? -ECANCELED : rc;
+}
+
 /* ---- limits ---- */
 
 int isolate_limits(uint64_t nofile)

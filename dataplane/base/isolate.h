@@ -38,6 +38,10 @@ int isolate_become(const struct identity *who, uint64_t keep) must_check;
  * Names unknown to this machine's libseccomp are skipped. Returns: 0, -errno. */
 int isolate_syscalls(const char *const *allowed, size_t n, int log) must_check;
 
+/* io_uring is not there for this process from now on (ENOSYS): what goes through a ring passes by
+ * any filter, and libuv makes one when it can. Needs no_new_privs. Returns: 0, -errno. */
+int isolate_no_rings(void) must_check;
+
 /* Lets the process open nofile files, or as many as it may. Returns: 0, -errno. */
 int isolate_limits(uint64_t nofile) must_check;
 

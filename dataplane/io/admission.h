@@ -34,8 +34,10 @@ enum admission_outcome {
 };
 
 enum {
-	ADMISSION_RATE = 100, /* datagrams per second and prefix (/32, /64) without a cookie */
-	ADMISSION_BURST = 100,
+	/* Datagrams per second and prefix (/32, /64) without a cookie. Many devices behind one
+	 * address that come at once, after a restart, are no attack. */
+	ADMISSION_RATE = 300,
+	ADMISSION_BURST = 800,
 	ADMISSION_LOADED_RATE = 20, /* with one */
 	ADMISSION_LOADED_BURST = 5,
 	/* Passed in one second: from here on it is load. The control plane does some 5,000 a second

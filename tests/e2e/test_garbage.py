@@ -161,19 +161,30 @@ def test_replayed_handshakes(attacked, figure):
     heard = g.own(capture.Capture(g.attacker, "eth0", "udp src port 51820"))
     sock = g.attacker.socket()
     before = g.drops()
-    for i in range(2000):
-        sock.sendto(first[i % len(first)], (topology.SERVER4, 51820))
-        time.sleep(0.0005)
-    # Until the control plane has dealt with the last of them, a fresh identity is answered behind them.
-    _, _, issued = g.provision("asking")
-    assert noise.Initiator(issued["profile"]).handshake(g.net.client(), tries=5)
+
+    def replay(n):
+        for i in range(n):
+            sock.sendto(first[i % len(first)], (topology.SERVER4, 51820))
+            time.sleep(0.0005)
+
+    def fresh_one_is_answered(name):
+        # Until the control plane has dealt with the last of them, a fresh identity is answered behind them.
+        assert noise.Initiator(g.provision(name)[2]["profile"]).handshake(g.net.client(), tries=5)
+
+    replay(500)
+    fresh_one_is_answered("between")
+    assert not heard.stop().udp(), "a replayed initiation was answered"
+    heard = g.own(capture.Capture(g.attacker, "eth0", "udp src port 51820"))
+    replay(2000)
+    fresh_one_is_answered("asking")
     heard.stop()
     got = heard.udp()
     figure("2,000 replays", f"{len(capture.handshakes(got, 2))} responses, {len(capture.handshakes(got, 3))} cookies; " +
            str({k: v - before[k] for k, v in g.drops().items() if v != before[k]}))
     assert not capture.handshakes(got, 2), "a replayed initiation was answered"
-    # Under load a cookie is a right answer to a right mac1, to the place that asked, and smaller than the question.
-    assert len(got) == len(capture.handshakes(got, 3)) < 1000
+    # So many from one place are load. A cookie is then the right answer to a right mac1: to the place that asked, and
+    # smaller than the question.
+    assert len(got) == len(capture.handshakes(got, 3)) <= 2000
     again = g.session_of(g.device_)
     assert again["id"] == s["id"] and again["endpoint"] == s["endpoint"]
     still_works(g)

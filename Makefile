@@ -9,7 +9,9 @@ MAKEFLAGS += --no-print-directory
 
 VERSION := 0.1.0
 SAN     ?=
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PYTHON  ?= /usr/bin/python3
 V       ?=
 Q       := $(if $(V),,@)
@@ -31,7 +33,7 @@ OUT := build/$(VARIANT)
 BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev libuv1-dev uthash-dev \
 	libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libqrencode-dev libcurl4-openssl-dev \
 	libmnl-dev libnftables-dev libseccomp-dev
-RUN_PACKAGES   := jq iproute2 procps curl util-linux passwd
+RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-cryptography wireguard-go wireguard-tools iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils

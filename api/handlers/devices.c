@@ -61,12 +61,7 @@ void handle_device_list(struct request *rq)
 	const int rc = svc_device_list(
 		rq->service, &rq->actor, of_user, &rq->query.page, &list, &n, &more, &e);
 
-	if (rc) {
-		reply_outcome(&rq->reply, rc, &e);
-		return;
-	}
-	reply_page(rq, json_list(list, n, sizeof(*list), one), more && n > 0,
-		n > 0 ? &list[n - 1].id : NULL);
+	reply_page(rq, rc, &e, &(struct page){list, n, sizeof(*list), more, one});
 	svc_devices_free(list, n);
 }
 

@@ -25,8 +25,15 @@ json_t *token_json(const struct svc_token *t);
 const char *protocol_name(uint8_t protocol);
 const char *transport_name(uint8_t transport);
 
-/* Answers with a page. Takes items; NULL is a 500. last: the id of the page's last item. */
-void reply_page(struct request *rq, json_t *items, bool more, const struct ulid *last);
+/* A page of a list: n objects of size bytes each, which begin with their id. */
+struct page {
+	const void *at;
+	size_t n, size;
+	bool more;
+	json_t *(*one)(const void *object);
+};
+/* Answers with the page, or with the outcome rc when that is not 0. Borrows p. */
+void reply_page(struct request *rq, int rc, const struct svc_error *e, const struct page *p);
 /* A JSON array of n objects, each `size` bytes long at `at`. Returns: owned, or NULL. */
 json_t *json_list(const void *at, size_t n, size_t size, json_t *(*one)(const void *object));
 

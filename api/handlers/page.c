@@ -1,4 +1,6 @@
 /* Lists: {"items": [...], "next_cursor": ...}. */
+#include <stddef.h>
+
 #include "api/handlers/handlers.h"
 
 json_t *json_list(const void *at, size_t n, size_t size, json_t *(*one)(const void *object))
@@ -14,12 +16,25 @@ json_t *json_list(const void *at, size_t n, size_t size, json_t *(*one)(const vo
 	return list;
 }
 
-void reply_page(struct request *rq, json_t *items, bool more, const struct ulid *last)
+_Static_assert(offsetof(struct svc_user, id) == 0 && offsetof(struct svc_device, id) == 0 &&
+		       offsetof(struct session_info, id) == 0 &&
+		       offsetof(struct svc_token, id) == 0,
+	"an object of a page begins with its id");
+
+void reply_page(struct request *rq, int rc, const struct svc_error *e, const struct page *p)
 {
 	const unsigned kind = rq->route->query & QUERY_KIND;
+	const bool more = p->more && p->n > 0;
 	char cursor[CURSOR_TEXT];
 
+	if (rc) {
+		reply_outcome(&rq->reply, rc, e);
+		return;
+	}
+	const struct ulid *last =
+		more ? (const void *)((const char *)p->at + (p->n - 1) * p->size) : NULL;
 	reply_json(&rq->reply, 200,
-		json_pack("{s:o, s:o}", "items", items, "next_cursor",
+		json_pack("{s:o, s:o}", "items", json_list(p->at, p->n, p->size, p->one),
+			"next_cursor",
 			more ? json_string(cursor_format(kind, last, cursor)) : json_null()));
 }

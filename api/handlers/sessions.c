@@ -42,11 +42,7 @@ void handle_session_list(struct request *rq)
 	const int rc =
 		svc_session_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
 
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_page(rq, json_list(list, n, sizeof(*list), one), more && n > 0,
-			n > 0 ? &list[n - 1].id : NULL);
+	reply_page(rq, rc, &e, &(struct page){list, n, sizeof(*list), more, one});
 	free(list);
 }
 

@@ -158,6 +158,15 @@ static void revocation_send(struct revocation *rv)
 	STAILQ_INSERT_TAIL(&c->parked, rv, link);
 }
 
+/* Statistics that were on their way before it may have shown the session once more. */
+static void mark_down(struct coordinator *c, const struct revocation *rv)
+{
+	struct dir_device *dev = directory_device_by_peer(c->dir, rv->peer);
+	struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
+	if (l && l->up && ulid_equal(&l->info.credential_id, &rv->credential))
+		session_table_down(c->table, l, true);
+}
+
 static void on_revoked(void *arg, int status, struct reader *r)
 {
 	(void)r;
@@ -171,6 +180,8 @@ static void on_revoked(void *arg, int status, struct reader *r)
 	if (status < 0)
 		log_error("session", "peer %u: not revoked in the dataplane: %s", rv->peer,
 			strerror(-status));
+	if (status == 0 && rv->what == REVOKE_CREDENTIAL)
+		mark_down(rv->c, rv);
 	revocation_end(rv, status);
 }
 

@@ -82,6 +82,10 @@ class Client:
         """How many handshake initiations it has sent (from its log)."""
         return self.log.read_text().count("Sending handshake initiation")
 
+    def calls(self):
+        """How many handshake initiations came from the server (from its log)."""
+        return self.log.read_text().count("Received handshake initiation")
+
     def responses(self):
         return self.log.read_text().count("Received handshake response")
 

@@ -8,10 +8,11 @@ def test_no_packet_lost_over_a_rekey_of_ours(gateway, figure):
     _, device, issued = g.provision("laptop")
     tunnel = g.client(issued, nice=-10)
     until(lambda: g.session_of(device), 3, "session")
-    before = tunnel.handshake_at()
     g.dataplane.kill()
     g.dataplane.start()
-    called = until(lambda: (t := tunnel.handshake_at()) > before and t, 5, "called back")
+    # The client's log: two handshakes may fall into one second, and its clock shows whole ones.
+    until(lambda: tunnel.calls() > 0, 5, "called back")
+    called = tunnel.handshake_at()
     stream = g.stream(tunnel).wait_flowing()
     rekeyed = until(lambda: (t := tunnel.handshake_at()) > called and t, 135, "server rekeyed", every=0.5)
     stream.wait_flowing(packets=5000)

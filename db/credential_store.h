@@ -14,11 +14,13 @@ enum { CREDENTIAL_PSK = 64, CREDENTIAL_PAGE = 256 };
 
 struct credential_row {
 	struct ulid id, device_id;
-	uint8_t protocol; /* 1 WireGuard, 2 OpenVPN */
-	uint8_t fingerprint[32];
+	uint8_t protocol;	 /* 1 WireGuard, 2 OpenVPN */
+	uint8_t fingerprint[32]; /* WireGuard: SHA-256 of the public key, OpenVPN: of the
+				    certificate */
 	uint8_t wg_public[32];
 	uint8_t wg_psk[CREDENTIAL_PSK]; /* sealed */
 	size_t wg_psk_len;		/* 0 when revoked */
+	uint8_t ovpn_serial[16];
 	int64_t created_at, expires_at, revoked_at;
 };
 

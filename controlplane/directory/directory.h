@@ -31,6 +31,8 @@ struct dir_credential_conf {
 	uint8_t protocol;      /* enum dir_protocol */
 	uint8_t wg_public[32]; /* WireGuard: the client's */
 	uint8_t wg_psk[32];    /* WireGuard: the pre-shared key, secret */
+	uint8_t ovpn_cert[32]; /* OpenVPN: SHA-256 of the client's certificate (DER) */
+	uint8_t ovpn_serial[16];
 	int64_t expires_at;    /* Unix ms, 0: never */
 };
 
@@ -39,7 +41,8 @@ struct dir_credential {
 	struct dir_device *device;
 	struct dir_credential *next; /* of the same device */
 	UT_hash_handle by_id;
-	UT_hash_handle by_wg_public;
+	UT_hash_handle by_wg_public; /* WireGuard ones */
+	UT_hash_handle by_ovpn_cert; /* OpenVPN ones */
 };
 struct dir_device {
 	struct dir_device_conf conf;
@@ -57,7 +60,7 @@ void directory_free(struct directory *d); /* wipes pre-shared keys */
 int directory_device_put(struct directory *d, const struct dir_device_conf *c) must_check;
 /* Also its credentials. Returns: 0, -ENOENT. */
 int directory_device_del(struct directory *d, const struct ulid *id);
-/* Returns: 0, -ENOENT (no such device), -EEXIST (public key in use), -ENOMEM. */
+/* Returns: 0, -ENOENT (no such device), -EEXIST (public key or certificate in use), -ENOMEM. */
 int directory_credential_put(struct directory *d, const struct dir_credential_conf *c) must_check;
 int directory_credential_del(struct directory *d, const struct ulid *id);
 
@@ -67,6 +70,8 @@ struct dir_device *directory_device_by_peer(struct directory *d, uint32_t peer);
 struct dir_credential *directory_credential(struct directory *d, const struct ulid *id);
 struct dir_credential *directory_credential_by_wg_public(
 	struct directory *d, const uint8_t key[32]);
+struct dir_credential *directory_credential_by_ovpn_cert(
+	struct directory *d, const uint8_t cert_sha256[32]);
 
 size_t directory_device_count(const struct directory *d);
 /* Calls fn for every device; fn may delete that device or credentials of it and must not change

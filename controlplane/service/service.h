@@ -22,6 +22,7 @@
 #include "base/ulid.h"
 #include "session/coordinator.h"
 
+struct ca;
 struct db;
 struct keystore;
 struct service;
@@ -86,6 +87,7 @@ struct svc_conf {
 	struct ip_prefix net4, net6; /* as stored at first start */
 	char endpoint_host[256];     /* what profiles tell clients to connect to, without a port */
 	uint16_t wg_port;	     /* while the dataplane has not said where it listens: 51820 */
+	uint16_t ovpn_port;	     /* the same for OpenVPN: 1194 */
 	char dns[256];		     /* comma-separated, "" for none */
 	uint16_t mtu, keepalive_s;
 	struct clock clock;
@@ -96,7 +98,7 @@ struct svc_conf {
  * the password, writes it to made_password (33 bytes), otherwise makes it "". Borrows db, ks, and,
  * from service_attach on, the coordinator. Returns: 0, -errno. */
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
-	struct keystore *ks, char made_password[33]) must_check;
+	struct keystore *ks, struct ca *ca, char made_password[33]) must_check;
 /* Loads every device and credential that should exist into the coordinator, before it starts. */
 int service_attach(struct service *s, struct coordinator *c) must_check;
 /* For the coordinator's hooks: queue, and write in the background in one transaction a second. */
@@ -176,7 +178,8 @@ int svc_user_delete(struct service *s, const struct svc_actor *a, const struct u
 struct svc_credential {
 	struct ulid id, device_id;
 	uint8_t protocol;     /* enum dir_protocol */
-	char fingerprint[65]; /* SHA-256 of the public key, lower-case hex */
+	char fingerprint[65]; /* SHA-256 of the public key (OpenVPN: of the certificate), lower-case
+				 hex */
 	int64_t created_at, expires_at, revoked_at;
 };
 struct svc_device {
@@ -216,15 +219,18 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 	uint64_t if_match, struct svc_error *e) must_check;
 
 struct svc_credential_request {
-	uint8_t protocol;	  /* DIR_WIREGUARD; anything else is SVC_INVALID for now */
-	const uint8_t *wg_public; /* 32 bytes: the client made its own key; NULL: we make one */
+	uint8_t protocol; /* enum dir_protocol */
+	const uint8_t
+		*wg_public;  /* WireGuard, 32 bytes: the client made its own key; NULL: we do */
+	const char *csr_pem; /* OpenVPN: the same */
 	int64_t expires_at;
 };
 struct svc_issued {
 	struct svc_credential credential;
 	char profile[SVC_PROFILE_MAX]; /* secret: given this once, never stored; wiped by the caller
 					*/
-	char profile_filename[80]; /* "laptop.conf", safe characters, at most 15 before the dot */
+	char profile_filename[80]; /* "laptop.conf" or ".ovpn", safe characters, at most 15 before
+				      the dot */
 };
 int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
 	const struct svc_credential_request *r, struct svc_issued *out,

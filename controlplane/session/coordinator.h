@@ -20,8 +20,10 @@
 #include "base/ulid.h"
 #include "directory/directory.h"
 
+struct ca;
 struct coordinator;
 struct keystore;
+struct ovpn_key2;
 
 enum { COORDINATOR_WAIT_MS = 5000 };
 
@@ -31,6 +33,10 @@ struct coordinator_conf {
 	uint16_t mtu;
 	struct clock clock;
 	struct keystore *ks; /* borrowed; its WireGuard key is loaded */
+	struct ca *ca;	     /* borrowed */
+	char dns[256];	     /* resolvers that OpenVPN clients are told, comma-separated */
+	uint32_t reneg_ms;   /* OpenVPN: how often keys are renewed */
+	const struct ovpn_key2 *tls_crypt; /* NULL: clients need a tls-crypt-v2 key */
 };
 
 /* What must survive a restart of the control plane, per device. Handed to on_state from the loop
@@ -99,6 +105,7 @@ int coordinator_session_kill(struct coordinator *c, const struct ulid *session) 
 struct session_info {
 	struct ulid id, device_id, user_id, credential_id;
 	uint8_t protocol, transport, cipher; /* numbers of uapi/uapi.h and crypto/aead.h */
+	uint16_t tls;			     /* OpenVPN: 0x0303 or 0x0304; 0: none, or not known */
 	struct endpoint endpoint;
 	int64_t started_at, last_handshake_at; /* Unix ms */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;

@@ -37,6 +37,8 @@ struct path {
 	struct endpoint remote;
 	struct ip_addr local; /* our address that it arrived on; IP_NONE lets the kernel choose */
 	uint8_t listener; /* number of the dataplane's listening socket, in order of IREKO_LISTEN */
+	uint32_t connection; /* TCP: the dataplane's number of the connection, never used twice
+				soon; 0: UDP */
 };
 
 enum {

@@ -57,6 +57,26 @@ uint64_t reader_u64(struct reader *r)
 	return reader_number(r, 8);
 }
 
+static uint32_t reader_big(struct reader *r, size_t n)
+{
+	const uint8_t *p = reader_view(r, n);
+	uint32_t v = 0;
+
+	for (size_t i = 0; p && i < n; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+uint16_t reader_be16(struct reader *r)
+{
+	return (uint16_t)reader_big(r, 2);
+}
+
+uint32_t reader_be32(struct reader *r)
+{
+	return reader_big(r, 4);
+}
+
 void reader_bytes(struct reader *r, void *out, size_t n)
 {
 	const uint8_t *p = reader_view(r, n);
@@ -126,6 +146,29 @@ void writer_u32(struct writer *w, uint32_t v)
 void writer_u64(struct writer *w, uint64_t v)
 {
 	writer_number(w, v, 8);
+}
+
+static void writer_big(struct writer *w, uint64_t v, size_t n)
+{
+	uint8_t *p = writer_claim(w, n);
+
+	for (size_t i = 0; p && i < n; i++)
+		p[i] = (uint8_t)(v >> (8 * (n - 1 - i)));
+}
+
+void writer_be16(struct writer *w, uint16_t v)
+{
+	writer_big(w, v, 2);
+}
+
+void writer_be32(struct writer *w, uint32_t v)
+{
+	writer_big(w, v, 4);
+}
+
+void writer_be64(struct writer *w, uint64_t v)
+{
+	writer_big(w, v, 8);
 }
 
 void writer_bytes(struct writer *w, const void *p, size_t n)

@@ -27,6 +27,7 @@
 #include "base/ulid.h"
 #include "crypto/aead.h"
 #include "fwd/verdict.h"
+#include "uapi/uapi.h"
 
 enum {
 	FWD_HEADROOM = 64, /* bytes an rx/tx buffer has before the packet */
@@ -35,13 +36,15 @@ enum {
 };
 
 struct fwd;
+struct session;
 
 struct fwd_limits {
-	uint32_t max_peers;   /* peer ids are below it */
-	uint32_t max_indices; /* a power of two; local_index % max_indices is the slot */
-	uint32_t workers;     /* 1..64 */
-	uint32_t stage_slots; /* staged packets in all, per worker */
-	uint32_t mtu_max;     /* longest inner packet that can be staged */
+	uint32_t max_peers;    /* peer ids are below it */
+	uint32_t max_indices;  /* a power of two; local_index % max_indices is the slot */
+	uint32_t max_peer_ids; /* the same for OpenVPN's peer-ids; at most 2^24 */
+	uint32_t workers;      /* 1..64 */
+	uint32_t stage_slots;  /* staged packets in all, per worker */
+	uint32_t mtu_max;      /* longest inner packet that can be staged */
 };
 
 /* ---- control part: one thread ---- */
@@ -70,16 +73,29 @@ struct fwd_session {
 	uint64_t tunnel_started_ms, handshake_ms; /* Unix time, passed through */
 	struct path path;			  /* becomes the peer's path */
 	uint8_t seal[AEAD_KEY_MAX], open[AEAD_KEY_MAX];
+	/* OpenVPN: local_index is the peer-id, role is responder */
+	uint8_t key_id, format; /* enum uapi_format */
+	uint8_t seal_iv[UAPI_IV], open_iv[UAPI_IV];
+	uint16_t ping_s, timeout_s;
+	uint32_t life_s; /* 0: as long as WireGuard's */
+	uint16_t tls;	 /* passed through */
 };
 /* Installs keys: responder into next, initiator into current (see the slot rules, B7). A session
- * whose credential differs from the one it replaces as current drops all slots of the other when
- * it is confirmed. The caller wipes its copy.
+ * of another tunnel than the one it replaces as current drops all slots of that one when it is
+ * confirmed (WireGuard: of another credential). The caller wipes its copy.
  * Returns: 0, -ENOENT (no such peer), -EALREADY (seq seen before), -EEXIST (index in use),
  * -EINVAL, -ENOMEM. */
 int fwd_session_set(struct fwd *f, const struct fwd_session *s, uint64_t now) must_check;
 /* Drops all key slots of that credential, or of all when it is zero, and staged packets. When it
  * returns no worker uses them any more. Returns: 0 (also when there was nothing). */
 int fwd_session_del(struct fwd *f, uint32_t peer, const struct ulid *credential);
+/* From now on what goes to the peer is sealed with that session, as if a valid packet had come on
+ * it (OpenVPN, whose server may switch first). Returns: 0 (also when an even newer one is in use),
+ * -ENOENT. */
+int fwd_session_use(struct fwd *f, uint32_t peer, uint64_t seq);
+/* A TCP connection is gone; peer is who last sent a valid packet on it. Drops the sessions that
+ * came by it and tells FWD_EVENT_EXPIRED with the next tick. */
+void fwd_connection_closed(struct fwd *f, uint32_t peer, uint32_t connection);
 uint64_t fwd_session_seq(const struct fwd *f); /* highest seq seen in this boot */
 
 /* Mark and sweep: after fwd_sync_end every peer that fwd_peer_set did not name since fwd_sync_begin
@@ -90,7 +106,7 @@ uint32_t fwd_sync_end(struct fwd *f);
 enum fwd_event_kind {
 	FWD_EVENT_CONFIRMED = 1, /* first valid packet on a session: seq */
 	FWD_EVENT_REKEY = 2,	 /* reason: enum uapi_rekey numbers 1..4 */
-	FWD_EVENT_EXPIRED = 3,	 /* the peer's last usable session is gone: seq */
+	FWD_EVENT_EXPIRED = 3,	 /* the peer's last usable session is gone: seq, reason: uapi_end */
 	FWD_EVENT_MOVED = 4,	 /* path */
 };
 struct fwd_event {
@@ -100,16 +116,13 @@ struct fwd_event {
 	uint8_t reason;
 	struct path path;
 };
-/* A datagram that the tick wants sent (keepalives). */
-struct fwd_datagram {
-	struct path path;
-	const uint8_t *bytes;
-	size_t len;
-};
+struct fwd_packet;
 struct fwd_tick_ops {
 	/* Returns false when it can't take the event now; the event then comes again next tick. */
 	bool (*event)(void *arg, const struct fwd_event *e);
-	void (*send)(void *arg, const struct fwd_datagram *d);
+	/* A packet that the tick wants sent (keepalives): its verdict is SEND, or STREAM and it
+	 * is then sealed by fwd_seal with the worker number limits.workers. */
+	void (*send)(void *arg, struct fwd_packet *p);
 	void *arg;
 };
 /* Runs all timers: keepalives (T6), rekey wishes (T1, T2, T3, T4, T7), expiry (T10, keys wiped),
@@ -125,6 +138,8 @@ struct fwd_peer_stats {
 	bool up;
 	uint8_t protocol, cipher, transport;
 	uint32_t local_index;
+	uint8_t key_id;
+	uint16_t tls;
 	struct ulid tunnel, credential;
 	uint64_t tunnel_started_ms, handshake_ms;
 	struct path path;
@@ -151,16 +166,24 @@ struct fwd_packet {
 	uint8_t *data; /* rx in: outer datagram, out: inner packet; tx the reverse */
 	uint32_t len;
 	struct path path; /* rx in: where it came from; tx out: where to send it */
-	uint8_t verdict;  /* out: FWD_DELIVER or FWD_SEND mean data/len (and path) are valid */
+	uint8_t verdict;  /* out: FWD_DELIVER, FWD_SEND and FWD_STREAM mean data/len (and path) are
+			     valid */
 	uint32_t peer;	  /* out: peer id when known */
+	struct session *session; /* STREAM: what to seal it with, until fwd_leave */
 };
 
-/* WireGuard data datagrams (type 4, at least 32 bytes, as classified). Anything may be in them.
+/* Data datagrams of both protocols (as classified). Anything may be in them.
  * Verdicts are counted, save those that the caller must still decide (DELIVER: the TUN write may
  * fail; the caller counts those with fwd_count). Order within a flow is kept. */
 void fwd_rx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint64_t now);
-/* Inner packets read from the TUN device. STAGED packets have been copied. */
+/* Inner packets read from the TUN device. STAGED packets have been copied. Those to a peer that
+ * came by TCP get the verdict STREAM: they are still plain, and path names the connection. */
 void fwd_tx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint64_t now);
+/* Seals STREAM packets of one run (one peer, at most FWD_RUN), in place: verdict SEND, or the one
+ * that it was dropped with. The caller holds whatever keeps the bytes of that connection in order,
+ * so that packet ids rise along the stream; what finds no room there is dropped before. Inner bytes
+ * are counted here. */
+void fwd_seal(struct fwd *f, uint32_t worker, struct fwd_packet *const *p, size_t n, uint64_t now);
 /* Takes staged packets of this worker whose peers have got a session: copies each into the
  * caller's buffers (p[i].data preset, cap bytes each with the usual rooms) and seals it.
  * Returns: how many are to be sent. */

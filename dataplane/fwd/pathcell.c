@@ -14,7 +14,7 @@ static void pack(uint64_t w[PATHCELL_WORDS], const struct path *p)
 	memcpy(&w[2], p->local.bytes, 16);
 	w[4] = p->remote.addr.family | (uint64_t)p->local.family << 8 |
 	       (uint64_t)p->remote.port << 16 | (uint64_t)p->remote.scope_id << 32;
-	w[5] = p->listener;
+	w[5] = p->listener | (uint64_t)p->connection << 32;
 }
 
 static void unpack(struct path *p, const uint64_t w[PATHCELL_WORDS])
@@ -26,6 +26,7 @@ static void unpack(struct path *p, const uint64_t w[PATHCELL_WORDS])
 	p->remote.port = (uint16_t)(w[4] >> 16);
 	p->remote.scope_id = (uint32_t)(w[4] >> 32);
 	p->listener = (uint8_t)w[5];
+	p->connection = (uint32_t)(w[5] >> 32);
 }
 
 void pathcell_store(struct pathcell *c, const struct path *p)

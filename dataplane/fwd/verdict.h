@@ -8,6 +8,7 @@
 	X(DELIVER, "delivered", "opened, checked, written to the TUN device")                      \
 	X(SEND, "sent", "sealed and sent to the peer")                                             \
 	X(KEEPALIVE, "keepalive", "authenticated, carried nothing")                                \
+	X(STREAM, "stream", "to be sealed in the order of its connection")                         \
 	X(STAGED, "staged", "waits for a session")                                                 \
 	X(PUNTED, "punted", "handshake datagram given to the control plane")                       \
 	X(MALFORMED, "malformed", "no datagram of a known protocol")                               \
@@ -26,6 +27,7 @@
 	X(RATE_LIMITED, "rate_limited", "too many handshake datagrams from one prefix")            \
 	X(PUNT_FULL, "punt_full", "the control plane did not take the datagram in time")           \
 	X(TUN_FULL, "tun_full", "the TUN device did not take the packet")                          \
+	X(STREAM_FULL, "stream_full", "the TCP connection is gone or its queue is full")           \
 	X(SEND_FAILED, "send_failed", "the kernel did not send the datagram")
 
 #define FWD_VERDICT_ENUM(E, name, meaning) FWD_##E,

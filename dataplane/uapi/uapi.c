@@ -41,6 +41,11 @@ static void pack_key(struct writer *w, const uint8_t (*v)[UAPI_KEY])
 	writer_bytes(w, *v, sizeof(*v));
 }
 
+static void pack_iv(struct writer *w, const uint8_t (*v)[UAPI_IV])
+{
+	writer_bytes(w, *v, sizeof(*v));
+}
+
 static void pack_ulid(struct writer *w, const struct ulid *v)
 {
 	writer_bytes(w, v->bytes, sizeof(v->bytes));
@@ -67,6 +72,7 @@ static void pack_path(struct writer *w, const struct path *v)
 	writer_u16(w, v->remote.port);
 	writer_u32(w, v->remote.scope_id);
 	pack_addr(w, &v->local);
+	writer_u32(w, v->connection);
 }
 
 /* ---- and out of it ---- */
@@ -92,6 +98,11 @@ static void unpack_u64(struct reader *r, uint64_t *v)
 }
 
 static void unpack_key(struct reader *r, uint8_t (*v)[UAPI_KEY])
+{
+	reader_bytes(r, *v, sizeof(*v));
+}
+
+static void unpack_iv(struct reader *r, uint8_t (*v)[UAPI_IV])
 {
 	reader_bytes(r, *v, sizeof(*v));
 }
@@ -126,6 +137,7 @@ static void unpack_path(struct reader *r, struct path *v)
 	v->remote.port = reader_u16(r);
 	v->remote.scope_id = reader_u32(r);
 	unpack_addr(r, &v->local);
+	v->connection = reader_u32(r);
 }
 
 /* ---- layouts ---- */
@@ -143,7 +155,7 @@ static void unpack_path(struct reader *r, struct path *v)
 	}
 UAPI_LAYOUTS(DEFINE)
 
-static_assert(UAPI_Z_path 0 == 1 + (UAPI_Z_addr 0) + 2 + 4 + (UAPI_Z_addr 0), "size of a path");
+static_assert(UAPI_Z_path 0 == 1 + (UAPI_Z_addr 0) + 2 + 4 + (UAPI_Z_addr 0) + 4, "size of a path");
 static_assert(UAPI_Z_addr 0 == 1 + sizeof(((struct ip_addr *)0)->bytes), "size of an address");
 static_assert(UAPI_SIZE_punt + UAPI_DATAGRAM_MAX + UAPI_HEADER <= UAPI_PUNT_MAX, "punt frame");
 

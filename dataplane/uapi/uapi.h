@@ -32,6 +32,7 @@ enum {
 	UAPI_PUNT_MAX = 2048,	  /* longest frame on the punt connection */
 	UAPI_DATAGRAM_MAX = 1600, /* longest datagram inside PUNT and REINJECT */
 	UAPI_KEY = 32,
+	UAPI_IV = 8,
 };
 
 enum uapi_sender { UAPI_FROM_CONTROL, UAPI_FROM_DATA, UAPI_FROM_BOTH };
@@ -62,30 +63,37 @@ enum uapi_phase { UAPI_NEW, UAPI_READY };
 	X(STATS_REPLY, stats_reply, 110, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, UAPI_STATS_TAIL)    \
 	X(STATUS_GET, empty, 11, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                       \
 	X(STATUS_REPLY, status_reply, 111, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, UAPI_STATUS_TAIL) \
+	X(SESSION_USE, session_use, 12, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                \
+	X(SESSION_USE_REPLY, reply, 112, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
+	X(CONNECTION_CLOSE, connection_close, 13, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)      \
+	X(CONNECTION_CLOSE_REPLY, reply, 113, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)             \
 	X(SESSION_CONFIRMED, session_event, 301, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)          \
 	X(REKEY_WANTED, rekey_wanted, 302, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                \
-	X(SESSION_EXPIRED, session_event, 303, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)            \
+	X(SESSION_EXPIRED, session_expired, 303, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)          \
 	X(ENDPOINT_MOVED, endpoint_moved, 304, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)            \
+	X(CONNECTION_CLOSED, connection_closed, 305, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)      \
 	X(PUNT, punt, 401, UAPI_FROM_DATA, UAPI_PUNT, UAPI_READY, UAPI_DATAGRAM_MAX)               \
 	X(REINJECT, punt, 402, UAPI_FROM_CONTROL, UAPI_PUNT, UAPI_READY, UAPI_DATAGRAM_MAX)
 
 enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 
-/* Field kinds: u8 u16 u32 u64, key (32 bytes), ulid (16), text32 (NUL-padded), addr (family and 16
- * bytes), path (u8 listener; remote addr, u16 port, u32 scope; local addr). F(kind, name) */
+/* Field kinds: u8 u16 u32 u64, key (32 bytes), iv (8), ulid (16), text32 (NUL-padded), addr (family
+ * and 16 bytes), path (u8 listener; remote addr, u16 port, u32 scope; local addr; u32 connection).
+ * F(kind, name) */
 #define UAPI_FIELDS_empty(F)
 #define UAPI_FIELDS_hello(F)                                                                       \
 	F(u16, version_min) /* lowest and highest version that the sender speaks */                \
 	F(u16, version_max)                                                                        \
 	F(u8, channel) /* enum uapi_channel */
 #define UAPI_FIELDS_hello_reply(F)                                                                 \
-	F(u32, status)	    /* 0, or an errno: the connection is then closed */                    \
-	F(u16, version)	    /* the chosen one */                                                   \
-	F(ulid, boot_id)    /* random, new at every start of the dataplane */                      \
-	F(u32, max_peers)   /* peer ids are below this */                                          \
-	F(u32, max_indices) /* a session's local index modulo this is its table slot */            \
-	F(u64, session_seq) /* highest session number seen in this boot */                         \
-	F(text32, software) /* version of the program */
+	F(u32, status)	     /* 0, or an errno: the connection is then closed */                   \
+	F(u16, version)	     /* the chosen one */                                                  \
+	F(ulid, boot_id)     /* random, new at every start of the dataplane */                     \
+	F(u32, max_peers)    /* peer ids are below this */                                         \
+	F(u32, max_indices)  /* a session's local index modulo this is its table slot */           \
+	F(u32, max_peer_ids) /* the same for OpenVPN's peer-ids: a power of two, at most 2^24 */   \
+	F(u64, session_seq)  /* highest session number seen in this boot */                        \
+	F(text32, software)  /* version of the program */
 #define UAPI_FIELDS_reply(F) F(u32, status) /* 0 or an errno */
 #define UAPI_FIELDS_config_set(F)                                                                  \
 	F(addr, net4) /* tunnel networks; the server is the first address of each */               \
@@ -93,7 +101,8 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(addr, net6)                                                                              \
 	F(u8, len6)                                                                                \
 	F(u16, mtu)                                                                                \
-	F(key, wg_public) /* for admission's mac1 and cookies; public */
+	F(key, wg_public) /* for admission's mac1 and cookies; public */                           \
+	F(u8, openvpn)	  /* bits of enum uapi_openvpn: which first packets are worth punting */
 #define UAPI_FIELDS_sync_end_reply(F)                                                              \
 	F(u32, status)                                                                             \
 	F(u32, swept) /* peers that nobody named */
@@ -111,15 +120,30 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(u8, role)                                                                                \
 	F(u8, cipher)                                                                              \
 	F(u8, transport)                                                                           \
-	F(u32, local_index)	  /* receiver index of what the peer sends */                      \
-	F(u32, remote_index)	  /* receiver index of what we send */                             \
-	F(ulid, tunnel)		  /* id of the session as REST shows it; stays over rekeys */      \
+	F(u32, local_index)  /* receiver index of what the peer sends; OpenVPN: its peer-id */     \
+	F(u32, remote_index) /* receiver index of what we send; OpenVPN: the same peer-id */       \
+	F(ulid, tunnel)	     /* id of the session as REST shows it; stays over rekeys */           \
 	F(u64, tunnel_started_ms) /* Unix time */                                                  \
 	F(u64, handshake_ms)	  /* Unix time of this handshake */                                \
 	F(ulid, credential)	  /* whose handshake it was; SESSION_DEL names it */               \
 	F(path, path)		  /* where the handshake came from: authenticated */               \
 	F(key, seal)                                                                               \
-	F(key, open)
+	F(key, open)                                                                               \
+	/* OpenVPN only, otherwise zero: */                                                        \
+	F(u8, key_id)  /* 0 to 7; one peer-id has a session for each */                            \
+	F(u8, format)  /* enum uapi_format */                                                      \
+	F(iv, seal_iv) /* implicit part of the nonce */                                            \
+	F(iv, open_iv)                                                                             \
+	F(u16, ping_s)	  /* send a ping when nothing was sent for so long, 0: never */            \
+	F(u16, timeout_s) /* the peer is gone when nothing came for so long, 0: never */           \
+	F(u32, life_s)	  /* keys older than this are dropped */                                   \
+	F(u16, tls)	  /* version of the control channel, 0x0303 or 0x0304; passed through */
+#define UAPI_FIELDS_session_use(F)                                                                 \
+	F(u32, peer)                                                                               \
+	F(u64, seq) /* what is sent is sealed with it from now on; an older one changes nothing */
+#define UAPI_FIELDS_connection_close(F)                                                            \
+	F(u32, connection) /* sends what is queued, then closes; unknown ones are closed already   \
+			    */
 #define UAPI_FIELDS_session_del(F)                                                                 \
 	F(u32, peer)                                                                               \
 	F(ulid, credential)		      /* zero: all of the peer's */
@@ -144,6 +168,12 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 #define UAPI_FIELDS_session_event(F)                                                               \
 	F(u32, peer)                                                                               \
 	F(u64, seq)
+#define UAPI_FIELDS_session_expired(F)                                                             \
+	F(u32, peer)                                                                               \
+	F(u64, seq)                                                                                \
+	F(u8, reason) /* enum uapi_end */
+#define UAPI_FIELDS_connection_closed(F)                                                           \
+	F(u32, connection) /* by the client, by a deadline or by CONNECTION_CLOSE */
 #define UAPI_FIELDS_rekey_wanted(F)                                                                \
 	F(u32, peer)                                                                               \
 	F(u8, reason) /* enum uapi_rekey */
@@ -172,6 +202,8 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(ulid, credential)                                                                        \
 	F(u64, tunnel_started_ms)                                                                  \
 	F(u64, handshake_ms)                                                                       \
+	F(u8, key_id)                                                                              \
+	F(u16, tls)                                                                                \
 	F(path, path)                                                                              \
 	F(u64, tunnel_rx_bytes) /* since the tunnel began */                                       \
 	F(u64, tunnel_tx_bytes)                                                                    \
@@ -181,6 +213,18 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 enum uapi_protocol { UAPI_WIREGUARD = 1, UAPI_OPENVPN = 2 };
 enum uapi_role { UAPI_RESPONDER = 0, UAPI_INITIATOR = 1 };
 enum uapi_transport { UAPI_UDP = 1, UAPI_TCP = 2 };
+/* The data packets of an OpenVPN session (reference A14). EPOCH: the keys are the first epoch's. */
+enum uapi_format { UAPI_DATA_V2 = 0, UAPI_DATA_V1 = 1, UAPI_DATA_EPOCH = 2 };
+enum uapi_openvpn {
+	UAPI_OPENVPN_V3 = 1, /* resets with a wrapped key: tls-crypt-v2 */
+	UAPI_OPENVPN_V2 = 2, /* resets without: tls-crypt */
+};
+enum uapi_end {
+	UAPI_END_AGE = 1,     /* the keys are too old or used up */
+	UAPI_END_SILENCE = 2, /* nothing came for timeout_s */
+	UAPI_END_EXIT = 3,    /* the client said goodbye in the data channel */
+	UAPI_END_CLOSED = 4,  /* its connection was closed */
+};
 enum uapi_rekey {
 	UAPI_REKEY_NO_SESSION = 1, /* a packet waits and there is nothing to seal it with */
 	UAPI_REKEY_AGE = 2, /* our own session is old: 120 s after sending, 165 s after receiving */
@@ -204,6 +248,7 @@ struct uapi_header {
 #define UAPI_C_u32(n)		uint32_t n;
 #define UAPI_C_u64(n)		uint64_t n;
 #define UAPI_C_key(n)		uint8_t n[UAPI_KEY];
+#define UAPI_C_iv(n)		uint8_t n[UAPI_IV];
 #define UAPI_C_ulid(n)		struct ulid n;
 #define UAPI_C_text32(n)	char n[33]; /* always terminated */
 #define UAPI_C_addr(n)		struct ip_addr n;
@@ -215,7 +260,8 @@ struct uapi_header {
 #define UAPI_LAYOUTS(L)                                                                            \
 	L(hello) L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)   \
 	L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)                  \
-	L(session_event) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
+	L(session_event) L(session_expired) L(session_use) L(connection_close)                     \
+	L(connection_closed) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
 /* clang-format on */
 
 /* struct uapi_x; pack appends to w (sticky error); unpack reads from r (sticky error; values of
@@ -234,10 +280,11 @@ UAPI_LAYOUTS(UAPI_DECLARE)
 #define UAPI_Z_u32	     4 +
 #define UAPI_Z_u64	     8 +
 #define UAPI_Z_key	     32 +
+#define UAPI_Z_iv	     8 +
 #define UAPI_Z_ulid	     16 +
 #define UAPI_Z_text32	     32 +
 #define UAPI_Z_addr	     17 +
-#define UAPI_Z_path	     41 +
+#define UAPI_Z_path	     45 +
 #define UAPI_ADD(kind, name) UAPI_Z_##kind
 #define UAPI_DECLARE_SIZE(x) UAPI_SIZE_##x = UAPI_FIELDS_##x(UAPI_ADD) 0,
 enum { UAPI_SIZE_empty = 0, UAPI_LAYOUTS(UAPI_DECLARE_SIZE) };

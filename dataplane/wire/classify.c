@@ -5,23 +5,23 @@
 #include "wire/classify.h"
 
 #include "base/compiler.h"
+#include "wire/ovpn_wire.h"
 #include "wire/wg_wire.h"
 
 enum {
-	OVPN_OPCODE_SHIFT = 3, /* the low bits are the key id */
-	OVPN_MIN = 14,	       /* a bare client reset; nothing useful is shorter */
+	OVPN_MIN = OVPN_CONTROL_MIN, /* nothing useful is shorter */
 };
 
 /* Missing: 1 and 2, dead since OpenVPN 2.0; 8, which only servers send. */
 static const enum wire_class ovpn_opcodes[] = {
-	[3] = WIRE_OVPN_CONTROL,  /* CONTROL_SOFT_RESET_V1 */
-	[4] = WIRE_OVPN_CONTROL,  /* CONTROL_V1 */
-	[5] = WIRE_OVPN_CONTROL,  /* ACK_V1 */
-	[6] = WIRE_OVPN_DATA,	  /* DATA_V1 */
-	[7] = WIRE_OVPN_CONTROL,  /* CONTROL_HARD_RESET_CLIENT_V2 */
-	[9] = WIRE_OVPN_DATA,	  /* DATA_V2 */
-	[10] = WIRE_OVPN_CONTROL, /* CONTROL_HARD_RESET_CLIENT_V3 */
-	[11] = WIRE_OVPN_CONTROL, /* CONTROL_WKC_V1 */
+	[OVPN_SOFT_RESET] = WIRE_OVPN_CONTROL,
+	[OVPN_CONTROL] = WIRE_OVPN_CONTROL,
+	[OVPN_ACK] = WIRE_OVPN_CONTROL,
+	[OVPN_DATA_V1] = WIRE_OVPN_DATA,
+	[OVPN_RESET_CLIENT_V2] = WIRE_OVPN_CONTROL,
+	[OVPN_DATA_V2] = WIRE_OVPN_DATA,
+	[OVPN_RESET_CLIENT_V3] = WIRE_OVPN_CONTROL,
+	[OVPN_CONTROL_WKC] = WIRE_OVPN_CONTROL,
 };
 _Static_assert(WIRE_GARBAGE == 0, "what the table leaves out");
 
@@ -40,7 +40,7 @@ static enum wire_class classify_wg(uint8_t type, size_t len)
 
 enum wire_class wire_classify(const uint8_t *datagram, size_t len)
 {
-	size_t opcode;
+	enum ovpn_opcode opcode;
 
 	if (len < OVPN_MIN)
 		return WIRE_GARBAGE;
@@ -49,6 +49,23 @@ enum wire_class wire_classify(const uint8_t *datagram, size_t len)
 			return WIRE_GARBAGE;
 		return classify_wg(datagram[0], len);
 	}
-	opcode = datagram[0] >> OVPN_OPCODE_SHIFT;
+	opcode = ovpn_opcode(datagram[0]);
 	return opcode < ARRAY_SIZE(ovpn_opcodes) ? ovpn_opcodes[opcode] : WIRE_GARBAGE;
+}
+
+bool wire_is_server_handshake(const uint8_t *datagram, size_t len)
+{
+	if (len >= OVPN_MIN && ovpn_opcode(datagram[0]) == OVPN_RESET_SERVER_V2)
+		return true;
+	switch (wire_classify(datagram, len)) {
+	case WIRE_WG_HANDSHAKE:
+		return true;
+	case WIRE_OVPN_CONTROL:
+		return ovpn_opcode(datagram[0]) <= OVPN_ACK;
+	case WIRE_GARBAGE:
+	case WIRE_WG_DATA:
+	case WIRE_OVPN_DATA:
+		break;
+	}
+	return false;
 }

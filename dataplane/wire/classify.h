@@ -2,6 +2,7 @@
 #ifndef WIRE_CLASSIFY_H
 #define WIRE_CLASSIFY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +16,9 @@ enum wire_class {
 };
 
 enum wire_class wire_classify(const uint8_t *datagram, size_t len);
+
+/* Whether a server may send this as part of a handshake: WireGuard's three, OpenVPN's control
+ * packets with the server's own reset. Never data. */
+bool wire_is_server_handshake(const uint8_t *datagram, size_t len);
 
 #endif

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "wire/ovpn_wire.h"
+#include "wire/wg_wire.h"
 
 enum { BUFFER = 7 << 20 };
 
@@ -104,13 +106,22 @@ static int port_is_free(const struct endpoint *at)
 	return r;
 }
 
-/* Data datagrams by receiver index modulo n; a result out of range leaves it to the kernel. */
+/* Data datagrams by receiver index or peer-id modulo n; a result out of range leaves it to the
+ * kernel. */
 static int steer(const struct udp_socket *s, uint32_t n)
 {
 	struct sock_filter code[] = {
+		/* WireGuard: type 4, the index after it */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x04000000, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)WG_DATA << 24, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+		/* OpenVPN: DATA_V2 with any key id, the peer-id in the other three bytes */
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 27),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OVPN_DATA_V2, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, OVPN_PEER_IDS - 1),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
@@ -136,7 +147,7 @@ int udp_open(const struct endpoint *at, struct udp_socket *out, uint32_t n)
 	if (r == 0 && n > 1) {
 		r = steer(&out[0], n);
 		if (r != 0) {
-			log_warn("udp", "no steering by receiver index: %s", strerror(-r));
+			log_warn("udp", "no steering by session: %s", strerror(-r));
 			r = UDP_NOT_STEERED;
 		}
 	}

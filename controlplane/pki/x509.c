@@ -17,7 +17,7 @@ int x509_serial(uint8_t out[X509_SERIAL])
 {
 	if (secret_random(out, X509_SERIAL) < 0)
 		return -EIO;
-	out[0] &= 0x7f;
+	out[0] = (out[0] & 0x3f) | 0x40; /* never shorter, so that its bytes are its name */
 	return 0;
 }
 
@@ -137,7 +137,7 @@ static int load(struct x509_authority *a, const struct x509_authority_conf *conf
 	a->key = d2i_AutoPrivateKey(NULL, &p, end - p);
 	a->cert = a->key ? d2i_X509(NULL, &p, end - p) : NULL;
 	secret_wipe(plain, sizeof(plain));
-	return a->cert ? 0 : -EBADMSG;
+	return a->cert && p == end && X509_check_private_key(a->cert, a->key) ? 0 : -EBADMSG;
 }
 
 static int make(struct x509_authority *a, const struct x509_authority_conf *conf, int64_t now_s)
@@ -145,7 +145,7 @@ static int make(struct x509_authority *a, const struct x509_authority_conf *conf
 	struct x509_leaf self = {
 		.key = EVP_EC_gen("P-256"),
 		.name = conf->name,
-		.from_s = now_s - 3600,
+		.from_s = now_s - X509_DAY_S, /* for clocks that are behind ours */
 		.until_s = now_s + conf->days * X509_DAY_S,
 		.extensions = authority_extensions,
 		.n_extensions = ARRAY_SIZE(authority_extensions),

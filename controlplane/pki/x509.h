@@ -36,7 +36,8 @@ struct x509_leaf {
 	size_t n_extensions;
 };
 
-/* Random and positive (RFC 5280 4.1.2.2). Returns: 0, -EIO. */
+/* 126 random bits; the first bit is 0 (positive, RFC 5280 4.1.2.2), the second 1. Returns: 0,
+ * -EIO. */
 int x509_serial(uint8_t out[X509_SERIAL]) must_check;
 /* A certificate by that authority. Returns owned, or NULL. */
 X509 *x509_sign(const struct x509_leaf *leaf, const struct x509_authority *by);

@@ -170,34 +170,45 @@ uint32_t fwd_sync_end(struct fwd *f)
 
 /* ---- sessions ---- */
 
+static bool wg_fits(const struct fwd_session *s)
+{
+	return s->role <= UAPI_INITIATOR && s->transport == UAPI_UDP && !s->path.connection;
+}
+
+static bool ovpn_fits(const struct fwd *f, const struct fwd_session *s)
+{
+	if (!f->limits.max_peer_ids || s->role != UAPI_RESPONDER || s->key_id >= OVPN_KEY_IDS ||
+		s->local_index >= OVPN_NO_PEER_ID)
+		return false;
+	switch ((enum uapi_transport)s->transport) {
+	case UAPI_UDP:
+		return !s->path.connection;
+	case UAPI_TCP:
+		return s->path.connection;
+	}
+	return false;
+}
+
 static bool session_fits(const struct fwd *f, const struct fwd_session *s)
 {
-	return s->peer < f->limits.max_peers && s->protocol == UAPI_WIREGUARD &&
-	       s->role <= UAPI_INITIATOR && aead_key_size((enum aead_cipher)s->cipher) &&
-	       (s->transport == UAPI_UDP || s->transport == UAPI_TCP);
-}
-
-/* A slot is free once the one that left it is buried. */
-static bool index_free(struct fwd *f, uint32_t local_index)
-{
-	_Atomic(struct session *) *slot = &f->index[local_index & (f->limits.max_indices - 1)];
-	const struct session *there = atomic_load_explicit(slot, memory_order_relaxed);
-
-	if (!there)
-		return true;
-	if (!atomic_load_explicit(&there->dead, memory_order_acquire))
+	if (s->peer >= f->limits.max_peers || !aead_key_size((enum aead_cipher)s->cipher) ||
+		frame_of(s->protocol, s->format) == FRAME_COUNT)
 		return false;
-	struct session *dead = engine_collect(f, there->peer, NULL);
-	engine_wait(f);
-	engine_bury(f, dead);
-	return !atomic_load_explicit(slot, memory_order_relaxed);
+	return s->protocol == UAPI_OPENVPN ? ovpn_fits(f, s) : wg_fits(s);
 }
 
-/* Slots first, then the index: what comes in by the index finds its slot. */
-static void publish(struct fwd *f, struct peer *p, struct session *n, const struct path *path)
+/* Holding the lock. OpenVPN's path waits until it is that session's turn (peer_confirm). */
+static void take_path(struct peer *p, const struct session *n)
+{
+	if (!session_is_ovpn(n) || (!n->connection && !keyslot_current(&p->slots)))
+		pathcell_store(&p->path, &n->path);
+}
+
+/* Slots first, then the table: what comes in by the table finds its slot. */
+static void publish(struct fwd *f, struct peer *p, struct session *n)
 {
 	spin_lock(&p->lock);
-	pathcell_store(&p->path, path);
+	take_path(p, n);
 	if (n->initiator) {
 		keyslot_install_initiator(&p->slots, n);
 		peer_tunnel_begin(p, n);
@@ -205,8 +216,7 @@ static void publish(struct fwd *f, struct peer *p, struct session *n, const stru
 		keyslot_install_responder(&p->slots, n);
 	}
 	spin_unlock(&p->lock);
-	atomic_store_explicit(
-		&f->index[n->local_index & (f->limits.max_indices - 1)], n, memory_order_release);
+	engine_publish(f, n);
 }
 
 int fwd_session_set(struct fwd *f, const struct fwd_session *s, uint64_t now)
@@ -220,13 +230,16 @@ int fwd_session_set(struct fwd *f, const struct fwd_session *s, uint64_t now)
 		return -ENOENT;
 	if (s->seq <= f->seq_max)
 		return -EALREADY;
-	if (!index_free(f, s->local_index))
-		return -EEXIST;
 	int r = session_new(&n, s, p, f->limits.workers + 1, now);
 	if (r)
 		return r;
+	r = engine_room(f, n);
+	if (r) {
+		session_free(n, f->limits.workers + 1);
+		return r;
+	}
 	f->seq_max = s->seq;
-	publish(f, p, n, &s->path);
+	publish(f, p, n);
 	on_handshake(p);
 	if (n->initiator) {
 		p->ctl.prove = true;
@@ -234,6 +247,43 @@ int fwd_session_set(struct fwd *f, const struct fwd_session *s, uint64_t now)
 	}
 	engine_list(f, p);
 	return 0;
+}
+
+int fwd_session_use(struct fwd *f, uint32_t peer, uint64_t seq)
+{
+	struct peer *p = engine_peer(f, peer);
+
+	if (!p)
+		return -ENOENT;
+	spin_lock(&p->lock);
+	const struct session *current = keyslot_current(&p->slots);
+	const bool newer = current && current->seq > seq;
+	struct session *s = newer ? NULL : keyslot_find(&p->slots, seq);
+	if (s && session_is_ovpn(s))
+		peer_confirm(p, s);
+	else
+		s = NULL;
+	spin_unlock(&p->lock);
+	if (s)
+		engine_ready(f);
+	return s || newer ? 0 : -ENOENT;
+}
+
+void fwd_connection_closed(struct fwd *f, uint32_t peer, uint32_t connection)
+{
+	struct peer *p = engine_peer(f, peer);
+
+	if (!p || !connection)
+		return;
+	spin_lock(&p->lock);
+	const struct session *s = keyslot_in_use(&p->slots);
+	const uint64_t seq = s && s->connection == connection ? s->seq : 0;
+	keyslot_drop_connection(&p->slots, connection);
+	spin_unlock(&p->lock);
+	if (seq) {
+		p->ctl.expired = seq;
+		p->ctl.expired_reason = UAPI_END_CLOSED;
+	}
 }
 
 int fwd_session_del(struct fwd *f, uint32_t peer, const struct ulid *credential)

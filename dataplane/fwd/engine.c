@@ -8,6 +8,8 @@
 
 static bool limits_fit(const struct fwd_limits *l)
 {
+	if (l->max_peer_ids > OVPN_PEER_IDS || l->max_peer_ids & (l->max_peer_ids - 1))
+		return false;
 	return l->workers >= 1 && l->workers <= 64 && l->max_peers && l->max_indices &&
 	       !(l->max_indices & (l->max_indices - 1)) && l->mtu_max >= 68 && l->mtu_max <= 65535;
 }
@@ -40,9 +42,11 @@ int fwd_new(struct fwd **out, const struct fwd_limits *limits)
 	atomic_store(&f->mtu, limits->mtu_max);
 	f->peers = calloc(limits->max_peers, sizeof(f->peers[0]));
 	f->index = calloc(limits->max_indices, sizeof(f->index[0]));
+	/* One more, so that there is something to ask for nothing. */
+	f->ovpn = calloc((size_t)limits->max_peer_ids * OVPN_KEY_IDS + 1, sizeof(f->ovpn[0]));
 	/* Two addresses each, and two more while a peer changes its own. */
-	if (!f->peers || !f->index || routes_init(&f->routes, limits->max_peers * 2 + 2) ||
-		workers_new(f)) {
+	if (!f->peers || !f->index || !f->ovpn || origins_init(&f->origins, limits->max_peers) ||
+		routes_init(&f->routes, limits->max_peers * 2 + 2) || workers_new(f)) {
 		fwd_free(f);
 		return -ENOMEM;
 	}
@@ -65,8 +69,10 @@ void fwd_free(struct fwd *f)
 		stage_fini(&f->workers[i].stage);
 	if (atomic_load(&f->routes.table))
 		routes_fini(&f->routes);
+	origins_fini(&f->origins);
 	free(f->workers);
 	free(f->index);
+	free(f->ovpn);
 	free(f->peers);
 	free(f);
 }
@@ -156,6 +162,53 @@ void engine_unlist(struct fwd *f, struct peer *p)
 
 /* ---- the way out ---- */
 
+static _Atomic(struct session *) *place_of(const struct fwd *f, const struct session *s)
+{
+	return session_is_ovpn(s) ? engine_ovpn(f, s->local_index, s->key_id)
+				  : engine_index(f, s->local_index);
+}
+
+/* A place is free once the one that left its slot is buried. */
+static bool place_free(struct fwd *f, _Atomic(struct session *) *place)
+{
+	const struct session *there = atomic_load_explicit(place, memory_order_relaxed);
+
+	if (!there)
+		return true;
+	if (!atomic_load_explicit(&there->dead, memory_order_acquire))
+		return false;
+	struct session *dead = engine_collect(f, there->peer, NULL);
+	engine_wait(f);
+	engine_bury(f, dead);
+	return !atomic_load_explicit(place, memory_order_relaxed);
+}
+
+int engine_room(struct fwd *f, const struct session *s)
+{
+	if (s->frame == FRAME_OVPN_V1)
+		return origins_room(&f->origins, s) ? 0 : -ENOMEM;
+	return place_free(f, place_of(f, s)) ? 0 : -EEXIST;
+}
+
+void engine_publish(struct fwd *f, struct session *s)
+{
+	if (s->frame == FRAME_OVPN_V1)
+		origins_add(&f->origins, s);
+	else
+		atomic_store_explicit(place_of(f, s), s, memory_order_release);
+}
+
+static void unpublish(struct fwd *f, const struct session *s)
+{
+	if (s->frame == FRAME_OVPN_V1) {
+		origins_remove(&f->origins, s);
+		return;
+	}
+	_Atomic(struct session *) *place = place_of(f, s);
+	if (atomic_load_explicit(place, memory_order_relaxed) == s)
+		atomic_store_explicit(place, NULL, memory_order_release);
+}
+
 struct session *engine_collect(struct fwd *f, struct peer *p, struct session *list)
 {
 	spin_lock(&p->lock);
@@ -164,10 +217,7 @@ struct session *engine_collect(struct fwd *f, struct peer *p, struct session *li
 
 	while (s) {
 		struct session *next = s->next;
-		_Atomic(struct session *) *slot =
-			&f->index[s->local_index & (f->limits.max_indices - 1)];
-		if (atomic_load_explicit(slot, memory_order_relaxed) == s)
-			atomic_store_explicit(slot, NULL, memory_order_release);
+		unpublish(f, s);
 		s->next = list;
 		list = s;
 		s = next;

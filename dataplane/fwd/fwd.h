@@ -33,6 +33,7 @@ enum {
 	FWD_HEADROOM = 64, /* bytes an rx/tx buffer has before the packet */
 	FWD_TAILROOM = 64, /* and after it: padding and tag */
 	FWD_STAGE_PER_PEER = 128,
+	FWD_RUN = 64, /* packets of one session that are sealed or opened together */
 };
 
 struct fwd;
@@ -41,7 +42,7 @@ struct session;
 struct fwd_limits {
 	uint32_t max_peers;    /* peer ids are below it */
 	uint32_t max_indices;  /* a power of two; local_index % max_indices is the slot */
-	uint32_t max_peer_ids; /* the same for OpenVPN's peer-ids; at most 2^24 */
+	uint32_t max_peer_ids; /* the same for OpenVPN's peer-ids; at most 2^24; 0: no OpenVPN */
 	uint32_t workers;      /* 1..64 */
 	uint32_t stage_slots;  /* staged packets in all, per worker */
 	uint32_t mtu_max;      /* longest inner packet that can be staged */
@@ -71,16 +72,21 @@ struct fwd_session {
 	uint32_t local_index, remote_index;
 	struct ulid tunnel, credential;
 	uint64_t tunnel_started_ms, handshake_ms; /* Unix time, passed through */
-	struct path path;			  /* becomes the peer's path */
+	/* Becomes the peer's path; OpenVPN: not before it is confirmed or used when another session
+	 * is in use, and not at all in a rekey. TCP, with its connection: where this session's
+	 * packets go to and may come from, whatever else the peer does. */
+	struct path path;
 	uint8_t seal[AEAD_KEY_MAX], open[AEAD_KEY_MAX];
-	/* OpenVPN: local_index is the peer-id, role is responder */
+	/* OpenVPN: local_index is the peer-id, remote_index is not used, role is responder. A
+	 * session of a client without peer-id (UAPI_DATA_V1) is found by its path and key id. */
 	uint8_t key_id, format; /* enum uapi_format */
 	uint8_t seal_iv[UAPI_IV], open_iv[UAPI_IV];
 	uint16_t ping_s, timeout_s;
-	uint32_t life_s; /* 0: as long as WireGuard's */
+	uint32_t life_s; /* both protocols; 0: as long as WireGuard's */
 	uint16_t tls;	 /* passed through */
 };
-/* Installs keys: responder into next, initiator into current (see the slot rules, B7). A session
+/* Installs keys: responder into next, initiator into current (see the slot rules, B7; OpenVPN: an
+ * older next of the same tunnel goes on receiving, and previous ends after a minute). A session
  * of another tunnel than the one it replaces as current drops all slots of that one when it is
  * confirmed (WireGuard: of another credential). The caller wipes its copy.
  * Returns: 0, -ENOENT (no such peer), -EALREADY (seq seen before), -EEXIST (index in use),
@@ -90,11 +96,12 @@ int fwd_session_set(struct fwd *f, const struct fwd_session *s, uint64_t now) mu
  * returns no worker uses them any more. Returns: 0 (also when there was nothing). */
 int fwd_session_del(struct fwd *f, uint32_t peer, const struct ulid *credential);
 /* From now on what goes to the peer is sealed with that session, as if a valid packet had come on
- * it (OpenVPN, whose server may switch first). Returns: 0 (also when an even newer one is in use),
- * -ENOENT. */
+ * it: FWD_EVENT_CONFIRMED is told (OpenVPN, whose server may switch first). Returns: 0 (also when
+ * an even newer one is in use), -ENOENT (also for WireGuard). */
 int fwd_session_use(struct fwd *f, uint32_t peer, uint64_t seq);
 /* A TCP connection is gone; peer is who last sent a valid packet on it. Drops the sessions that
- * came by it and tells FWD_EVENT_EXPIRED with the next tick. */
+ * came by it and, when the one in use was among them or none is in use, tells FWD_EVENT_EXPIRED
+ * with the next tick. When it returns nothing is opened or sealed with them in a new batch. */
 void fwd_connection_closed(struct fwd *f, uint32_t peer, uint32_t connection);
 uint64_t fwd_session_seq(const struct fwd *f); /* highest seq seen in this boot */
 
@@ -125,9 +132,10 @@ struct fwd_tick_ops {
 	void (*send)(void *arg, struct fwd_packet *p);
 	void *arg;
 };
-/* Runs all timers: keepalives (T6), rekey wishes (T1, T2, T3, T4, T7), expiry (T10, keys wiped),
- * and reports what happened on the workers. Call every 100 ms or so. Cost follows the number of
- * peers that have sessions or staged packets. */
+/* Runs all timers: keepalives (T6), rekey wishes (T1, T2, T3, T4, T7), expiry (T10, keys wiped);
+ * of OpenVPN pings, silence and goodbyes, and the only wish is UAPI_REKEY_COUNTER. And reports what
+ * happened on the workers. Call every 100 ms or so. Cost follows the number of peers that have
+ * sessions or staged packets. */
 void fwd_tick(struct fwd *f, uint64_t now, const struct fwd_tick_ops *ops);
 
 struct fwd_peer_stats {
@@ -179,14 +187,15 @@ void fwd_rx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint
 /* Inner packets read from the TUN device. STAGED packets have been copied. Those to a peer that
  * came by TCP get the verdict STREAM: they are still plain, and path names the connection. */
 void fwd_tx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint64_t now);
-/* Seals STREAM packets of one run (one peer, at most FWD_RUN), in place: verdict SEND, or the one
- * that it was dropped with. The caller holds whatever keeps the bytes of that connection in order,
- * so that packet ids rise along the stream; what finds no room there is dropped before. Inner bytes
- * are counted here. */
+/* Seals STREAM packets of one run (one peer, at most FWD_RUN) with the session that each names, in
+ * place: verdict SEND, or NO_SESSION when that has ended since, which is counted. The caller holds
+ * whatever keeps the bytes of that connection in order, so that packet ids rise along the stream;
+ * what finds no room there is dropped before. Inner bytes are counted here (for limits.workers,
+ * whose packets are pings, none). */
 void fwd_seal(struct fwd *f, uint32_t worker, struct fwd_packet *const *p, size_t n, uint64_t now);
 /* Takes staged packets of this worker whose peers have got a session: copies each into the
  * caller's buffers (p[i].data preset, cap bytes each with the usual rooms) and seals it.
- * Returns: how many are to be sent. */
+ * Returns: how many are to be sent, SEND or STREAM; they come first. */
 size_t fwd_unstage(
 	struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, size_t cap, uint64_t now);
 /* True while this worker has staged packets, so that its loop must come round by itself. */

@@ -26,10 +26,52 @@ void peer_count_sum(const struct peer *p, struct peer_count *out)
 	counter_set(&out->tx_packets, tp);
 }
 
-void peer_tunnel_begin(struct peer *p, const struct session *s)
+uint64_t peer_last_rx(const struct peer *p)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < p->workers; i++) {
+		uint64_t at = counter_get(&p->line[i].last_rx);
+		last = at > last ? at : last;
+	}
+	return last;
+}
+
+uint64_t peer_last_tx(const struct peer *p)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = 0; i < p->workers; i++) {
+		uint64_t at = counter_get(&p->line[i].last_tx);
+		last = at > last ? at : last;
+	}
+	return last;
+}
+
+bool peer_tunnel_begin(struct peer *p, const struct session *s)
 {
 	if (ulid_equal(&p->tunnel, &s->about.tunnel))
-		return;
+		return false;
 	p->tunnel = s->about.tunnel;
 	peer_count_sum(p, &p->tunnel_base);
+	return true;
+}
+
+/* An OpenVPN client that connected anew may be elsewhere, but only now is it that tunnel's turn; in
+ * a rekey the packets know better than the control plane. */
+void peer_confirm(struct peer *p, struct session *s)
+{
+	if (!keyslot_promote(&p->slots, s))
+		return;
+	if (keyslot_current(&p->slots) == s && peer_tunnel_begin(p, s) && session_is_ovpn(s) &&
+		!s->connection)
+		pathcell_store(&p->path, &s->path);
+	if (s->seq > counter_get(&p->confirmed_seq))
+		counter_set(&p->confirmed_seq, s->seq);
+	atomic_store_explicit(&s->confirmed, true, memory_order_relaxed);
+}
+
+struct path peer_path(const struct peer *p, const struct session *s)
+{
+	return s->connection ? s->path : pathcell_load(&p->path);
 }

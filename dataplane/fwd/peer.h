@@ -41,6 +41,7 @@ enum peer_wish {
 	WISH_AGE = 1 << 2,
 	WISH_COUNTER = 1 << 3,
 	WISH_MOVED = 1 << 8,
+	WISH_FAREWELL = 1 << 9, /* a session of it says which */
 };
 
 enum { PEER_REASONS = 5 }; /* enum uapi_rekey and the unused 0 */
@@ -48,6 +49,8 @@ enum { PEER_REASONS = 5 }; /* enum uapi_rekey and the unused 0 */
 struct peer_control {
 	uint64_t told_confirmed;	 /* seq */
 	uint64_t expired;		 /* seq to be told, 0: none */
+	uint8_t expired_reason;		 /* enum uapi_end */
+	uint64_t pinged_at;		 /* when the tick last sent a ping, +1 */
 	uint64_t rekey_at[PEER_REASONS]; /* when that was last told, +1 */
 	uint64_t moved_at;		 /* when a move was last told, +1 */
 	uint32_t mark;			 /* of the sync that named it last */
@@ -71,6 +74,7 @@ struct stage_queue {
 struct peer_line {
 	struct peer_count count cacheline_aligned;
 	_Atomic uint64_t last_rx; /* authenticated, +1 */
+	_Atomic uint64_t last_tx; /* OpenVPN: sealed, +1 */
 	struct stage_queue stage;
 };
 
@@ -102,7 +106,14 @@ void peer_free(struct peer *p);
 void peer_wish(struct peer *p, enum peer_wish w);
 /* Control thread, or holding the lock: the sum over all workers. */
 void peer_count_sum(const struct peer *p, struct peer_count *out);
-/* Holding the lock: s is now what packets are counted for. */
-void peer_tunnel_begin(struct peer *p, const struct session *s);
+/* When a worker last received something authentic, sealed something for OpenVPN; +1, 0: never. */
+uint64_t peer_last_rx(const struct peer *p);
+uint64_t peer_last_tx(const struct peer *p);
+/* Holding the lock: s is now what packets are counted for. Returns: whether its tunnel is new. */
+bool peer_tunnel_begin(struct peer *p, const struct session *s);
+/* Holding the lock: a valid packet came on s, or it is used as if one had. */
+void peer_confirm(struct peer *p, struct session *s);
+/* Where packets of that session go. The path of the peer is UDP's; a TCP session has its own. */
+struct path peer_path(const struct peer *p, const struct session *s);
 
 #endif

@@ -1,13 +1,17 @@
 /*
  * Outer datagrams to inner packets. The order is security (design.md 4):
  *
- *   receiver index -> young, counter below the limit -> AEAD open -> replay window -> promote
- *   -> endpoint -> timers -> keepalive? -> inner header -> source is the peer's own -> deliver
+ *   receiver index | peer-id and key id | origin and key id -> came its way -> young, counter
+ *   below the limit -> AEAD open -> replay window -> promote -> endpoint -> timers -> keepalive?
+ *   -> inner header -> source is the peer's own -> deliver
  *
  * Consecutive datagrams of one session are a run: opened together, and what is per peer (promote,
  * endpoint, timers) happens once.
  */
+#include <string.h>
+
 #include "fwd/engine.h"
+#include "fwd/mss.h"
 #include "fwd/timers.h"
 #include "wire/ip_hdr.h"
 #include "wire/wg_wire.h"
@@ -26,22 +30,51 @@ static void end(struct worker *w, struct fwd_packet *p, enum fwd_verdict v)
 	counter_add(&w->verdicts[v], 1);
 }
 
-static struct session *lookup(struct fwd *f, const struct fwd_packet *p, uint64_t now,
+static struct session *at(const _Atomic(struct session *) *place)
+{
+	return atomic_load_explicit(place, memory_order_acquire);
+}
+
+static struct session *find_wg(const struct fwd *f, const uint8_t *data)
+{
+	uint32_t index = wire_le32(data + offsetof(struct wg_data, receiver));
+	struct session *s = at(engine_index(f, index));
+
+	return s && s->local_index == index ? s : NULL;
+}
+
+static struct session *find_ovpn(const struct fwd *f, const struct fwd_packet *p)
+{
+	uint8_t key_id = ovpn_key_id(p->data[0]);
+	uint32_t peer_id = wire_be24(p->data + 1);
+
+	if (ovpn_opcode(p->data[0]) == OVPN_DATA_V1)
+		return origins_lookup(&f->origins, &p->path, key_id);
+	if (ovpn_opcode(p->data[0]) != OVPN_DATA_V2 || !f->limits.max_peer_ids)
+		return NULL;
+	struct session *s = at(engine_ovpn(f, peer_id, key_id));
+	return s && s->local_index == peer_id ? s : NULL;
+}
+
+/* Returns: the session, or NULL and the verdict. */
+static struct session *lookup(const struct fwd *f, const struct fwd_packet *p, uint64_t now,
 	uint64_t *counter, enum fwd_verdict *v)
 {
-	if (p->len < WG_DATA_MIN) {
-		*v = FWD_MALFORMED;
+	struct session *s;
+
+	*v = FWD_MALFORMED;
+	if (p->len < OVPN_DATA_V1_OVERHEAD)
 		return NULL;
-	}
-	uint32_t index = wire_le32(p->data + offsetof(struct wg_data, receiver));
-	struct session *s = atomic_load_explicit(
-		&f->index[index & (f->limits.max_indices - 1)], memory_order_acquire);
-	if (!s || s->local_index != index || atomic_load_explicit(&s->dead, memory_order_acquire)) {
+	s = p->data[0] == WG_DATA ? find_wg(f, p->data) : find_ovpn(f, p);
+	/* A way that is not its own is no better than no session (TCP never moves). */
+	if (!s || s->connection != p->path.connection ||
+		atomic_load_explicit(&s->dead, memory_order_acquire)) {
 		*v = FWD_UNKNOWN_SESSION;
 		return NULL;
 	}
-	*counter = wire_le64(p->data + offsetof(struct wg_data, counter));
-	if (!session_young(s, now) || *counter >= WG_REJECT_AFTER_MESSAGES) {
+	if (!frame_counter((enum frame)s->frame, p->data, p->len, counter))
+		return NULL;
+	if (!session_young(s, now) || *counter >= s->limits.counter_end) {
 		*v = FWD_EXPIRED;
 		return NULL;
 	}
@@ -50,33 +83,50 @@ static struct session *lookup(struct fwd *f, const struct fwd_packet *p, uint64_
 
 static void add(struct run *r, struct fwd_packet *p, uint64_t counter)
 {
-	uint8_t *text = p->data + sizeof(struct wg_data);
-	uint32_t len = p->len - WG_DATA_OVERHEAD;
-
 	p->peer = r->s->peer->id;
 	r->p[r->n] = p;
-	r->counter[r->n] = counter;
-	r->ops[r->n] = (struct aead_op){.text = text, .len = len, .tag = text + len};
-	wire_put_le64(r->ops[r->n].nonce + 4, counter);
-	r->n++;
+	r->counter[r->n++] = counter;
+}
+
+/* Whoever holds rx. What is opened is counted before, so that a limit is never passed unseen. */
+static void spend(struct session *s, const struct run *r)
+{
+	uint64_t blocks = 0;
+
+	if (s->limits.blocks_end == SESSION_NO_LIMIT)
+		return;
+	for (uint32_t i = 0; i < r->n; i++)
+		blocks += session_blocks(r->ops[i].len);
+	counter_add(&s->rx.blocks, blocks);
 }
 
 /* Opens and looks into the replay window. Compacts the run to what is authentic and new. */
 static void open_run(struct worker *w, struct run *r)
 {
 	struct session_rx *rx = &r->s->rx;
-	uint32_t good = 0;
+	uint32_t good = 0, bad = 0;
 
 	spin_lock(&rx->owner);
-	aead_open_batch(rx->open, r->ops, r->n);
-	for (uint32_t i = 0; i < r->n; i++) {
-		if (!r->ops[i].ok)
-			end(w, r->p[i], FWD_BAD_TAG);
-		else if (!replay_take(&rx->replay, r->counter[i]))
-			end(w, r->p[i], FWD_REPLAY);
-		else
-			r->p[good++] = r->p[i];
+	const bool may = session_can_open(r->s);
+	if (may) {
+		frame_open(r->s, r->ops, r->p, r->counter, r->n);
+		spend(r->s, r);
+		aead_open_batch(rx->open, r->ops, r->n);
 	}
+	for (uint32_t i = 0; i < r->n; i++) {
+		if (!may) {
+			end(w, r->p[i], FWD_EXPIRED);
+		} else if (!r->ops[i].ok) {
+			end(w, r->p[i], FWD_BAD_TAG);
+			bad++;
+		} else if (!replay_take(&rx->replay, r->counter[i])) {
+			end(w, r->p[i], FWD_REPLAY);
+		} else {
+			r->p[good++] = r->p[i];
+		}
+	}
+	if (bad)
+		counter_add(&rx->failed, bad);
 	spin_unlock(&rx->owner);
 	r->n = good;
 }
@@ -85,13 +135,7 @@ static void open_run(struct worker *w, struct run *r)
 static void confirm(struct fwd *f, struct peer *p, struct session *s)
 {
 	spin_lock(&p->lock);
-	if (keyslot_promote(&p->slots, s)) {
-		if (keyslot_current(&p->slots) == s)
-			peer_tunnel_begin(p, s);
-		if (s->seq > atomic_load_explicit(&p->confirmed_seq, memory_order_relaxed))
-			atomic_store_explicit(&p->confirmed_seq, s->seq, memory_order_relaxed);
-		atomic_store_explicit(&s->confirmed, true, memory_order_relaxed);
-	}
+	peer_confirm(p, s);
 	spin_unlock(&p->lock);
 	engine_ready(f);
 }
@@ -114,14 +158,37 @@ static bool own_source(const struct peer_addrs *a, const struct ip_addr *src)
 	return ip_addr_equal(src, src->family == IP_V4 ? &a->v4 : &a->v6);
 }
 
+/* What OpenVPN says inside instead of an IP packet (A15). */
+static bool is_message(struct session *s, const uint8_t *text, uint32_t len)
+{
+	if (len < OVPN_PING || (text[0] != ovpn_ping[0] && text[0] != ovpn_occ[0]))
+		return false;
+	if (!memcmp(text, ovpn_ping, OVPN_PING))
+		return true;
+	if (memcmp(text, ovpn_occ, OVPN_OCC_HEAD) != 0)
+		return false;
+	if (len > OVPN_OCC_HEAD && text[OVPN_OCC_HEAD] == OVPN_OCC_EXIT) {
+		atomic_store_explicit(&s->farewell, true, memory_order_release);
+		peer_wish(s->peer, WISH_FAREWELL);
+	}
+	return true;
+}
+
+struct inside {
+	struct session *s;
+	const struct frame_layout *frame;
+	const struct peer_addrs *own;
+	uint32_t inner_max; /* OpenVPN: for TCP's MSS; 0: WireGuard */
+};
+
 /* Returns: inner bytes to deliver, 0 when there are none. */
-static uint32_t unwrap(struct worker *w, const struct peer_addrs *a, struct fwd_packet *p)
+static uint32_t unwrap(struct worker *w, const struct inside *in, struct fwd_packet *p)
 {
 	struct ip_hdr h;
-	uint32_t len = p->len - WG_DATA_OVERHEAD;
-	uint8_t *inner = p->data + sizeof(struct wg_data);
+	uint32_t len = p->len - in->frame->overhead;
+	uint8_t *inner = p->data + in->frame->before;
 
-	if (!len) {
+	if (!len || (in->inner_max && is_message(in->s, inner, len))) {
 		end(w, p, FWD_KEEPALIVE);
 		return 0;
 	}
@@ -129,10 +196,12 @@ static uint32_t unwrap(struct worker *w, const struct peer_addrs *a, struct fwd_
 		end(w, p, FWD_BAD_INNER);
 		return 0;
 	}
-	if (!own_source(a, &h.src)) {
+	if (!own_source(in->own, &h.src)) {
 		end(w, p, FWD_SPOOFED_SOURCE);
 		return 0;
 	}
+	if (in->inner_max)
+		mss_clamp(inner, h.total, in->inner_max);
 	p->data = inner;
 	p->len = h.total;
 	p->verdict = FWD_DELIVER; /* counted by the caller */
@@ -147,33 +216,49 @@ static void account(struct worker *w, struct peer_count *c, uint64_t bytes, uint
 	counter_add(&w->count.rx_packets, packets);
 }
 
-static void finish_run(struct fwd *f, uint32_t worker, struct run *r, uint64_t now)
+static void deliver(struct fwd *f, uint32_t worker, struct run *r, uint64_t now)
 {
 	struct worker *w = &f->workers[worker];
-	struct session *s = r->s;
-	struct peer *peer = s->peer;
+	struct peer *peer = r->s->peer;
+	const struct frame_layout *frame = &frame_layouts[r->s->frame];
+	const struct inside in = {
+		.s = r->s,
+		.frame = frame,
+		.own = atomic_load_explicit(&peer->addrs, memory_order_acquire),
+		.inner_max = session_is_ovpn(r->s)
+				     ? mss_inner_max(&r->p[r->n - 1]->path, frame->overhead)
+				     : 0,
+	};
 	uint64_t bytes = 0, packets = 0;
 	bool data = false;
 
-	open_run(w, r);
-	if (!r->n)
-		return;
-	if (!atomic_load_explicit(&s->confirmed, memory_order_relaxed))
-		confirm(f, peer, s);
-	move(peer, &r->p[r->n - 1]->path);
-	on_any_received(peer, s, now);
-	counter_set(&peer->line[worker].last_rx, now + 1);
-
-	const struct peer_addrs *a = atomic_load_explicit(&peer->addrs, memory_order_acquire);
 	for (uint32_t i = 0; i < r->n; i++) {
-		data |= r->p[i]->len > WG_DATA_OVERHEAD;
-		uint32_t inner = unwrap(w, a, r->p[i]);
+		data |= r->p[i]->len > frame->overhead;
+		uint32_t inner = unwrap(w, &in, r->p[i]);
 		bytes += inner;
 		packets += inner != 0;
 	}
 	if (data)
-		on_data_received(peer, now);
+		on_data_received(peer, r->s, now);
 	account(w, &peer->line[worker].count, bytes, packets);
+}
+
+static void finish_run(struct fwd *f, uint32_t worker, struct run *r, uint64_t now)
+{
+	struct session *s = r->s;
+	struct peer *peer = s->peer;
+
+	open_run(&f->workers[worker], r);
+	if (session_open_worn(s))
+		peer_wish(peer, WISH_COUNTER);
+	if (!r->n)
+		return;
+	if (!atomic_load_explicit(&s->confirmed, memory_order_relaxed))
+		confirm(f, peer, s);
+	if (!s->connection)
+		move(peer, &r->p[r->n - 1]->path);
+	on_any_received(peer, worker, s, now);
+	deliver(f, worker, r, now);
 }
 
 static void flush(struct fwd *f, uint32_t worker, struct run *r, uint64_t now)

@@ -1,40 +1,20 @@
-/* Header, padding, nonce, tag (reference B5). A counter is taken before it is used, and never given
- * back. */
+/* A counter is taken before it is used, and never given back. */
 #include "fwd/seal.h"
 
-#include <string.h>
-
 #include "fwd/engine.h"
-#include "wire/wg_wire.h"
+#include "fwd/timers.h"
 
-_Static_assert(FWD_HEADROOM >= sizeof(struct wg_data), "the header goes in front");
-_Static_assert(FWD_TAILROOM >= WG_PAD - 1 + AEAD_TAG, "padding and tag go behind");
-
-/* A multiple of 16, but not beyond the MTU: that would not fit the outer path. */
-static uint32_t padded(uint32_t len, uint32_t mtu)
+/* Blocks are counted before the counters are taken: a run that goes beyond the limit is not sealed
+ * at all, and nothing after it. */
+static bool within_blocks(struct session *s, struct fwd_packet *const *p, uint32_t n)
 {
-	uint32_t up = (len + WG_PAD - 1) / WG_PAD * WG_PAD;
+	uint64_t blocks = 0;
 
-	if (up <= mtu)
-		return up;
-	return len > mtu ? len : mtu;
-}
-
-static void prepare(struct aead_op *op, struct fwd_packet *p, const struct session *s,
-	uint64_t counter, uint32_t mtu)
-{
-	uint32_t len = padded(p->len, mtu);
-
-	memset(p->data + p->len, 0, len - p->len);
-	*op = (struct aead_op){.text = p->data, .len = len, .tag = p->data + len};
-	wire_put_le64(op->nonce + 4, counter);
-
-	struct wg_data header = {.type = {WG_DATA}};
-	wire_put_le32(header.receiver, s->remote_index);
-	wire_put_le64(header.counter, counter);
-	p->data -= sizeof(header);
-	memcpy(p->data, &header, sizeof(header));
-	p->len = len + WG_DATA_OVERHEAD;
+	if (s->limits.blocks_end == SESSION_NO_LIMIT)
+		return true;
+	for (uint32_t i = 0; i < n; i++)
+		blocks += session_blocks(p[i]->len);
+	return session_spend(s, blocks);
 }
 
 uint32_t seal_run(
@@ -43,11 +23,77 @@ uint32_t seal_run(
 	struct aead_op ops[FWD_RUN];
 	uint64_t first;
 
+	if (!within_blocks(s, p, n))
+		return 0;
 	n = session_reserve(s, n, &first);
-	for (uint32_t i = 0; i < n; i++)
-		prepare(&ops[i], p[i], s, first + i, mtu);
+	if (!n)
+		return 0;
+	frame_seal(s, ops, p, n, first, mtu);
 	aead_seal_batch(s->seal[sealer], ops, n);
 	for (uint32_t i = 0; i < n; i++)
 		p[i]->verdict = ops[i].ok ? FWD_SEND : FWD_NO_SESSION;
 	return n;
+}
+
+static void account(
+	struct fwd *f, uint32_t worker, struct peer *p, uint64_t bytes, uint64_t packets)
+{
+	struct peer_count *c = &p->line[worker].count, *all = &f->workers[worker].count;
+
+	counter_add(&c->tx_bytes, bytes);
+	counter_add(&c->tx_packets, packets);
+	counter_add(&all->tx_bytes, bytes);
+	counter_add(&all->tx_packets, packets);
+}
+
+uint32_t seal_data(struct fwd *f, uint32_t worker, struct session *s, struct fwd_packet *const *p,
+	uint32_t n, uint64_t now)
+{
+	uint32_t inner[FWD_RUN];
+	uint64_t bytes = 0, packets = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		inner[i] = p[i]->len;
+	n = seal_run(s, worker, p, n, atomic_load_explicit(&f->mtu, memory_order_relaxed));
+	for (uint32_t i = 0; i < n; i++) {
+		if (p[i]->verdict == FWD_SEND) { /* counted by the caller */
+			bytes += inner[i];
+			packets++;
+		}
+	}
+	if (packets != n)
+		fwd_count(f, worker, FWD_NO_SESSION, n - packets);
+	if (packets)
+		on_data_sent(s->peer, worker, s, now);
+	account(f, worker, s->peer, bytes, packets);
+	return n;
+}
+
+/* ---- streams ---- */
+
+/* The control thread has no line in the peer, and its packets are no data. */
+static uint32_t seal_stream(struct fwd *f, uint32_t worker, struct session *s,
+	struct fwd_packet *const *p, uint32_t n, uint64_t now)
+{
+	if (atomic_load_explicit(&s->dead, memory_order_acquire) || !session_can_seal(s, now))
+		return 0;
+	if (worker < f->limits.workers)
+		return seal_data(f, worker, s, p, n, now);
+	return seal_run(s, worker, p, n, 0);
+}
+
+void fwd_seal(struct fwd *f, uint32_t worker, struct fwd_packet *const *p, size_t n, uint64_t now)
+{
+	while (n) {
+		struct session *s = p[0]->session;
+		uint32_t run = 1;
+		while (run < n && run < FWD_RUN && p[run]->session == s)
+			run++;
+		for (uint32_t i = seal_stream(f, worker, s, p, run, now); i < run; i++) {
+			p[i]->verdict = FWD_NO_SESSION;
+			fwd_count(f, worker, FWD_NO_SESSION, 1);
+		}
+		p += run;
+		n -= run;
+	}
 }

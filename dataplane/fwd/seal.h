@@ -1,9 +1,11 @@
-/* Sealing a run of packets with one session: what tx, unstage and the tick have in common. */
+/* Sealing a run of packets with one session: what tx, unstage, the streams and the tick have in
+ * common. */
 #ifndef FWD_SEAL_H
 #define FWD_SEAL_H
 
 #include <stdint.h>
 
+struct fwd;
 struct fwd_packet;
 struct session;
 
@@ -14,5 +16,10 @@ struct session;
  * Returns: how many counters were used. */
 uint32_t seal_run(
 	struct session *s, uint32_t sealer, struct fwd_packet *const *p, uint32_t n, uint32_t mtu);
+
+/* The same for inner packets: what was sealed is counted for the peer and starts its timers, what
+ * could not be is counted as such. */
+uint32_t seal_data(struct fwd *f, uint32_t worker, struct session *s, struct fwd_packet *const *p,
+	uint32_t n, uint64_t now);
 
 #endif

@@ -5,12 +5,8 @@
 
 static uint32_t rx_age(const struct peer *p, uint64_t now)
 {
-	uint64_t last = 0;
+	uint64_t last = peer_last_rx(p);
 
-	for (uint32_t i = 0; i < p->workers; i++) {
-		uint64_t at = counter_get(&p->line[i].last_rx);
-		last = at > last ? at : last;
-	}
 	if (!last)
 		return UINT32_MAX;
 	uint64_t age = elapsed(now, last - 1);
@@ -23,7 +19,9 @@ static void describe_session(struct fwd_peer_stats *out, const struct session *s
 	out->protocol = s->about.protocol;
 	out->cipher = s->about.cipher;
 	out->transport = s->about.transport;
+	out->tls = s->about.tls;
 	out->local_index = s->local_index;
+	out->key_id = s->key_id;
 	out->tunnel = s->about.tunnel;
 	out->credential = s->credential;
 	out->tunnel_started_ms = s->about.tunnel_started_ms;
@@ -45,6 +43,8 @@ static void describe(struct fwd_peer_stats *out, struct peer *p, uint64_t now)
 	s = keyslot_current(&p->slots);
 	if (s && session_young(s, now))
 		describe_session(out, s);
+	if (s)
+		out->path = peer_path(p, s);
 	peer_count_sum(p, &sum);
 	out->rx_bytes = sum.rx_bytes;
 	out->tx_bytes = sum.tx_bytes;

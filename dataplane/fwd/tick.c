@@ -1,13 +1,16 @@
 /*
  * The timers (reference B6), and the news from the workers. Control thread.
  *
- *   per active peer: expire (T10) -> prove (T11) -> keepalive (T6) -> tell what happened
- *                    -> tell rekey wishes (T1 T2 T3 T4 T7) -> off the list when nothing is left
+ *   per active peer: expire (T10, silence, goodbye) -> prove (T11) -> keepalive (T6, ping)
+ *                    -> silence (T7) -> tell what happened -> tell rekey wishes (T1 T2 T3 T4)
+ *                    -> off the list when nothing is left
  *
  * An event that can't be taken now stays where it was noted and is told by a later tick. A rekey
  * wish is told at most once per WG_REKEY_TIMEOUT_MS, peer and reason, and only while it still
  * holds.
  */
+#include <string.h>
+
 #include "fwd/engine.h"
 #include "fwd/seal.h"
 #include "fwd/timers.h"
@@ -34,38 +37,95 @@ static bool tell(const struct tick *t, const struct fwd_event *e)
 	return t->ops->event(t->ops->arg, e);
 }
 
-/* ---- T10 ---- */
-
-static void expire(struct tick *t, struct peer *p)
+static bool same_tunnel(const struct session *a, const struct session *b)
 {
-	struct session *was = keyslot_current(&p->slots);
+	return ulid_equal(&a->about.tunnel, &b->about.tunnel);
+}
+
+/* ---- the end of sessions: T10, and OpenVPN's silence and goodbyes ---- */
+
+static void note_end(struct peer *p, uint64_t seq, enum uapi_end reason)
+{
+	p->ctl.expired = seq;
+	p->ctl.expired_reason = (uint8_t)reason;
+}
+
+static void expire(const struct tick *t, struct peer *p)
+{
+	const struct session *was = keyslot_in_use(&p->slots);
 
 	spin_lock(&p->lock);
 	keyslot_expire(&p->slots, t->now);
 	spin_unlock(&p->lock);
-	if (was && !session_young(was, t->now) && !keyslot_current(&p->slots))
-		p->ctl.expired = was->seq;
-	if (keyslot_has_out(&p->slots))
-		t->dead = engine_collect(t->f, p, t->dead);
+	if (!was || !atomic_load(&was->dead) || keyslot_current(&p->slots))
+		return;
+	/* What a client has not switched to yet still lets it go on. */
+	const struct session *now = keyslot_in_use(&p->slots);
+	if (!now || !same_tunnel(now, was))
+		note_end(p, was->seq, UAPI_END_AGE);
 }
 
-/* ---- T6, T11 ---- */
+/* Told is the session in use, also when the word came on an older one. */
+static void end_tunnel(struct peer *p, const struct session *s, enum uapi_end reason)
+{
+	const struct session *used = keyslot_in_use(&p->slots);
 
+	if (used && same_tunnel(used, s))
+		s = used;
+	spin_lock(&p->lock);
+	keyslot_drop_tunnel(&p->slots, &s->about.tunnel);
+	spin_unlock(&p->lock);
+	note_end(p, s->seq, reason);
+}
+
+/* A client that got keys and never used them is silent as well. */
+static void end_silent(const struct tick *t, struct peer *p)
+{
+	const struct session *s = keyslot_in_use(&p->slots);
+
+	if (!s || !session_is_ovpn(s) || !s->timeout_s)
+		return;
+	uint64_t last = peer_last_rx(p), since = last > s->birth ? last - 1 : s->birth;
+	if (elapsed(t->now, since) >= s->timeout_s * 1000u)
+		end_tunnel(p, s, UAPI_END_SILENCE);
+}
+
+static void end_farewell(struct peer *p)
+{
+	if (!(atomic_load(&p->timers.wishes) & WISH_FAREWELL))
+		return;
+	/* Cleared before the sessions are asked, so that a later goodbye is heard. */
+	atomic_fetch_and(&p->timers.wishes, ~(uint32_t)WISH_FAREWELL);
+	const struct session *s = keyslot_farewell(&p->slots);
+	if (s)
+		end_tunnel(p, s, UAPI_END_EXIT);
+}
+
+/* ---- T6, T11, pings ---- */
+
+/* Empty for WireGuard, a ping for OpenVPN. */
 static void send_keepalive(const struct tick *t, struct peer *p, struct session *s)
 {
-	uint8_t buf[FWD_HEADROOM + FWD_TAILROOM];
-	struct fwd_packet packet = {.data = buf + FWD_HEADROOM};
+	uint8_t buf[FWD_HEADROOM + OVPN_PING + FWD_TAILROOM];
+	struct fwd_packet packet = {.data = buf + FWD_HEADROOM,
+		.path = peer_path(p, s),
+		.peer = p->id,
+		.session = s,
+		.verdict = FWD_STREAM};
 	struct fwd_packet *one = &packet;
-	struct fwd_datagram d = {.path = pathcell_load(&p->path)};
 
-	if (!d.path.remote.addr.family || !seal_run(s, t->f->limits.workers, &one, 1, 0) ||
-		packet.verdict != FWD_SEND)
+	if (!packet.path.remote.addr.family)
 		return;
-	d.bytes = packet.data;
-	d.len = packet.len;
+	if (session_is_ovpn(s)) {
+		packet.len = OVPN_PING;
+		memcpy(packet.data, ovpn_ping, OVPN_PING);
+	}
+	if (!s->connection &&
+		(!seal_run(s, t->f->limits.workers, &one, 1, 0) || packet.verdict != FWD_SEND))
+		return;
 	/* Before it goes: what a worker receives from now on is not answered by it. */
 	on_any_sent(p, s, t->now);
-	t->ops->send(t->ops->arg, &d);
+	t->ops->send(t->ops->arg, &packet);
 }
 
 /* An initiator's first packet lets the other side use the keys. Staged packets do as well, and a
@@ -84,10 +144,9 @@ static void prove(const struct tick *t, struct peer *p)
 	p->ctl.prove = false;
 }
 
-static void keepalive(const struct tick *t, struct peer *p)
+static void owed(const struct tick *t, struct peer *p, struct session *s)
 {
 	struct peer_timers *timers = &p->timers;
-	struct session *s = keyslot_current(&p->slots);
 	uint64_t since = atomic_load(&timers->owe_since), stopped = 0;
 
 	if (!since || elapsed(t->now, since - 1) < WG_KEEPALIVE_MS)
@@ -102,6 +161,30 @@ static void keepalive(const struct tick *t, struct peer *p)
 		atomic_compare_exchange_strong(&timers->owe_since, &stopped, t->now + 1);
 }
 
+/* OpenVPN: nothing was sent for so long. Over TCP the ping may find no room; the next one will. */
+static void ping(const struct tick *t, struct peer *p, struct session *s)
+{
+	uint64_t last = peer_last_tx(p);
+
+	if (p->ctl.pinged_at > last)
+		last = p->ctl.pinged_at;
+	if (!s->ping_s || elapsed(t->now, last ? last - 1 : s->birth) < s->ping_s * 1000u ||
+		!session_can_seal(s, t->now))
+		return;
+	p->ctl.pinged_at = t->now + 1;
+	send_keepalive(t, p, s);
+}
+
+static void keepalive(const struct tick *t, struct peer *p)
+{
+	struct session *s = keyslot_current(&p->slots);
+
+	if (s && session_is_ovpn(s))
+		ping(t, p, s);
+	else
+		owed(t, p, s);
+}
+
 /* ---- news ---- */
 
 static void tell_news(const struct tick *t, struct peer *p)
@@ -112,7 +195,8 @@ static void tell_news(const struct tick *t, struct peer *p)
 	if (p->ctl.expired) {
 		if (!tell(t, &(struct fwd_event){.kind = FWD_EVENT_EXPIRED,
 				     .peer = p->id,
-				     .seq = p->ctl.expired}))
+				     .seq = p->ctl.expired,
+				     .reason = p->ctl.expired_reason}))
 			return;
 		p->ctl.expired = 0;
 	}
@@ -135,17 +219,18 @@ static void tell_news(const struct tick *t, struct peer *p)
 
 /* ---- rekey wishes ---- */
 
+/* OpenVPN's control plane knows the age of its keys, and its clients come by themselves. */
 static bool still_wanted(const struct peer *p, uint8_t reason, uint64_t now)
 {
 	const struct session *s = keyslot_current(&p->slots);
 
 	switch ((enum uapi_rekey)reason) {
 	case UAPI_REKEY_NO_SESSION:
-		return !session_can_seal(s, now);
+		return !session_can_seal(s, now) && !(s && session_is_ovpn(s));
 	case UAPI_REKEY_AGE:
 		return s && s->initiator && session_age(s, now) >= WG_REKEY_AFTER_MS;
 	case UAPI_REKEY_COUNTER:
-		return s && atomic_load(&s->counter) > WG_REKEY_AFTER_MESSAGES;
+		return s && (session_seal_worn(s) || session_open_worn(s));
 	case UAPI_REKEY_SILENCE:
 		return true;
 	}
@@ -180,10 +265,13 @@ static void tell_wishes(const struct tick *t, struct peer *p)
 /* T7. The jitter keeps peers that fell silent together from being called together. */
 static void silence(const struct tick *t, struct peer *p)
 {
+	const struct session *s = keyslot_current(&p->slots);
 	uint64_t since = atomic_load(&p->timers.wait_since);
 	uint64_t limit = WG_KEEPALIVE_MS + WG_REKEY_TIMEOUT_MS +
 			 p->id * 2654435761u % (WG_REKEY_JITTER_MS + 1);
 
+	if (s && session_is_ovpn(s))
+		return;
 	if (since && elapsed(t->now, since - 1) >= limit && tell_rekey(t, p, UAPI_REKEY_SILENCE))
 		atomic_compare_exchange_strong(&p->timers.wait_since, &since, 0);
 }
@@ -216,6 +304,10 @@ void fwd_tick(struct fwd *f, uint64_t now, const struct fwd_tick_ops *ops)
 	for (struct peer *p = f->active; p; p = next) {
 		next = p->ctl.next;
 		expire(&t, p);
+		end_silent(&t, p);
+		end_farewell(p);
+		if (keyslot_has_out(&p->slots))
+			t.dead = engine_collect(f, p, t.dead);
 		prove(&t, p);
 		keepalive(&t, p);
 		tell_news(&t, p);

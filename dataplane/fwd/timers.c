@@ -15,26 +15,36 @@ static void stop(_Atomic uint64_t *timer)
 		atomic_store_explicit(timer, 0, memory_order_relaxed);
 }
 
+/* A line's own worker; the tick reads. */
+static void note(_Atomic uint64_t *last, uint64_t now)
+{
+	if (counter_get(last) != now + 1)
+		counter_set(last, now + 1);
+}
+
 void on_any_sent(struct peer *p, const struct session *s, uint64_t now)
 {
 	stop(&p->timers.owe_since);
 	if (s->initiator && session_age(s, now) >= WG_REKEY_AFTER_MS)
 		peer_wish(p, WISH_AGE);
-	if (atomic_load_explicit(&s->counter, memory_order_relaxed) > WG_REKEY_AFTER_MESSAGES)
+	if (session_seal_worn(s))
 		peer_wish(p, WISH_COUNTER);
 }
 
-void on_data_sent(struct peer *p, const struct session *s, uint64_t now)
+void on_data_sent(struct peer *p, uint32_t worker, const struct session *s, uint64_t now)
 {
 	_Atomic uint64_t *wait = &p->timers.wait_since;
 
-	if (!atomic_load_explicit(wait, memory_order_relaxed))
+	if (session_is_ovpn(s))
+		note(&p->line[worker].last_tx, now);
+	else if (!atomic_load_explicit(wait, memory_order_relaxed))
 		atomic_store_explicit(wait, now + 1, memory_order_relaxed);
 	on_any_sent(p, s, now);
 }
 
-void on_any_received(struct peer *p, struct session *s, uint64_t now)
+void on_any_received(struct peer *p, uint32_t worker, struct session *s, uint64_t now)
 {
+	note(&p->line[worker].last_rx, now);
 	stop(&p->timers.wait_since);
 	if (!s->initiator || session_age(s, now) < LATE_REKEY_MS || keyslot_current(&p->slots) != s)
 		return;
@@ -42,10 +52,12 @@ void on_any_received(struct peer *p, struct session *s, uint64_t now)
 		peer_wish(p, WISH_AGE);
 }
 
-void on_data_received(struct peer *p, uint64_t now)
+void on_data_received(struct peer *p, const struct session *s, uint64_t now)
 {
 	struct peer_timers *t = &p->timers;
 
+	if (session_is_ovpn(s))
+		return;
 	if (!atomic_load_explicit(&t->owe_since, memory_order_relaxed)) {
 		atomic_store_explicit(&t->owe_more, false, memory_order_relaxed);
 		atomic_store_explicit(&t->owe_since, now + 1, memory_order_relaxed);

@@ -2,11 +2,13 @@
  * Inner packets to outer datagrams:
  *
  *   destination -> peer -> its current session -> counters -> pad, seal in place -> its path
+ *                                              \-> TCP: to the stream, which calls fwd_seal
  *
  * Consecutive packets to one peer are a run: one look at the session, one reservation, one batch.
  * Where there is no session the packet waits in the stage and the tick asks for a handshake (T1).
  */
 #include "fwd/engine.h"
+#include "fwd/mss.h"
 #include "fwd/seal.h"
 #include "fwd/timers.h"
 #include "wire/ip_hdr.h"
@@ -90,21 +92,17 @@ static void queue_behind(const struct tx *t, struct run *r)
 	look_again(t);
 }
 
-static void account(const struct tx *t, struct peer *peer, uint64_t bytes, uint64_t packets)
+static void clamp(const struct run *r, const struct session *s, const struct path *path)
 {
-	struct peer_count *c = &peer->line[t->worker].count;
+	uint32_t inner_max = mss_inner_max(path, frame_layouts[s->frame].overhead);
 
-	counter_add(&c->tx_bytes, bytes);
-	counter_add(&c->tx_packets, packets);
-	counter_add(&t->w->count.tx_bytes, bytes);
-	counter_add(&t->w->count.tx_packets, packets);
+	for (uint32_t i = 0; i < r->n; i++)
+		mss_clamp(r->p[i]->data, r->p[i]->len, inner_max);
 }
 
 /* Returns: how many of the run were dealt with; the others found the counters used up. */
 static uint32_t seal_with(const struct tx *t, struct run *r, struct session *s)
 {
-	uint32_t inner[FWD_RUN];
-	uint64_t bytes = 0, packets = 0;
 	struct path path = pathcell_load(&r->peer->path);
 
 	if (!path.remote.addr.family) {
@@ -112,23 +110,24 @@ static uint32_t seal_with(const struct tx *t, struct run *r, struct session *s)
 			end(t, r->p[i], FWD_NO_ENDPOINT);
 		return r->n;
 	}
-	for (uint32_t i = 0; i < r->n; i++)
-		inner[i] = r->p[i]->len;
-	uint32_t n = seal_run(
-		s, t->worker, r->p, r->n, atomic_load_explicit(&t->f->mtu, memory_order_relaxed));
-	for (uint32_t i = 0; i < n; i++) {
-		if (r->p[i]->verdict != FWD_SEND) {
-			end(t, r->p[i], FWD_NO_SESSION);
-			continue;
-		}
-		r->p[i]->path = path; /* SEND is counted by the caller */
-		bytes += inner[i];
-		packets++;
-	}
-	if (packets)
-		on_data_sent(r->peer, s, t->now);
-	account(t, r->peer, bytes, packets);
+	if (session_is_ovpn(s))
+		clamp(r, s, &path);
+	uint32_t n = seal_data(t->f, t->worker, s, r->p, r->n, t->now);
+	for (uint32_t i = 0; i < n; i++)
+		r->p[i]->path = path;
 	return n;
+}
+
+/* TCP: packet ids must rise along the stream, whose order the connection's owner makes. */
+static uint32_t stream_with(struct run *r, struct session *s)
+{
+	clamp(r, s, &s->path);
+	for (uint32_t i = 0; i < r->n; i++) {
+		r->p[i]->path = s->path;
+		r->p[i]->session = s;
+		r->p[i]->verdict = FWD_STREAM;
+	}
+	return r->n;
 }
 
 static void flush(const struct tx *t, struct run *r, bool staged_before)
@@ -140,7 +139,7 @@ static void flush(const struct tx *t, struct run *r, bool staged_before)
 		if (!staged_before && stage_holds(&t->w->stage, r->peer))
 			queue_behind(t, r);
 		if (r->n)
-			done = seal_with(t, r, s);
+			done = s->connection ? stream_with(r, s) : seal_with(t, r, s);
 	}
 	if (done < r->n)
 		wait_for_session(t, r->peer, r->p + done, r->n - done);
@@ -214,7 +213,7 @@ static size_t keep_sends(struct fwd_packet *p, size_t n)
 	size_t sends = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (p[i].verdict != FWD_SEND)
+		if (p[i].verdict != FWD_SEND && p[i].verdict != FWD_STREAM)
 			continue;
 		struct fwd_packet moved = p[sends];
 		p[sends++] = p[i];

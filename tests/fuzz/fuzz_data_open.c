@@ -39,10 +39,10 @@ static bool on_event(void *arg, const struct fwd_event *e)
 	return e->seq % 5 != 4; /* now and then it can't be taken */
 }
 
-static void on_send(void *arg, const struct fwd_datagram *d)
+static void on_send(void *arg, struct fwd_packet *p)
 {
 	(void)arg;
-	REQUIRE(d->len == 32 && wire_le32(d->bytes) == WG_DATA);
+	REQUIRE(p->len == 32 && wire_le32(p->data) == WG_DATA);
 }
 
 static void rekey(struct world *w, uint8_t how)
@@ -162,7 +162,7 @@ static void step(struct world *w, uint8_t what, const uint8_t *p, uint32_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct fwd_limits limits = {4, 64, 1, 8, 300};
+	const struct fwd_limits limits = {4, 64, 4, 1, 8, 300};
 	struct world w = {.now = 1};
 
 	static bool ready;

@@ -24,6 +24,7 @@ enum { RIG_PEERS = 64, RIG_EVENTS = 64, RIG_BUF = FWD_HEADROOM + 2048 + FWD_TAIL
 struct rig {
 	struct fwd *f;
 	uint64_t now, seq;
+	uint32_t workers;
 	struct fwd_event events[RIG_EVENTS];
 	uint32_t n_events;
 	bool refuse; /* the event callback takes nothing */
@@ -86,11 +87,13 @@ static inline void rig_open(struct rig *r, uint32_t workers)
 	assert_int_equal(aead_init(), 0);
 	const struct fwd_limits limits = {.max_peers = RIG_PEERS,
 		.max_indices = 256,
+		.max_peer_ids = 64,
 		.workers = workers,
 		.stage_slots = 200,
 		.mtu_max = 1420};
 	assert_int_equal(fwd_new(&r->f, &limits), 0);
 	r->now = 1000 * 1000;
+	r->workers = workers;
 }
 
 static inline void rig_close(struct rig *r)
@@ -277,14 +280,18 @@ static inline bool rig_on_event(void *arg, const struct fwd_event *e)
 	return true;
 }
 
-static inline void rig_on_send(void *arg, const struct fwd_datagram *d)
+/* What is for a stream is sealed at once, as if there were room. */
+static inline void rig_on_send(void *arg, struct fwd_packet *p)
 {
 	struct rig *r = arg;
 
-	assert_true(r->n_sent < RIG_EVENTS && d->len <= sizeof(r->sent[0]));
-	memcpy(r->sent[r->n_sent], d->bytes, d->len);
-	r->sent_path[r->n_sent] = d->path;
-	r->sent_len[r->n_sent++] = d->len;
+	if (p->verdict == FWD_STREAM)
+		fwd_seal(r->f, r->workers, &p, 1, r->now);
+	assert_int_equal(p->verdict, FWD_SEND);
+	assert_true(r->n_sent < RIG_EVENTS && p->len <= sizeof(r->sent[0]));
+	memcpy(r->sent[r->n_sent], p->data, p->len);
+	r->sent_path[r->n_sent] = p->path;
+	r->sent_len[r->n_sent++] = p->len;
 }
 
 /* Forgets what was told before, moves time, ticks once. */

@@ -8,8 +8,8 @@ static const struct ip_addr none;
 static void test_limits(void **state)
 {
 	struct fwd *f = NULL;
-	const struct fwd_limits good = {4, 16, 1, 8, 1420};
-	struct fwd_limits bad[] = {good, good, good, good, good, good};
+	const struct fwd_limits good = {4, 16, 8, 1, 8, 1420};
+	struct fwd_limits bad[] = {good, good, good, good, good, good, good, good};
 
 	(void)state;
 	assert_int_equal(aead_init(), 0);
@@ -19,6 +19,8 @@ static void test_limits(void **state)
 	bad[3].workers = 0;
 	bad[4].workers = 65;
 	bad[5].mtu_max = 0;
+	bad[6].max_peer_ids = 12;
+	bad[7].max_peer_ids = 1 << 25;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(fwd_new(&f, &bad[i]), -EINVAL);
 	assert_null(f);
@@ -98,7 +100,7 @@ static void test_session_refusals(void **state)
 	const struct fwd_session good = rig_keys(&r, 1, R, 7, 1);
 	struct fwd_session bad[] = {good, good, good, good, good, good, good};
 	bad[0].peer = RIG_PEERS;
-	bad[1].protocol = UAPI_OPENVPN;
+	bad[1].protocol = 3;
 	bad[2].role = 2;
 	bad[3].cipher = 0;
 	bad[4].cipher = 4;

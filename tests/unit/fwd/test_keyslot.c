@@ -13,6 +13,8 @@ static struct session *make(uint8_t credential)
 	assert_non_null(s);
 	memset(s, 0, sizeof(*s));
 	s->credential = rig_ulid(credential);
+	s->limits.life_ms = WG_REJECT_AFTER_MS;
+	s->limits.counter_end = s->limits.blocks_end = s->limits.failed_end = SESSION_NO_LIMIT;
 	return s;
 }
 

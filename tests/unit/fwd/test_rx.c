@@ -292,7 +292,7 @@ static void test_expired(void **state)
 	r.now += 1;
 	assert_int_equal(rig_hear(&r, 1, &d), FWD_EXPIRED); /* without a tick in between */
 	rig_tick(&r, 0);
-	assert_int_equal(rig_told(&r, FWD_EVENT_EXPIRED, 0), 1);
+	assert_int_equal(rig_told(&r, FWD_EVENT_EXPIRED, UAPI_END_AGE), 1);
 	assert_int_equal(rig_hear(&r, 1, &d), FWD_UNKNOWN_SESSION);
 	assert_false(rig_stats(&r, 1).up);
 	device_close(&d);

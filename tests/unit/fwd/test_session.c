@@ -9,6 +9,11 @@ static struct session *make(uint64_t counter, uint64_t birth)
 	memset(s, 0, sizeof(*s));
 	atomic_store(&s->counter, counter);
 	s->birth = birth;
+	s->limits = (struct session_limits){.life_ms = WG_REJECT_AFTER_MS,
+		.counter_end = WG_REJECT_AFTER_MESSAGES,
+		.counter_rekey = WG_REKEY_AFTER_MESSAGES,
+		.blocks_end = SESSION_NO_LIMIT,
+		.failed_end = SESSION_NO_LIMIT};
 	return s;
 }
 

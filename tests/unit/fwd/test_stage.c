@@ -106,6 +106,8 @@ static void test_against_list(void **state)
 	assert_non_null(session);
 	memset(session, 0, sizeof(*session));
 	session->birth = UINT64_MAX; /* never too old */
+	session->limits = (struct session_limits){
+		.life_ms = 1, .counter_end = SESSION_NO_LIMIT, .blocks_end = SESSION_NO_LIMIT};
 	for (uint32_t i = 0; i < PEERS; i++)
 		assert_non_null(p[i] = peer_new(i, 1, &none, 1));
 	assert_int_equal(stage_init(&s, 0, SLOTS, 64), 0);

@@ -179,11 +179,11 @@ static void test_t6(void **state)
 	stop(&x);
 }
 
-static void hear_while_sending(void *arg, const struct fwd_datagram *d)
+static void hear_while_sending(void *arg, struct fwd_packet *p)
 {
 	struct fixture *x = arg;
 
-	rig_on_send(&x->r, d);
+	rig_on_send(&x->r, p);
 	if (x->r.n_sent == 1)
 		assert_int_equal(rig_hear(&x->r, 1, &x->d), FWD_DELIVER);
 }
@@ -265,7 +265,7 @@ static void test_t10(void **state)
 	x.r.refuse = false;
 	rig_run(&x.r, 200);
 	assert_int_equal(x.r.n_events, 1);
-	assert_int_equal(rig_told(&x.r, FWD_EVENT_EXPIRED, 0), 1);
+	assert_int_equal(rig_told(&x.r, FWD_EVENT_EXPIRED, UAPI_END_AGE), 1);
 	assert_true(x.r.events[0].seq == seq);
 	assert_null(x.r.f->active); /* nothing more to do for it */
 	assert_null(atomic_load(&x.r.f->index[7]));
@@ -307,7 +307,7 @@ static void test_rekey_no_expiry(void **state)
 	rig_run(&x.r, 100000);
 	assert_int_equal(x.r.n_events, 0);
 	rig_run(&x.r, 90000);
-	assert_int_equal(rig_told(&x.r, FWD_EVENT_EXPIRED, 0), 1);
+	assert_int_equal(rig_told(&x.r, FWD_EVENT_EXPIRED, UAPI_END_AGE), 1);
 	assert_true(x.r.events[0].seq == next.seq);
 	device_close(&next);
 	stop(&x);

@@ -1,7 +1,7 @@
 /*
  * Composition root of the dataplane: the startup ladder, the control thread's loop, the stop.
  *
- *   root: settings, self-tests, run folder, door, UDP sockets, TUN, netconf helper (forked)
+ *   root: settings, self-tests, run folder, door, outer sockets, TUN, netconf helper (forked)
  *   user without capabilities, no_new_privs, no dumps: engine, worker threads
  *   seccomp for all threads
  *   serve: door, timers, signals
@@ -34,6 +34,7 @@
 #include "io/ctl_apply.h"
 #include "io/ctl_server.h"
 #include "io/punt.h"
+#include "io/tcp.h"
 #include "io/tun.h"
 #include "io/udp.h"
 #include "io/worker.h"
@@ -43,8 +44,9 @@
 enum {
 	MAX_PEERS = 65536,
 	MAX_INDICES = 131072,
+	MAX_PEER_IDS = 65536,
 	STAGE_SLOTS = 1024,
-	OPEN_FILES = 4096,
+	OPEN_FILES = 8192, /* TCP connections, and the sockets of all workers */
 	TICK_MS = 100,
 	TICK_SOON_MS = 5, /* when one is due at once: many peers that we called answer together */
 	NICER = 5,	  /* the control thread steps back behind the workers */
@@ -63,7 +65,9 @@ enum { SANITIZED = 0 };
 /* What was opened with privilege. Descriptors are -1 when closed. */
 struct outside {
 	uint32_t n_workers;
-	struct udp_socket sockets[CONFIG_WORKERS * UDP_LISTENERS]; /* by worker, by listener */
+	/* By worker, by listener. */
+	struct udp_socket sockets[CONFIG_WORKERS * UDP_LISTENERS];
+	int tcp_sockets[CONFIG_WORKERS * TCP_LISTENERS];
 	int tuns[CONFIG_WORKERS];
 	struct netconf *netconf;
 	char door_path[DOOR_PATH_MAX];
@@ -78,6 +82,7 @@ struct dataplane {
 	struct outside out;
 	struct punt punt;
 	struct fwd *fwd;
+	struct tcp *tcp;
 	struct workers *workers;
 	struct ctl_server *server;
 	struct ctl_apply apply;
@@ -101,6 +106,11 @@ static const char *const allowed[] = {
 	"sendmmsg",
 	"sendmsg",
 	"sendto",
+	"recvfrom",
+	"accept4",
+	"getsockname",
+	"shutdown",
+	"close",
 	"read",
 	"write",
 	"clock_gettime",
@@ -108,12 +118,9 @@ static const char *const allowed[] = {
 	/* control thread */
 	"poll",
 	"ppoll",
-	"accept4",
 	"recvmsg",
-	"recvfrom",
 	"getsockopt",
 	"dup3",
-	"close",
 	/* memory; with many threads malloc asks how many processors there are */
 	"brk",
 	"mmap",
@@ -127,7 +134,6 @@ static const char *const allowed[] = {
 	/* the end */
 	"unlink",
 	"unlinkat",
-	"shutdown",
 	"wait4",
 	"rt_sigprocmask",
 	"exit",
@@ -234,31 +240,55 @@ static void sockets_close(struct outside *o)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(o->sockets); i++)
 		udp_close(&o->sockets[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(o->tcp_sockets); i++) {
+		if (o->tcp_sockets[i] >= 0)
+			close(o->tcp_sockets[i]);
+		o->tcp_sockets[i] = -1;
+	}
+}
+
+/* Returns: UDP_STEERED, UDP_NOT_STEERED, -errno. */
+static int udp_listener_open(struct dataplane *d, uint32_t listener)
+{
+	struct udp_socket opened[CONFIG_WORKERS];
+	int r = udp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
+
+	for (uint32_t i = 0; r == UDP_STEERED && i < d->out.n_workers; i++)
+		d->out.sockets[i * UDP_LISTENERS + listener] = opened[i];
+	return r;
+}
+
+/* The same. The kernel spreads connections by itself. */
+static int tcp_listener_open(struct dataplane *d, uint32_t listener)
+{
+	int opened[CONFIG_WORKERS];
+	int r = tcp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
+
+	for (uint32_t i = 0; r == 0 && i < d->out.n_workers; i++)
+		d->out.tcp_sockets[i * TCP_LISTENERS + listener] = opened[i];
+	return r == 0 ? UDP_STEERED : r;
 }
 
 /* Returns: UDP_STEERED, UDP_NOT_STEERED, -1. */
 static int listener_open(struct dataplane *d, uint32_t listener)
 {
-	struct udp_socket opened[CONFIG_WORKERS];
+	const struct listener *l = &d->conf.listeners[listener];
 	char text[LISTENER_TEXT];
 	int r;
 
 	do
-		r = udp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
+		r = l->tcp ? tcp_listener_open(d, listener) : udp_listener_open(d, listener);
 	while (wait_if_busy(d, r));
-	if (r < 0) {
-		listener_format(&d->conf.listeners[listener], text);
-		return failed(text, r == -EADDRINUSE ? "the port is taken" : strerror(-r));
-	}
-	for (uint32_t i = 0; r == UDP_STEERED && i < d->out.n_workers; i++)
-		d->out.sockets[i * UDP_LISTENERS + listener] = opened[i];
+	if (r < 0)
+		return failed(listener_format(l, text),
+			r == -EADDRINUSE ? "the port is taken" : strerror(-r));
 	return r;
 }
 
 static int sockets_open(struct dataplane *d)
 {
 	for (uint32_t i = 0; i < d->conf.n_listeners; i++) {
-		int r = d->conf.listeners[i].tcp ? UDP_STEERED : listener_open(d, i);
+		int r = listener_open(d, i);
 
 		if (r < 0)
 			return r;
@@ -273,21 +303,18 @@ static int sockets_open(struct dataplane *d)
 	return 0;
 }
 
-/* The texts of what is open, for the status. */
+/* What is open, for the status and for the paths that may be named. */
 static void listeners_note(struct dataplane *d)
 {
+	struct ctl_facts *f = &d->facts;
+
 	for (uint32_t i = 0; i < d->conf.n_listeners; i++) {
 		const struct listener *l = &d->conf.listeners[i];
-		char *text = d->texts[d->facts.n_listeners];
 
-		listener_format(l, text);
-		if (l->tcp) {
-			log_info("main", "%s: not opened, TCP is not in this version", text);
-			continue;
-		}
-		d->listeners[d->facts.n_listeners++] = text;
-		d->facts.udp_listeners |= 1u << i;
+		d->listeners[i] = listener_format(l, d->texts[i]);
+		*(l->tcp ? &f->tcp_listeners : &f->udp_listeners) |= 1u << i;
 	}
+	f->n_listeners = d->conf.n_listeners;
 }
 
 static int device_open(struct dataplane *d)
@@ -350,20 +377,35 @@ static const struct udp_socket *control_socket(const struct dataplane *d, uint8_
 	return &d->out.sockets[listener];
 }
 
-/* Control thread: keepalives and handshake answers leave through worker 0's socket. The engine has
- * one worker number more than there are workers, for what this thread counts. */
+/* The engine has one worker number more than there are workers, for what this thread counts. */
+static void count(const struct dataplane *d, enum fwd_verdict v)
+{
+	fwd_count(d->fwd, d->out.n_workers, v, 1);
+}
+
+/* Control thread: keepalives and handshake answers leave through worker 0's socket, or on their
+ * connection. */
 static void send_outer(void *arg, const struct path *path, const uint8_t *datagram, size_t len)
 {
 	struct dataplane *d = arg;
 	const struct udp_socket *s = control_socket(d, path->listener);
 
-	if (!s || udp_send_one(s, path, datagram, len) != 0)
-		fwd_count(d->fwd, d->out.n_workers, FWD_SEND_FAILED, 1);
+	if (path->connection) {
+		if (tcp_send(d->tcp, path->connection, datagram, len) != 0)
+			count(d, FWD_STREAM_FULL);
+	} else if (!s || udp_send_one(s, path, datagram, len) != 0) {
+		count(d, FWD_SEND_FAILED);
+	}
 }
 
-static void on_keepalive(void *arg, const struct fwd_datagram *datagram)
+static void on_tick_send(void *arg, struct fwd_packet *p)
 {
-	send_outer(arg, &datagram->path, datagram->bytes, datagram->len);
+	struct dataplane *d = arg;
+
+	if (p->verdict == FWD_STREAM)
+		tcp_send_run(d->tcp, d->out.n_workers, &p, 1, clock_mono_ms(&d->clock));
+	else
+		send_outer(d, &p->path, p->data, p->len);
 }
 
 static bool on_fwd_event(void *arg, const struct fwd_event *e)
@@ -380,11 +422,32 @@ static int on_configure(void *arg, const struct netconf_networks *networks)
 	return netconf_apply(d->out.netconf, networks);
 }
 
-static void on_admission_key(void *arg, const uint8_t wg_public[32])
+static void on_admission(void *arg, const uint8_t wg_public[32], uint8_t openvpn)
 {
 	struct dataplane *d = arg;
 
-	workers_set_key(d->workers, wg_public);
+	workers_set_admission(d->workers, wg_public, openvpn);
+}
+
+static void on_connection_close(void *arg, uint32_t connection)
+{
+	struct dataplane *d = arg;
+
+	tcp_close(d->tcp, connection, clock_mono_ms(&d->clock));
+}
+
+static void on_gone(void *arg, uint32_t peer, uint32_t connection)
+{
+	struct dataplane *d = arg;
+
+	fwd_connection_closed(d->fwd, peer, connection);
+}
+
+static bool on_closed(void *arg, uint32_t connection)
+{
+	struct dataplane *d = arg;
+
+	return ctl_server_closed(d->server, connection);
 }
 
 static void on_session_installed(void *arg)
@@ -401,6 +464,7 @@ static void facts_set(struct dataplane *d)
 
 	f->max_peers = MAX_PEERS;
 	f->max_indices = MAX_INDICES;
+	f->max_peer_ids = MAX_PEER_IDS;
 	f->workers = d->out.n_workers;
 	f->started_ms = clock_mono_ms(&d->clock);
 	memcpy(f->tun, d->conf.tun, sizeof(f->tun));
@@ -408,28 +472,54 @@ static void facts_set(struct dataplane *d)
 	d->apply = (struct ctl_apply){
 		.fwd = d->fwd,
 		.clock = d->clock,
-		.ops = {on_configure, on_admission_key, on_session_installed, d},
+		.ops = {on_configure, on_admission, on_session_installed, on_connection_close, d},
 		.facts = f,
 	};
 }
 
-static int engine_start(struct dataplane *d)
+static int engine_new(struct dataplane *d)
 {
 	const struct fwd_limits limits = {
 		.max_peers = MAX_PEERS,
 		.max_indices = MAX_INDICES,
+		.max_peer_ids = MAX_PEER_IDS,
 		.workers = d->out.n_workers,
 		.stage_slots = STAGE_SLOTS,
 		.mtu_max = WORKER_MTU_MAX,
 	};
+	struct tcp_conf tcp = {
+		.n_workers = d->out.n_workers,
+		.listeners = d->out.tcp_sockets,
+	};
 	int r = fwd_new(&d->fwd, &limits);
 
-	if (r != 0)
-		return failed("engine", strerror(-r));
-	facts_set(d);
-	r = punt_init(&d->punt);
-	if (r != 0)
-		return failed("punt", strerror(-r));
+	tcp.fwd = d->fwd;
+	if (r == 0)
+		r = tcp_new(&d->tcp, &tcp);
+	return r == 0 ? 0 : failed("engine", strerror(-r));
+}
+
+static int workers_run(struct dataplane *d)
+{
+	const struct workers_conf conf = {
+		.fwd = d->fwd,
+		.punt = &d->punt,
+		.tcp = d->tcp,
+		.clock = d->clock,
+		.n = d->out.n_workers,
+		.n_listeners = d->conf.n_listeners,
+		.sockets = d->out.sockets,
+		.tuns = d->out.tuns,
+	};
+	int r = workers_new(&d->workers, &conf);
+
+	if (r == 0)
+		r = workers_start(d->workers);
+	return r == 0 ? 0 : failed("workers", strerror(-r));
+}
+
+static int engine_start(struct dataplane *d)
+{
 	const struct ctl_server_conf server = {
 		.listener = d->out.door,
 		.who = d->who,
@@ -437,21 +527,18 @@ static int engine_start(struct dataplane *d)
 		.punt = &d->punt,
 		.sink = {send_outer, d},
 	};
-	const struct workers_conf workers = {
-		.fwd = d->fwd,
-		.punt = &d->punt,
-		.clock = d->clock,
-		.n = d->out.n_workers,
-		.n_listeners = d->conf.n_listeners,
-		.sockets = d->out.sockets,
-		.tuns = d->out.tuns,
-	};
+	int r;
+
+	if (engine_new(d) != 0)
+		return -1;
+	facts_set(d);
+	r = punt_init(&d->punt);
+	if (r != 0)
+		return failed("punt", strerror(-r));
 	r = ctl_server_new(&d->server, &server);
-	if (r == 0)
-		r = workers_new(&d->workers, &workers);
-	if (r == 0)
-		r = workers_start(d->workers);
-	return r == 0 ? 0 : failed("workers", strerror(-r));
+	if (r != 0)
+		return failed("door", strerror(-r));
+	return workers_run(d);
 }
 
 /* The last step: no new threads, and only the calls that a running dataplane makes. */
@@ -492,9 +579,12 @@ static int start(struct dataplane *d)
 
 static void tick(struct dataplane *d, uint64_t now)
 {
-	const struct fwd_tick_ops ops = {on_fwd_event, on_keepalive, d};
+	const struct fwd_tick_ops ops = {on_fwd_event, on_tick_send, d};
+	const struct tcp_news news = {on_gone, on_closed, d};
 
 	d->tick_due = false;
+	/* First: the engine tells with the same tick what it lost by them. */
+	tcp_tell(d->tcp, &news);
 	fwd_tick(d->fwd, now, &ops);
 	ctl_server_tick(d->server);
 }
@@ -552,6 +642,7 @@ static void stop(struct dataplane *d)
 	if (d->workers)
 		workers_stop(d->workers);
 	workers_free(d->workers);
+	tcp_free(d->tcp);
 	netconf_stop(o->netconf);
 	fwd_free(d->fwd);
 	if (d->punt.fd >= 0)
@@ -570,6 +661,8 @@ static void descriptors_init(struct dataplane *d)
 	d->signals = d->out.door = d->punt.fd = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(d->out.sockets); i++)
 		d->out.sockets[i].fd = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(d->out.tcp_sockets); i++)
+		d->out.tcp_sockets[i] = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(d->out.tuns); i++)
 		d->out.tuns[i] = -1;
 }

@@ -23,6 +23,7 @@
 	X(NO_ENDPOINT, "no_endpoint", "it is not known where the peer is")                         \
 	X(TOO_BIG, "too_big", "does not fit the buffer")                                           \
 	X(BAD_MAC1, "bad_mac1", "handshake datagram without a right mac1")                         \
+	X(NOT_CONFIGURED, "not_configured", "first packet of a kind that is not served here")      \
 	X(COOKIE_SENT, "cookie_sent", "under load: answered with a cookie")                        \
 	X(RATE_LIMITED, "rate_limited", "too many handshake datagrams from one prefix")            \
 	X(PUNT_FULL, "punt_full", "the control plane did not take the datagram in time")           \

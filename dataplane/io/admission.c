@@ -1,4 +1,4 @@
-/* mac1, cookies and token buckets in front of the control plane. */
+/* mac1, cookies and rates in front of the control plane. */
 #include "io/admission.h"
 
 #include <errno.h>
@@ -9,25 +9,14 @@
 #include "base/secret.h"
 #include "crypto/blake2s.h"
 #include "crypto/xchacha.h"
+#include "io/buckets.h"
 
-enum {
-	PROBES = 8,
-	TOKEN = 1000, /* a bucket counts thousandths: tokens per second times milliseconds */
-	LOAD_MS = 1000,
-	REFILL_MAX_MS = 60 * 1000,
-};
+enum { LOAD_MS = 1000 };
 
-struct bucket {
-	uint64_t prefix;
-	uint64_t last;
-	uint32_t level;
-	uint8_t family; /* enum ip_family; IP_NONE: free */
-	bool proven;	/* counts those with a right mac2, not those that only claim the prefix */
-};
-
-struct rate {
-	uint32_t per_second;
-	uint32_t burst;
+/* A prefix has two buckets. */
+enum kind {
+	CLAIMED, /* counts those that only claim it */
+	PROVEN,	 /* counts those with a right mac2 */
 };
 
 struct admission {
@@ -37,32 +26,33 @@ struct admission {
 	struct key32 secret;
 	uint64_t secret_born;
 	bool has_secret;
-	uint64_t hash_seed[2]; /* so that nobody can aim at one slot of the table */
 	uint64_t second_start; /* of the second in which passed was counted */
 	uint32_t passed;
 	uint64_t loaded_until;
 	struct bucket cookies; /* others' cookie replies */
-	struct bucket table[ADMISSION_PREFIXES];
+	struct buckets *prefixes;
 };
 
 int admission_new(struct admission **out)
 {
 	struct admission *a = calloc(1, sizeof(*a));
+	int r;
 
 	if (!a)
 		return -ENOMEM;
-	if (secret_random(a->hash_seed, sizeof(a->hash_seed)) != 0) {
+	r = buckets_new(&a->prefixes);
+	if (r != 0)
 		free(a);
-		return -EIO;
-	}
-	*out = a;
-	return 0;
+	else
+		*out = a;
+	return r;
 }
 
 void admission_free(struct admission *a)
 {
 	if (!a)
 		return;
+	buckets_free(a->prefixes);
 	secret_wipe(a, sizeof(*a));
 	free(a);
 }
@@ -86,88 +76,18 @@ int admission_set_key(struct admission *a, const uint8_t wg_public[32])
 	return 0;
 }
 
-/* The /32 or /64 of an address as a number. */
-static uint64_t prefix_of(const struct ip_addr *a)
-{
-	uint64_t v = 0;
-	size_t n = a->family == IP_V4 ? 4 : 8;
-
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | a->bytes[i];
-	return v;
-}
-
-static uint32_t slot_of(const struct admission *a, uint64_t prefix, uint8_t family, bool proven)
-{
-	uint64_t h = (prefix ^ a->hash_seed[0]) + family + (proven ? 256 : 0);
-
-	/* Two rounds of a 64-bit finaliser, the seed between them. */
-	for (int i = 0; i < 2; i++) {
-		h ^= h >> 33;
-		h *= 0xff51afd7ed558ccdull;
-		h ^= h >> 29;
-		h *= 0xc4ceb9fe1a85ec53ull;
-		h ^= h >> 32;
-		h += a->hash_seed[1];
-	}
-	return (uint32_t)(h % ADMISSION_PREFIXES);
-}
-
-/* The prefix's bucket, if need be in the place of the one that was unseen for longest. */
-static struct bucket *bucket_of(
-	struct admission *a, const struct ip_addr *addr, bool proven, uint32_t burst, uint64_t now)
-{
-	uint64_t prefix = prefix_of(addr);
-	uint32_t slot = slot_of(a, prefix, addr->family, proven);
-	struct bucket *stalest = NULL;
-
-	for (uint32_t i = 0; i < PROBES; i++) {
-		struct bucket *b = &a->table[(slot + i) % ADMISSION_PREFIXES];
-
-		if (b->family == addr->family && b->prefix == prefix && b->proven == proven)
-			return b;
-		if (!stalest || (stalest->family != IP_NONE &&
-					(b->family == IP_NONE || b->last < stalest->last)))
-			stalest = b;
-	}
-	*stalest = (struct bucket){.prefix = prefix,
-		.last = now,
-		.level = burst * TOKEN,
-		.family = addr->family,
-		.proven = proven};
-	return stalest;
-}
-
-static bool bucket_take(struct bucket *b, struct rate rate, uint64_t now)
-{
-	uint64_t passed = now > b->last ? now - b->last : 0;
-	uint64_t level;
-
-	if (passed > REFILL_MAX_MS)
-		passed = REFILL_MAX_MS;
-	level = b->level + passed * rate.per_second;
-	if (level > (uint64_t)rate.burst * TOKEN)
-		level = (uint64_t)rate.burst * TOKEN;
-	b->last = now;
-	b->level = (uint32_t)level;
-	if (level < TOKEN)
-		return false;
-	b->level -= TOKEN;
-	return true;
-}
-
 static bool claimed_take(struct admission *a, const struct endpoint *from, uint64_t now)
 {
-	const struct rate rate = {ADMISSION_RATE, ADMISSION_BURST};
+	const struct bucket_rate rate = {ADMISSION_RATE, ADMISSION_BURST};
 
-	return bucket_take(bucket_of(a, &from->addr, false, rate.burst, now), rate, now);
+	return buckets_take(a->prefixes, &from->addr, CLAIMED, rate, now);
 }
 
 static bool proven_take(struct admission *a, const struct endpoint *from, uint64_t now)
 {
-	const struct rate rate = {ADMISSION_LOADED_RATE, ADMISSION_LOADED_BURST};
+	const struct bucket_rate rate = {ADMISSION_LOADED_RATE, ADMISSION_LOADED_BURST};
 
-	return bucket_take(bucket_of(a, &from->addr, true, rate.burst, now), rate, now);
+	return buckets_take(a->prefixes, &from->addr, PROVEN, rate, now);
 }
 
 static bool is_loaded(const struct admission *a, uint64_t now)
@@ -261,7 +181,7 @@ static enum admission_outcome check_mac2(struct admission *a, const uint8_t *dat
 enum admission_outcome admission_check(struct admission *a, const uint8_t *datagram, size_t len,
 	const struct endpoint *from, uint64_t now, struct wg_cookie_reply *reply)
 {
-	const struct rate cookie_rate = {ADMISSION_COOKIE_RATE, ADMISSION_COOKIE_RATE};
+	const struct bucket_rate cookie_rate = {ADMISSION_COOKIE_RATE, ADMISSION_COOKIE_RATE};
 	enum admission_outcome outcome = ADMISSION_PASS;
 	size_t mac1;
 

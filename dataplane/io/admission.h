@@ -44,7 +44,6 @@ enum {
 	 * on one core; answers to its own calls after a restart count as well. */
 	ADMISSION_LOAD = 1000,
 	ADMISSION_COOKIE_RATE = 20, /* cookie replies of others that pass, per second in all */
-	ADMISSION_PREFIXES = 4096,  /* remembered; the one unseen for longest makes room */
 };
 
 struct admission;

@@ -8,10 +8,12 @@
 #include "base/secret.h"
 #include "io/worker.h"
 #include "uapi/uapi.h"
+#include "wire/ovpn_wire.h"
 
 enum {
 	STATS_MAX = UAPI_STATS_TAIL / UAPI_SIZE_peer_stats,
 	MTU_MIN = 576,
+	OPENVPN_BITS = UAPI_OPENVPN_V3 | UAPI_OPENVPN_V2,
 };
 _Static_assert((int)AEAD_KEY_MAX == (int)UAPI_KEY, "keys are copied whole");
 
@@ -73,7 +75,7 @@ static int config_set(struct request *q)
 	if (r != 0)
 		return r;
 	if (!network_ok(&m.net4, m.len4, IP_V4) || !network_ok(&m.net6, m.len6, IP_V6) ||
-		m.mtu < MTU_MIN || m.mtu > WORKER_MTU_MAX) {
+		m.mtu < MTU_MIN || m.mtu > WORKER_MTU_MAX || (m.openvpn & ~OPENVPN_BITS)) {
 		answer(q, -EINVAL);
 		return 0;
 	}
@@ -82,7 +84,7 @@ static int config_set(struct request *q)
 	r = q->a->ops.configure(q->a->ops.arg, &n);
 	if (r == 0) {
 		fwd_set_mtu(q->a->fwd, m.mtu);
-		q->a->ops.admission_key(q->a->ops.arg, m.wg_public);
+		q->a->ops.admission(q->a->ops.arg, m.wg_public, m.openvpn);
 	}
 	answer(q, r);
 	return 0;
@@ -150,12 +152,74 @@ static void session_wipe(struct fwd_session *s)
 	secret_wipe(s, sizeof(*s));
 }
 
+static bool listener_in(uint32_t listeners, uint8_t listener)
+{
+	return listener < 32 && (listeners >> listener & 1);
+}
+
+/* A connection is named exactly where there is one. */
+static bool path_ok(const struct ctl_facts *f, const struct uapi_session_set *m)
+{
+	const struct path *p = &m->path;
+
+	if (p->remote.addr.family == IP_NONE || p->remote.port == 0)
+		return false;
+	if (m->transport == UAPI_TCP)
+		return listener_in(f->tcp_listeners, p->listener) && p->connection != 0;
+	return m->transport == UAPI_UDP && listener_in(f->udp_listeners, p->listener) &&
+	       p->connection == 0;
+}
+
+static bool wireguard_ok(const struct uapi_session_set *m)
+{
+	return m->cipher == AEAD_CHACHA20_POLY1305 && m->role <= UAPI_INITIATOR &&
+	       m->transport == UAPI_UDP && m->key_id == 0 && m->format == 0 &&
+	       secret_is_zero(m->seal_iv, sizeof(m->seal_iv)) &&
+	       secret_is_zero(m->open_iv, sizeof(m->open_iv)) && m->ping_s == 0 &&
+	       m->timeout_s == 0 && m->life_s == 0 && m->tls == 0;
+}
+
+static bool openvpn_ok(const struct uapi_session_set *m)
+{
+	return m->cipher >= AEAD_CHACHA20_POLY1305 && m->cipher <= AEAD_AES_128_GCM &&
+	       m->role == UAPI_RESPONDER && m->key_id < OVPN_KEY_IDS &&
+	       m->format <= UAPI_DATA_EPOCH && m->local_index < OVPN_NO_PEER_ID &&
+	       m->remote_index == m->local_index;
+}
+
 static bool session_ok(const struct ctl_facts *f, const struct uapi_session_set *m)
 {
-	return m->protocol == UAPI_WIREGUARD && m->transport == UAPI_UDP &&
-	       m->cipher == AEAD_CHACHA20_POLY1305 && m->role <= UAPI_INITIATOR &&
-	       m->path.listener < 32 && (f->udp_listeners >> m->path.listener & 1) &&
-	       m->path.remote.addr.family != IP_NONE && m->path.remote.port != 0;
+	if (m->protocol == UAPI_WIREGUARD)
+		return path_ok(f, m) && wireguard_ok(m);
+	return m->protocol == UAPI_OPENVPN && path_ok(f, m) && openvpn_ok(m);
+}
+
+/* Copies keys: the caller wipes. */
+static void session_fill(struct fwd_session *s, const struct uapi_session_set *m)
+{
+	s->peer = m->peer;
+	s->seq = m->seq;
+	s->protocol = m->protocol;
+	s->role = m->role;
+	s->cipher = m->cipher;
+	s->transport = m->transport;
+	s->local_index = m->local_index;
+	s->remote_index = m->remote_index;
+	s->tunnel = m->tunnel;
+	s->credential = m->credential;
+	s->tunnel_started_ms = m->tunnel_started_ms;
+	s->handshake_ms = m->handshake_ms;
+	s->path = m->path;
+	memcpy(s->seal, m->seal, sizeof(s->seal));
+	memcpy(s->open, m->open, sizeof(s->open));
+	s->key_id = m->key_id;
+	s->format = m->format;
+	memcpy(s->seal_iv, m->seal_iv, sizeof(s->seal_iv));
+	memcpy(s->open_iv, m->open_iv, sizeof(s->open_iv));
+	s->ping_s = m->ping_s;
+	s->timeout_s = m->timeout_s;
+	s->life_s = m->life_s;
+	s->tls = m->tls;
 }
 
 static int session_set(struct request *q)
@@ -172,24 +236,26 @@ static int session_set(struct request *q)
 		answer(q, -EINVAL);
 		return 0;
 	}
-	s.peer = m.peer;
-	s.seq = m.seq;
-	s.protocol = m.protocol;
-	s.role = m.role;
-	s.cipher = m.cipher;
-	s.transport = m.transport;
-	s.local_index = m.local_index;
-	s.remote_index = m.remote_index;
-	s.tunnel = m.tunnel;
-	s.credential = m.credential;
-	s.tunnel_started_ms = m.tunnel_started_ms;
-	s.handshake_ms = m.handshake_ms;
-	s.path = m.path;
-	memcpy(s.seal, m.seal, sizeof(s.seal));
-	memcpy(s.open, m.open, sizeof(s.open));
+	session_fill(&s, &m);
 	r = fwd_session_set(q->a->fwd, &s, now_of(q));
 	/* Not for every handshake that a device begins: the timers go through all peers. */
 	if (r == 0 && m.role == UAPI_INITIATOR)
+		q->a->ops.session_installed(q->a->ops.arg);
+	answer(q, r);
+	return 0;
+}
+
+static int session_use(struct request *q)
+{
+	struct uapi_session_use m;
+	int r;
+
+	uapi_unpack_session_use(&q->r, &m);
+	r = request_end(q);
+	if (r != 0)
+		return r;
+	r = fwd_session_use(q->a->fwd, m.peer, m.seq);
+	if (r == 0)
 		q->a->ops.session_installed(q->a->ops.arg);
 	answer(q, r);
 	return 0;
@@ -205,6 +271,20 @@ static int session_del(struct request *q)
 	if (r != 0)
 		return r;
 	answer(q, fwd_session_del(q->a->fwd, m.peer, &m.credential));
+	return 0;
+}
+
+static int connection_close(struct request *q)
+{
+	struct uapi_connection_close m;
+	int r;
+
+	uapi_unpack_connection_close(&q->r, &m);
+	r = request_end(q);
+	if (r != 0)
+		return r;
+	q->a->ops.connection_close(q->a->ops.arg, m.connection);
+	answer(q, 0); /* gone is what was asked for */
 	return 0;
 }
 
@@ -229,6 +309,8 @@ static void stats_pack(struct writer *w, const struct fwd_peer_stats *s)
 		.credential = s->credential,
 		.tunnel_started_ms = s->tunnel_started_ms,
 		.handshake_ms = s->handshake_ms,
+		.key_id = s->key_id,
+		.tls = s->tls,
 		.path = s->path,
 		.tunnel_rx_bytes = s->tunnel_rx_bytes,
 		.tunnel_tx_bytes = s->tunnel_tx_bytes,
@@ -314,6 +396,8 @@ static const struct {
 	{UAPI_PEER_DEL_MSG, UAPI_PEER_DEL_REPLY_MSG, peer_del},
 	{UAPI_SESSION_SET_MSG, UAPI_SESSION_SET_REPLY_MSG, session_set},
 	{UAPI_SESSION_DEL_MSG, UAPI_SESSION_DEL_REPLY_MSG, session_del},
+	{UAPI_SESSION_USE_MSG, UAPI_SESSION_USE_REPLY_MSG, session_use},
+	{UAPI_CONNECTION_CLOSE_MSG, UAPI_CONNECTION_CLOSE_REPLY_MSG, connection_close},
 	{UAPI_STATS_GET_MSG, UAPI_STATS_REPLY_MSG, stats_get},
 	{UAPI_STATUS_GET_MSG, UAPI_STATUS_REPLY_MSG, status_get},
 };
@@ -344,6 +428,8 @@ size_t ctl_event(const struct fwd_event *e, uint8_t *frame, size_t cap)
 {
 	struct writer w = writer_init(frame, cap);
 	const struct uapi_session_event session = {.peer = e->peer, .seq = e->seq};
+	const struct uapi_session_expired expired = {
+		.peer = e->peer, .seq = e->seq, .reason = e->reason};
 	const struct uapi_rekey_wanted rekey = {.peer = e->peer, .reason = e->reason};
 	const struct uapi_endpoint_moved moved = {.peer = e->peer, .path = e->path};
 
@@ -358,12 +444,22 @@ size_t ctl_event(const struct fwd_event *e, uint8_t *frame, size_t cap)
 		break;
 	case FWD_EVENT_EXPIRED:
 		uapi_begin(&w, UAPI_SESSION_EXPIRED_MSG, 0);
-		uapi_pack_session_event(&w, &session);
+		uapi_pack_session_expired(&w, &expired);
 		break;
 	case FWD_EVENT_MOVED:
 		uapi_begin(&w, UAPI_ENDPOINT_MOVED_MSG, 0);
 		uapi_pack_endpoint_moved(&w, &moved);
 		break;
 	}
+	return writer_end(&w) == 0 ? writer_len(&w) : 0;
+}
+
+size_t ctl_event_closed(uint32_t connection, uint8_t *frame, size_t cap)
+{
+	struct writer w = writer_init(frame, cap);
+	const struct uapi_connection_closed m = {.connection = connection};
+
+	uapi_begin(&w, UAPI_CONNECTION_CLOSED_MSG, 0);
+	uapi_pack_connection_closed(&w, &m);
 	return writer_end(&w) == 0 ? writer_len(&w) : 0;
 }

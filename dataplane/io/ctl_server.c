@@ -18,6 +18,7 @@ enum {
 	CONNECTIONS = 8,
 	FRAMES_PER_TURN = 64,
 	HELLO_MS = 5000,
+	EVENT_MAX = 256,
 	LISTENER = CONNECTIONS, /* event number; below it are connections */
 };
 
@@ -168,6 +169,7 @@ static int hello_reply(
 	reply.boot_id = a->facts->boot_id;
 	reply.max_peers = a->facts->max_peers;
 	reply.max_indices = a->facts->max_indices;
+	reply.max_peer_ids = a->facts->max_peer_ids;
 	reply.session_seq = fwd_session_seq(a->fwd);
 	strncpy(reply.software, ireko_version(), sizeof(reply.software) - 1);
 	uapi_begin(&w, UAPI_HELLO_REPLY_MSG, seq);
@@ -327,16 +329,25 @@ void ctl_server_tick(struct ctl_server *s)
 		s->deaf = watch(s, EPOLL_CTL_MOD, s->conf.listener, EPOLLIN, LISTENER) != 0;
 }
 
-bool ctl_server_event(struct ctl_server *s, const struct fwd_event *e)
+static bool event_send(struct ctl_server *s, const uint8_t *frame, size_t len)
 {
 	struct connection *c = find(s, STATE_CTL);
-	uint8_t frame[256];
-	size_t len;
 
-	if (!c || s->reply_len > 0)
-		return false;
-	len = ctl_event(e, frame, sizeof(frame));
-	return len > 0 && door_send(c->fd, frame, len) == 0;
+	return c && s->reply_len == 0 && len > 0 && door_send(c->fd, frame, len) == 0;
+}
+
+bool ctl_server_event(struct ctl_server *s, const struct fwd_event *e)
+{
+	uint8_t frame[EVENT_MAX];
+
+	return event_send(s, frame, ctl_event(e, frame, sizeof(frame)));
+}
+
+bool ctl_server_closed(struct ctl_server *s, uint32_t connection)
+{
+	uint8_t frame[EVENT_MAX];
+
+	return event_send(s, frame, ctl_event_closed(connection, frame, sizeof(frame)));
 }
 
 int ctl_server_new(struct ctl_server **out, const struct ctl_server_conf *conf)

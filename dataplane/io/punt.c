@@ -78,7 +78,7 @@ int punt_receive(const uint8_t *frame, size_t len, const struct punt_sink *sink)
 	uapi_unpack_punt(&r, &m);
 	n = reader_left(&r);
 	datagram = reader_view(&r, n);
-	if (reader_end(&r) != 0 || !datagram || wire_classify(datagram, n) != WIRE_WG_HANDSHAKE)
+	if (reader_end(&r) != 0 || !datagram || !wire_is_server_handshake(datagram, n))
 		return -EBADMSG;
 	sink->send(sink->arg, &m.path, datagram, n);
 	return 0;

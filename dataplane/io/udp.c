@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "io/outer.h"
+#include "wire/ovpn_wire.h"
+#include "wire/wg_wire.h"
 
 enum { BUFFER = 7 << 20 };
 
@@ -14,80 +17,36 @@ enum { BUFFER = 7 << 20 };
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
 
-static int set_int(int fd, int level, int name, int value)
+static int options_set(const struct udp_socket *s)
 {
-	return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
-}
+	int r = s->v4 ? outer_set(s->fd, IPPROTO_IP, IP_PKTINFO, 1)
+		      : outer_set(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 
-static bool is_any6(const struct endpoint *at)
-{
-	static const uint8_t zero[16];
-
-	return at->addr.family == IP_V6 && memcmp(at->addr.bytes, zero, sizeof(zero)) == 0;
-}
-
-static socklen_t sockaddr4(const struct endpoint *e, struct sockaddr_storage *out)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(e->port)};
-
-	if (e->addr.family == IP_V4)
-		memcpy(&sin.sin_addr, e->addr.bytes, 4);
-	memcpy(out, &sin, sizeof(sin));
-	return sizeof(sin);
-}
-
-static socklen_t sockaddr_for(
-	const struct udp_socket *s, const struct endpoint *e, struct sockaddr_storage *out)
-{
-	return s->v4 ? sockaddr4(e, out) : endpoint_to_sockaddr6(e, out);
-}
-
-static int options_set(const struct udp_socket *s, const struct endpoint *at, bool shared)
-{
-	int r = 0;
-
-	if (!s->v4)
-		r = set_int(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_any6(at));
-	if (r == 0 && shared)
-		r = set_int(s->fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (r == 0)
-		r = s->v4 ? set_int(s->fd, IPPROTO_IP, IP_PKTINFO, 1)
-			  : set_int(s->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 	/* A dual-stack socket takes the IPv4 option for what it sends to mapped addresses. */
 	if (r == 0)
-		r = set_int(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+		r = outer_set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 	if (r == 0 && !s->v4)
-		r = set_int(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+		r = outer_set(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 	if (r != 0)
 		return r;
 	/* Without CAP_NET_ADMIN the machine's limit must do. */
-	if (set_int(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER) != 0)
-		(void)!set_int(s->fd, SOL_SOCKET, SO_RCVBUF, BUFFER);
-	if (set_int(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER) != 0)
-		(void)!set_int(s->fd, SOL_SOCKET, SO_SNDBUF, BUFFER);
+	if (outer_set(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER) != 0)
+		(void)!outer_set(s->fd, SOL_SOCKET, SO_RCVBUF, BUFFER);
+	if (outer_set(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER) != 0)
+		(void)!outer_set(s->fd, SOL_SOCKET, SO_SNDBUF, BUFFER);
 	return 0;
 }
 
 static int open_one(const struct endpoint *at, struct udp_socket *out, bool shared)
 {
-	struct sockaddr_storage name;
-	socklen_t name_len;
 	int r;
 
-	out->v4 = at->addr.family == IP_V4;
-	out->fd =
-		socket(out->v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (out->fd < 0 && errno == EAFNOSUPPORT && is_any6(at)) {
-		/* A machine without IPv6 still has the IPv4 half of [::]. */
-		out->v4 = true;
-		out->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	}
+	out->fd = outer_socket(at, SOCK_DGRAM, shared, &out->v4);
 	if (out->fd < 0)
-		return -errno;
-	name_len = sockaddr_for(out, at, &name);
-	r = options_set(out, at, shared);
-	if (r == 0 && bind(out->fd, (const struct sockaddr *)&name, name_len) != 0)
-		r = -errno;
+		return out->fd;
+	r = options_set(out);
+	if (r == 0)
+		r = outer_bind(out->fd, at, out->v4);
 	if (r != 0)
 		udp_close(out);
 	return r;
@@ -104,13 +63,22 @@ static int port_is_free(const struct endpoint *at)
 	return r;
 }
 
-/* Data datagrams by receiver index modulo n; a result out of range leaves it to the kernel. */
+/* Data datagrams by receiver index or peer-id modulo n; a result out of range leaves it to the
+ * kernel. */
 static int steer(const struct udp_socket *s, uint32_t n)
 {
 	struct sock_filter code[] = {
+		/* WireGuard: type 4, the index after it */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x04000000, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)WG_DATA << 24, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+		/* OpenVPN: DATA_V2 with any key id, the peer-id in the other three bytes */
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 27),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OVPN_DATA_V2, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, OVPN_PEER_IDS - 1),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
@@ -136,7 +104,7 @@ int udp_open(const struct endpoint *at, struct udp_socket *out, uint32_t n)
 	if (r == 0 && n > 1) {
 		r = steer(&out[0], n);
 		if (r != 0) {
-			log_warn("udp", "no steering by receiver index: %s", strerror(-r));
+			log_warn("udp", "no steering by session: %s", strerror(-r));
 			r = UDP_NOT_STEERED;
 		}
 	}
@@ -251,10 +219,10 @@ static void message_set(const struct udp_socket *s, const struct path *path, str
 	struct sockaddr_storage *name, uint8_t *control)
 {
 	m->msg_name = name;
-	/* To an IPv6 address the kernel refuses to send from an IPv4 socket; sockaddr4 would make
-	 * 0.0.0.0 of it, which is this host. */
+	/* To an IPv6 address the kernel refuses to send from an IPv4 socket; outer_sockaddr4 would
+	 * make 0.0.0.0 of it, which is this host. */
 	m->msg_namelen = s->v4 && path->remote.addr.family == IP_V4
-				 ? sockaddr4(&path->remote, name)
+				 ? outer_sockaddr4(&path->remote, name)
 				 : endpoint_to_sockaddr6(&path->remote, name);
 	m->msg_control = control;
 	m->msg_controllen = local_put(s, &path->local, control);

@@ -2,8 +2,8 @@
  * The outer sockets: one per listening address and worker, in batches.
  *
  * All sockets of one address share the port (SO_REUSEPORT). A filter in the kernel hands a data
- * datagram to the worker that its receiver index names, so that a session has one worker whatever
- * address it comes from or to; other datagrams are spread by their addresses.
+ * datagram to the worker that its receiver index or peer-id names, so that a session has one worker
+ * whatever address it comes from or to; other datagrams are spread by their addresses.
  *
  * Every datagram is sent from the address that its path names as local. The kernel may fragment:
  * an outer datagram that is too big for some link is better late than lost.

@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/admission.h"
+#include "io/ovpn_admission.h"
 #include "wire/classify.h"
+#include "wire/ovpn_wire.h"
 
 enum {
 	/* What a packet buffer holds between its head and tail rooms. */
@@ -24,9 +26,18 @@ enum {
 	/* Event numbers; below them are listeners. */
 	EVENT_TUN = UDP_LISTENERS,
 	EVENT_WAKE,
-	EVENTS,
+	EVENTS = 64, /* dealt with in one turn of the loop */
 };
 _Static_assert(BUFFER_SIZE % 64 == 0, "every buffer begins a cache line");
+_Static_assert((int)PACKET_MAX >= (int)OVPN_FRAME_MAX, "frames are copied whole");
+_Static_assert((int)UDP_LISTENERS == (int)TCP_LISTENERS, "they share the numbers");
+_Static_assert((int)UDP_BATCH <= (int)TCP_RUN, "a batch may be one run");
+
+/* What admission goes by. */
+struct judge {
+	uint8_t wg_public[32];
+	uint8_t openvpn;
+};
 
 struct worker {
 	struct workers *group;
@@ -37,7 +48,8 @@ struct worker {
 	int tun;
 	const struct udp_socket *sockets; /* UDP_LISTENERS */
 	struct admission *admission;
-	unsigned key_generation;
+	struct ovpn_admission *ovpn_admission;
+	unsigned judge_generation;
 	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: one batch is in work at a time */
 	struct udp_batch *batch;
 	struct fwd_packet p[UDP_BATCH];
@@ -47,9 +59,9 @@ struct workers {
 	struct workers_conf conf;
 	atomic_bool stop;
 	int failed; /* eventfd */
-	pthread_mutex_t key_lock;
-	atomic_uint key_generation;
-	uint8_t key[32];
+	pthread_mutex_t judge_lock;
+	atomic_uint judge_generation;
+	struct judge judge;
 	sem_t begun;
 	uint32_t running;
 	struct worker w[];
@@ -79,38 +91,41 @@ static void fail(struct worker *w, const char *what, int error)
 
 /* ---- inwards ---- */
 
-static void key_refresh(struct worker *w)
+static void judge_refresh(struct worker *w)
 {
 	struct workers *g = w->group;
-	unsigned generation = atomic_load_explicit(&g->key_generation, memory_order_acquire);
-	uint8_t key[32];
+	unsigned generation = atomic_load_explicit(&g->judge_generation, memory_order_acquire);
+	struct judge judge;
 
-	if (generation == w->key_generation)
+	if (generation == w->judge_generation)
 		return;
-	pthread_mutex_lock(&g->key_lock);
-	memcpy(key, g->key, sizeof(key));
-	pthread_mutex_unlock(&g->key_lock);
-	w->key_generation = generation;
-	if (admission_set_key(w->admission, key) != 0)
+	pthread_mutex_lock(&g->judge_lock);
+	judge = g->judge;
+	pthread_mutex_unlock(&g->judge_lock);
+	w->judge_generation = generation;
+	if (admission_set_key(w->admission, judge.wg_public) != 0)
 		log_error("worker", "%u: admission key: no memory", w->number);
+	ovpn_admission_serve(w->ovpn_admission, judge.openvpn);
 }
 
-static void punt(struct worker *w, const struct fwd_packet *p, uint64_t now)
+/* Returns: whether the control plane has it. */
+static bool punt(struct worker *w, const struct fwd_packet *p, uint64_t now)
 {
 	int r = punt_send(w->group->conf.punt, &p->path, p->data, p->len);
 
 	if (r == -EAGAIN)
 		admission_punt_full(w->admission, now);
 	count(w, r == 0 ? FWD_PUNTED : FWD_PUNT_FULL, 1);
+	return r == 0;
 }
 
-static void handshake(struct worker *w, const struct fwd_packet *p, uint64_t now)
+static void wg_handshake(struct worker *w, const struct fwd_packet *p, uint64_t now)
 {
 	struct wg_cookie_reply reply;
 
 	switch (admission_check(w->admission, p->data, p->len, &p->path.remote, now, &reply)) {
 	case ADMISSION_PASS:
-		punt(w, p, now);
+		(void)punt(w, p, now);
 		break;
 	case ADMISSION_BAD_MAC1:
 		count(w, FWD_BAD_MAC1, 1);
@@ -129,27 +144,64 @@ static void handshake(struct worker *w, const struct fwd_packet *p, uint64_t now
 	}
 }
 
+/* A connection that carries anything else than packets that we serve is ended: it is not a
+ * client's. */
+static void refuse(struct worker *w, const struct fwd_packet *p, enum fwd_verdict v)
+{
+	count(w, v, 1);
+	if (p->path.connection)
+		tcp_refuse(w->group->conf.tcp, w->number, p->path.connection);
+}
+
+static void ovpn_control(struct worker *w, const struct fwd_packet *p, uint64_t now)
+{
+	switch (ovpn_admission_check(w->ovpn_admission, p->data, p->len, &p->path.remote, now)) {
+	case OVPN_ADMISSION_PASS:
+		if (punt(w, p, now) && p->path.connection)
+			tcp_punted(w->group->conf.tcp, w->number, p->path.connection);
+		break;
+	case OVPN_ADMISSION_MALFORMED:
+		refuse(w, p, FWD_MALFORMED);
+		break;
+	case OVPN_ADMISSION_NOT_CONFIGURED:
+		refuse(w, p, FWD_NOT_CONFIGURED);
+		break;
+	case OVPN_ADMISSION_LIMITED:
+		count(w, FWD_RATE_LIMITED, 1);
+		break;
+	}
+}
+
+static enum wire_class class_of(const struct fwd_packet *p)
+{
+	enum wire_class c = wire_classify(p->data, p->len);
+	bool openvpn = c == WIRE_OVPN_DATA || c == WIRE_OVPN_CONTROL;
+
+	return p->path.connection && !openvpn ? WIRE_GARBAGE : c;
+}
+
 /* Moves the data datagrams to the front and deals with the others. Returns: how many they are. */
 static uint32_t sort_out(struct worker *w, uint32_t n, uint64_t now)
 {
-	uint32_t data = 0, malformed = 0;
+	uint32_t data = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		switch (wire_classify(w->p[i].data, w->p[i].len)) {
+		switch (class_of(&w->p[i])) {
 		case WIRE_WG_DATA:
+		case WIRE_OVPN_DATA:
 			w->p[data++] = w->p[i];
 			break;
 		case WIRE_WG_HANDSHAKE:
-			handshake(w, &w->p[i], now);
+			wg_handshake(w, &w->p[i], now);
+			break;
+		case WIRE_OVPN_CONTROL:
+			ovpn_control(w, &w->p[i], now);
 			break;
 		case WIRE_GARBAGE:
-		case WIRE_OVPN_DATA:
-		case WIRE_OVPN_CONTROL:
-			malformed++;
+			refuse(w, &w->p[i], FWD_MALFORMED);
 			break;
 		}
 	}
-	count(w, FWD_MALFORMED, malformed);
 	return data;
 }
 
@@ -171,26 +223,62 @@ static void deliver(struct worker *w, uint32_t n)
 	count(w, FWD_TUN_FULL, refused);
 }
 
-static void on_udp(struct worker *w, uint8_t listener, uint64_t now)
+/* A batch from TCP is of one connection; the last valid packet says whose it is. */
+static void note_valid(struct worker *w, uint32_t n, uint64_t now)
+{
+	for (uint32_t i = n; i-- > 0;) {
+		const struct fwd_packet *p = &w->p[i];
+
+		if (!p->path.connection)
+			return;
+		if (p->verdict == FWD_DELIVER || p->verdict == FWD_KEEPALIVE) {
+			tcp_valid(w->group->conf.tcp, w->number, p->path.connection, p->peer, now);
+			return;
+		}
+	}
+}
+
+static void receive(struct worker *w, uint32_t n, uint64_t now)
 {
 	struct fwd *f = w->group->conf.fwd;
-	int got;
-	uint32_t n;
 
-	packets_reset(w);
-	got = udp_receive(w->batch, &w->sockets[listener], listener, w->p, UDP_BATCH, PACKET_MAX);
-	if (got <= 0)
-		return;
-	/* After receiving: a key set before a datagram was sent must judge it. */
-	key_refresh(w);
-	n = sort_out(w, (uint32_t)got, now);
+	/* After receiving: what was set before a datagram was sent must judge it. */
+	judge_refresh(w);
+	n = sort_out(w, n, now);
 	if (n == 0)
 		return;
 	fwd_enter(f, w->number);
 	fwd_rx(f, w->number, w->p, n, now);
 	/* Still inside: when a revocation returns, nothing of the peer is on its way any more. */
 	deliver(w, n);
+	note_valid(w, n, now);
 	fwd_leave(f, w->number);
+}
+
+static void on_udp(struct worker *w, uint8_t listener, uint64_t now)
+{
+	int got;
+
+	packets_reset(w);
+	got = udp_receive(w->batch, &w->sockets[listener], listener, w->p, UDP_BATCH, PACKET_MAX);
+	if (got > 0)
+		receive(w, (uint32_t)got, now);
+}
+
+static void on_connection(struct worker *w, const struct epoll_event *e, uint64_t now)
+{
+	struct tcp *t = w->group->conf.tcp;
+	uint32_t got;
+
+	if (!tcp_ready(t, w->number, e->data.u64, e->events))
+		return;
+	for (;;) {
+		packets_reset(w);
+		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
+		if (got == 0)
+			return;
+		receive(w, got, now);
+	}
 }
 
 /* ---- outwards ---- */
@@ -202,13 +290,41 @@ static const struct udp_socket *socket_of(const struct worker *w, uint8_t listen
 	return &w->sockets[listener];
 }
 
-/* Sends what has the verdict SEND, in order; runs of one listener share a system call. */
-static void send_out(struct worker *w, uint32_t n)
+/* The packets from i on that go the same way as it, to one peer. Returns: how many. */
+static size_t run_of(struct worker *w, uint32_t i, uint32_t n, struct fwd_packet **run)
+{
+	const struct fwd_packet *first = &w->p[i];
+	size_t len = 0;
+
+	for (; i < n; i++) {
+		struct fwd_packet *p = &w->p[i];
+
+		if (p->verdict == FWD_STREAM && p->peer == first->peer &&
+			p->path.connection == first->path.connection)
+			run[len++] = p;
+	}
+	return len;
+}
+
+/* What has the verdict STREAM, in order; packets of one connection share a system call. */
+static void send_streams(struct worker *w, uint32_t n, uint64_t now)
+{
+	struct fwd_packet *run[UDP_BATCH];
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (w->p[i].verdict != FWD_STREAM)
+			continue;
+		tcp_send_run(w->group->conf.tcp, w->number, run, run_of(w, i, n, run), now);
+	}
+}
+
+/* What has the verdict SEND, in order; runs of one listener share a system call. */
+static void send_datagrams(struct worker *w, uint32_t n)
 {
 	uint32_t ready = 0, failed = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (w->p[i].verdict == FWD_SEND)
+		if (w->p[i].verdict == FWD_SEND && !w->p[i].path.connection)
 			w->p[ready++] = w->p[i];
 	}
 	for (uint32_t at = 0; at < ready;) {
@@ -223,6 +339,12 @@ static void send_out(struct worker *w, uint32_t n)
 	}
 	count(w, FWD_SEND, ready - failed);
 	count(w, FWD_SEND_FAILED, failed);
+}
+
+static void send_out(struct worker *w, uint32_t n, uint64_t now)
+{
+	send_streams(w, n, now);
+	send_datagrams(w, n);
 }
 
 static void on_tun(struct worker *w, uint64_t now)
@@ -245,7 +367,7 @@ static void on_tun(struct worker *w, uint64_t now)
 		return;
 	fwd_enter(f, w->number);
 	fwd_tx(f, w->number, w->p, n, now);
-	send_out(w, n);
+	send_out(w, n, now);
 	fwd_leave(f, w->number);
 }
 
@@ -258,18 +380,30 @@ static bool unstage(struct worker *w, uint64_t now)
 	packets_reset(w);
 	fwd_enter(f, w->number);
 	n = fwd_unstage(f, w->number, w->p, UDP_BATCH, PACKET_MAX, now);
-	send_out(w, (uint32_t)n);
+	send_out(w, (uint32_t)n, now);
 	fwd_leave(f, w->number);
 	return n == UDP_BATCH;
 }
 
 /* ---- the loop ---- */
 
+static void on_listener(struct worker *w, uint32_t listener, uint64_t now)
+{
+	if (w->sockets[listener].fd >= 0)
+		on_udp(w, (uint8_t)listener, now);
+	else
+		tcp_accept(w->group->conf.tcp, w->number, listener, now);
+}
+
 static void on_event(struct worker *w, const struct epoll_event *e, uint64_t now)
 {
 	uint64_t ignored;
 
-	switch (e->data.u32) {
+	if (tcp_is_connection(e->data.u64)) {
+		on_connection(w, e, now);
+		return;
+	}
+	switch (e->data.u64) {
 	case EVENT_TUN:
 		if (e->events & EPOLLERR)
 			fail(w, "TUN device", ENODEV);
@@ -280,8 +414,16 @@ static void on_event(struct worker *w, const struct epoll_event *e, uint64_t now
 		(void)!read(w->wake, &ignored, sizeof(ignored));
 		break;
 	default:
-		on_udp(w, (uint8_t)e->data.u32, now);
+		on_listener(w, (uint32_t)e->data.u64, now);
 	}
+}
+
+/* How long the loop may sleep when nothing comes. */
+static int patience(const struct worker *w)
+{
+	if (fwd_has_staged(w->group->conf.fwd, w->number))
+		return STAGED_MS;
+	return tcp_has_deadlines(w->group->conf.tcp, w->number) ? TCP_TICK_MS : -1;
 }
 
 static void *run(void *arg)
@@ -292,13 +434,13 @@ static void *run(void *arg)
 
 	sem_post(&g->begun);
 	while (!atomic_load_explicit(&g->stop, memory_order_acquire)) {
-		bool staged = fwd_has_staged(g->conf.fwd, w->number);
 		struct epoll_event events[EVENTS];
-		int n = epoll_wait(w->epoll, events, EVENTS, more ? 0 : staged ? STAGED_MS : -1);
+		int n = epoll_wait(w->epoll, events, EVENTS, more ? 0 : patience(w));
 		uint64_t now = clock_mono_ms(&g->conf.clock);
 
 		for (int i = 0; i < n; i++)
 			on_event(w, &events[i], now);
+		tcp_tick(g->conf.tcp, w->number, now);
 		more = fwd_has_staged(g->conf.fwd, w->number) && unstage(w, now);
 	}
 	return NULL;
@@ -308,7 +450,7 @@ static void *run(void *arg)
 
 static int watch(struct worker *w, int fd, uint32_t number)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u32 = number};
+	struct epoll_event e = {.events = EPOLLIN, .data.u64 = number};
 
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
 }
@@ -331,6 +473,8 @@ static int worker_init(struct worker *w, struct workers *g, uint32_t number)
 		return -ENOMEM;
 	r = admission_new(&w->admission);
 	if (r == 0)
+		r = ovpn_admission_new(&w->ovpn_admission);
+	if (r == 0)
 		r = watch(w, w->wake, EVENT_WAKE);
 	if (r == 0)
 		r = watch(w, w->tun, EVENT_TUN);
@@ -338,12 +482,13 @@ static int worker_init(struct worker *w, struct workers *g, uint32_t number)
 		if (w->sockets[i].fd >= 0)
 			r = watch(w, w->sockets[i].fd, i);
 	}
-	return r;
+	return r == 0 ? tcp_attach(g->conf.tcp, number, w->epoll) : r;
 }
 
 static void worker_fini(struct worker *w)
 {
 	admission_free(w->admission);
+	ovpn_admission_free(w->ovpn_admission);
 	if (w->buffers)
 		secret_wipe(w->buffers, (size_t)UDP_BATCH * BUFFER_SIZE);
 	free(w->buffers);
@@ -362,7 +507,7 @@ int workers_new(struct workers **out, const struct workers_conf *conf)
 	if (!g)
 		return -ENOMEM;
 	g->conf = *conf;
-	pthread_mutex_init(&g->key_lock, NULL);
+	pthread_mutex_init(&g->judge_lock, NULL);
 	sem_init(&g->begun, 0, 0);
 	for (uint32_t i = 0; i < conf->n; i++)
 		g->w[i].epoll = g->w[i].wake = -1;
@@ -386,7 +531,7 @@ void workers_free(struct workers *g)
 		worker_fini(&g->w[i]);
 	if (g->failed >= 0)
 		close(g->failed);
-	pthread_mutex_destroy(&g->key_lock);
+	pthread_mutex_destroy(&g->judge_lock);
 	sem_destroy(&g->begun);
 	free(g);
 }
@@ -425,12 +570,13 @@ void workers_wake(struct workers *g)
 		(void)!write(g->w[i].wake, &one, sizeof(one));
 }
 
-void workers_set_key(struct workers *g, const uint8_t wg_public[32])
+void workers_set_admission(struct workers *g, const uint8_t wg_public[32], uint8_t openvpn)
 {
-	pthread_mutex_lock(&g->key_lock);
-	memcpy(g->key, wg_public, sizeof(g->key));
-	pthread_mutex_unlock(&g->key_lock);
-	atomic_fetch_add_explicit(&g->key_generation, 1, memory_order_release);
+	pthread_mutex_lock(&g->judge_lock);
+	memcpy(g->judge.wg_public, wg_public, sizeof(g->judge.wg_public));
+	g->judge.openvpn = openvpn;
+	pthread_mutex_unlock(&g->judge_lock);
+	atomic_fetch_add_explicit(&g->judge_generation, 1, memory_order_release);
 }
 
 int workers_fd(const struct workers *g)

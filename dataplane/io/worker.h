@@ -2,12 +2,13 @@
  * The forwarding threads. Each runs to completion over its own sockets and its own TUN queue:
  *
  *   UDP --64 datagrams--> classify --data--> fwd_rx --> TUN
- *                            '--handshake--> admission --> punt, or a cookie back
+ *   TCP --frames-----------'  '--handshake--> admission --> punt, or a cookie back
  *   TUN --64 packets----> fwd_tx --> UDP
+ *                            '--> TCP, sealed there
  *
  * A turn of the loop takes at most one batch from each source that has something, so none starves
- * another. What a worker shares with other threads: the engine, the punt descriptor, the server's
- * public key (copied when its generation changed) and two flags.
+ * another. What a worker shares with other threads: the engine, the punt descriptor, the table of
+ * TCP connections, what admission goes by (copied when its generation changed) and two flags.
  */
 #ifndef IO_WORKER_H
 #define IO_WORKER_H
@@ -18,6 +19,7 @@
 #include "base/compiler.h"
 #include "fwd/fwd.h"
 #include "io/punt.h"
+#include "io/tcp.h"
 #include "io/udp.h"
 
 enum { WORKER_MTU_MAX = 9000 }; /* longest inner packet */
@@ -25,6 +27,7 @@ enum { WORKER_MTU_MAX = 9000 }; /* longest inner packet */
 struct workers_conf {
 	struct fwd *fwd;
 	const struct punt *punt;
+	struct tcp *tcp;
 	struct clock clock;
 	uint32_t n;
 	uint32_t n_listeners;
@@ -46,8 +49,9 @@ void workers_stop(struct workers *w);
 
 /* Makes every worker look for staged packets whose peers have got a session. */
 void workers_wake(struct workers *w);
-/* For admission: every datagram received after this returns is judged by it. All zero: none. */
-void workers_set_key(struct workers *w, const uint8_t wg_public[32]);
+/* For admission: everything received after this returns is judged by it. A key of all zero: no
+ * WireGuard; openvpn has bits of enum uapi_openvpn. */
+void workers_set_admission(struct workers *w, const uint8_t wg_public[32], uint8_t openvpn);
 /* Becomes readable when a worker can't go on (the device is gone); it has logged why. */
 int workers_fd(const struct workers *w);
 

@@ -240,6 +240,9 @@ static void test_equality_sees_every_field(void **state)
 	b = a;
 	b.listener ^= 1;
 	assert_false(path_equal(&a, &b));
+	b = a;
+	b.connection ^= 1u << 31;
+	assert_false(path_equal(&a, &b));
 }
 
 static void test_sockaddr_both_ways(void **state)

@@ -33,6 +33,45 @@ static void test_numbers_are_little_endian(void **state)
 	assert_int_equal(reader_end(&r), 0);
 }
 
+static void test_network_order(void **state)
+{
+	const uint8_t expected[14] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+	uint8_t buf[14];
+	struct writer w = writer_init(buf, sizeof(buf));
+	struct reader r = reader_init(expected, 6);
+
+	(void)state;
+	writer_be16(&w, 0x0102);
+	writer_be32(&w, 0x03040506);
+	writer_be64(&w, 0x0708090a0b0c0d0e);
+	assert_int_equal(writer_end(&w), 0);
+	assert_memory_equal(buf, expected, sizeof(buf));
+	assert_int_equal(reader_be16(&r), 0x0102);
+	assert_int_equal(reader_be32(&r), 0x03040506);
+	assert_int_equal(reader_end(&r), 0);
+
+	/* One byte short: zeros, and bad for good. */
+	r = reader_init(expected, 1);
+	assert_int_equal(reader_be16(&r), 0);
+	assert_int_equal(reader_end(&r), -EBADMSG);
+	r = reader_init(expected, 3);
+	assert_int_equal(reader_be32(&r), 0);
+	assert_int_equal(reader_be16(&r), 0);
+	assert_int_equal(reader_end(&r), -EBADMSG);
+	for (size_t cap = 0; cap < 8; cap++) {
+		w = writer_init(buf, cap);
+		writer_be64(&w, UINT64_MAX);
+		assert_int_equal(writer_len(&w), 0);
+		assert_int_equal(writer_end(&w), -EMSGSIZE);
+	}
+	w = writer_init(buf, 3);
+	writer_be32(&w, 0);
+	assert_int_equal(writer_end(&w), -EMSGSIZE);
+	w = writer_init(buf, 1);
+	writer_be16(&w, 0);
+	assert_int_equal(writer_end(&w), -EMSGSIZE);
+}
+
 static void test_reader_is_bad_for_good(void **state)
 {
 	uint8_t *buf = calloc(1, 3);
@@ -115,6 +154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers_are_little_endian),
+		cmocka_unit_test(test_network_order),
 		cmocka_unit_test(test_reader_is_bad_for_good),
 		cmocka_unit_test(test_reader_refuses_trailing_bytes),
 		cmocka_unit_test(test_reader_huge_length),

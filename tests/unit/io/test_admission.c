@@ -13,6 +13,7 @@
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "crypto/xchacha.h"
+#include "io/buckets.h"
 
 static const uint64_t T0 = 1000000;
 
@@ -363,7 +364,7 @@ static void the_table_is_bounded(void **state)
 	struct wg_initiation m = initiation(l, 8);
 
 	/* Far more prefixes than it has places, slow enough to be no load. */
-	for (uint32_t i = 0; i < 5 * ADMISSION_PREFIXES; i++) {
+	for (uint32_t i = 0; i < 5 * BUCKETS_PREFIXES; i++) {
 		struct endpoint e = {.addr = {.family = IP_V4}, .port = 1};
 
 		for (int b = 0; b < 4; b++)

@@ -12,8 +12,9 @@
 
 #include "crypto/aead.h"
 #include "uapi/uapi.h"
+#include "wire/ovpn_wire.h"
 
-enum { PEERS = 256, INDICES = 512 };
+enum { PEERS = 256, INDICES = 512, PEER_IDS = 64, TCP_LISTENER = 3 };
 
 struct lab {
 	struct fwd *fwd;
@@ -22,6 +23,8 @@ struct lab {
 	struct ctl_apply a;
 	struct netconf_networks networks;
 	uint8_t key[32];
+	uint8_t openvpn;
+	uint32_t closed;
 	int configured, keyed, installed;
 	int configure_result;
 	uint8_t frame[UAPI_CTL_MAX];
@@ -38,12 +41,18 @@ static int configure(void *arg, const struct netconf_networks *n)
 	return l->configure_result;
 }
 
-static void admission_key(void *arg, const uint8_t wg_public[32])
+static void admission(void *arg, const uint8_t wg_public[32], uint8_t openvpn)
 {
 	struct lab *l = arg;
 
 	l->keyed++;
 	memcpy(l->key, wg_public, 32);
+	l->openvpn = openvpn;
+}
+
+static void connection_close(void *arg, uint32_t connection)
+{
+	((struct lab *)arg)->closed = connection;
 }
 
 static void session_installed(void *arg)
@@ -57,6 +66,7 @@ static int setup(void **state)
 {
 	const struct fwd_limits limits = {.max_peers = PEERS,
 		.max_indices = INDICES,
+		.max_peer_ids = PEER_IDS,
 		.workers = 2,
 		.stage_slots = 64,
 		.mtu_max = 1500};
@@ -72,10 +82,11 @@ static int setup(void **state)
 		.tun = "ireko0",
 		.listeners = listeners,
 		.n_listeners = ARRAY_SIZE(listeners),
-		.udp_listeners = 1u << 0 | 1u << 2};
+		.udp_listeners = 1u << 0 | 1u << 2,
+		.tcp_listeners = 1u << 1 | 1u << TCP_LISTENER};
 	l->a = (struct ctl_apply){.fwd = l->fwd,
 		.clock = clock_fake(&l->time),
-		.ops = {configure, admission_key, session_installed, l},
+		.ops = {configure, admission, session_installed, connection_close, l},
 		.facts = &l->facts};
 	*state = l;
 	return 0;
@@ -197,6 +208,11 @@ static void configures(void **state)
 	assert_int_equal(l->networks.mtu, 1420);
 	assert_int_equal(l->keyed, 1);
 	assert_memory_equal(l->key, m.wg_public, 32);
+	assert_int_equal(l->openvpn, 0);
+	m.openvpn = UAPI_OPENVPN_V2 | UAPI_OPENVPN_V3;
+	assert_int_equal(config_set(l, &m), 0);
+	assert_int_equal(l->openvpn, 3);
+	l->keyed = 1;
 	/* The kernel refuses: admission stays as it was. */
 	l->configure_result = -EPERM;
 	assert_int_equal(config_set(l, &m), EPERM);
@@ -208,7 +224,7 @@ static void bad_configurations(void **state)
 	struct lab *l = *state;
 	struct uapi_config_set m;
 
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 9; i++) {
 		m = a_config();
 		switch (i) {
 		case 0:
@@ -234,6 +250,9 @@ static void bad_configurations(void **state)
 			break;
 		case 7:
 			m.mtu = 9001;
+			break;
+		case 8:
+			m.openvpn = 4;
 			break;
 		}
 		assert_int_equal(config_set(l, &m), EINVAL);
@@ -321,6 +340,211 @@ static void bad_sessions(void **state)
 	}
 	assert_int_equal(l->installed, 0);
 	assert_int_equal(fwd_session_seq(l->fwd), 0);
+}
+
+static struct uapi_session_set an_ovpn_session(uint32_t peer, uint64_t seq)
+{
+	struct uapi_session_set m = a_session(peer, seq);
+
+	m.protocol = UAPI_OPENVPN;
+	m.cipher = AEAD_AES_256_GCM;
+	m.local_index = m.remote_index = 17;
+	m.ping_s = 10;
+	m.timeout_s = 60;
+	m.life_s = 7200;
+	m.tls = 0x0304;
+	memset(m.seal_iv, 0x33, sizeof(m.seal_iv));
+	memset(m.open_iv, 0x44, sizeof(m.open_iv));
+	return m;
+}
+
+static void wireguard_has_nothing_of_openvpn(void **state)
+{
+	struct lab *l = *state;
+
+	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
+	for (int i = 0; i < 9; i++) {
+		struct uapi_session_set m = a_session(7, 100);
+
+		switch (i) {
+		case 0:
+			m.key_id = 1;
+			break;
+		case 1:
+			m.format = UAPI_DATA_V1;
+			break;
+		case 2:
+			m.seal_iv[7] = 1;
+			break;
+		case 3:
+			m.open_iv[0] = 1;
+			break;
+		case 4:
+			m.ping_s = 1;
+			break;
+		case 5:
+			m.timeout_s = 1;
+			break;
+		case 6:
+			m.life_s = 1;
+			break;
+		case 7:
+			m.tls = 0x0303;
+			break;
+		case 8:
+			m.path.connection = 1;
+			break;
+		}
+		assert_int_equal(session_set(l, &m), EINVAL);
+	}
+	assert_int_equal(fwd_session_seq(l->fwd), 0);
+}
+
+static void openvpn_sessions(void **state)
+{
+	static const uint8_t ciphers[] = {
+		AEAD_CHACHA20_POLY1305, AEAD_AES_256_GCM, AEAD_AES_128_GCM};
+	struct lab *l = *state;
+	struct uapi_session_set m;
+	uint64_t seq = 100;
+
+	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
+		m = an_ovpn_session(7, seq++);
+		m.cipher = ciphers[i];
+		m.key_id = (uint8_t)i;
+		assert_int_equal(session_set(l, &m), 0);
+	}
+	/* Over TCP, as another tunnel. */
+	m = an_ovpn_session(7, seq++);
+	m.transport = UAPI_TCP;
+	m.path.listener = TCP_LISTENER;
+	m.path.connection = 0x1001;
+	m.local_index = m.remote_index = 18;
+	m.tunnel.bytes[0] = 9;
+	assert_int_equal(session_set(l, &m), 0);
+	assert_int_equal(session_set(l, &m), EALREADY);
+	assert_int_equal(l->installed, 0);
+}
+
+static void bad_openvpn_sessions(void **state)
+{
+	struct lab *l = *state;
+
+	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
+	for (int i = 0; i < 14; i++) {
+		struct uapi_session_set m = an_ovpn_session(7, 100);
+
+		switch (i) {
+		case 0:
+			m.cipher = 0;
+			break;
+		case 1:
+			m.cipher = 4;
+			break;
+		case 2:
+			m.role = UAPI_INITIATOR;
+			break;
+		case 3:
+			m.key_id = 8;
+			break;
+		case 4:
+			m.format = 3;
+			break;
+		case 5:
+			m.local_index = m.remote_index = OVPN_NO_PEER_ID;
+			break;
+		case 6:
+			m.remote_index++;
+			break;
+		case 7:
+			m.transport = 3;
+			break;
+		case 8: /* UDP with a connection */
+			m.path.connection = 5;
+			break;
+		case 9: /* TCP without one */
+			m.transport = UAPI_TCP;
+			m.path.listener = TCP_LISTENER;
+			break;
+		case 10: /* TCP by a UDP listener */
+			m.transport = UAPI_TCP;
+			m.path.connection = 5;
+			break;
+		case 11: /* and the reverse */
+			m.path.listener = TCP_LISTENER;
+			break;
+		case 12:
+			m.path.remote.port = 0;
+			break;
+		case 13:
+			m.protocol = 3;
+			break;
+		}
+		assert_int_equal(session_set(l, &m), EINVAL);
+	}
+	assert_int_equal(fwd_session_seq(l->fwd), 0);
+}
+
+static int session_use(struct lab *l, uint32_t peer, uint64_t seq)
+{
+	const struct uapi_session_use m = {peer, seq};
+	BODY(session_use, &m);
+
+	return status_of(l, UAPI_SESSION_USE_MSG, &body);
+}
+
+static void sessions_are_used_when_told(void **state)
+{
+	struct lab *l = *state;
+	struct uapi_session_set m = an_ovpn_session(7, 100);
+
+	assert_int_equal(session_use(l, 7, 100), ENOENT);
+	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
+	assert_int_equal(session_use(l, 7, 100), ENOENT);
+	assert_int_equal(session_set(l, &m), 0);
+	assert_int_equal(session_use(l, 7, 99), ENOENT);
+	assert_int_equal(l->installed, 0);
+	assert_int_equal(session_use(l, 7, 100), 0);
+	assert_int_equal(l->installed, 1); /* staged packets may leave */
+}
+
+static void connections_are_closed(void **state)
+{
+	const struct uapi_connection_close m = {0x01020304};
+	struct lab *l = *state;
+	BODY(connection_close, &m);
+
+	assert_int_equal(status_of(l, UAPI_CONNECTION_CLOSE_MSG, &body), 0);
+	assert_int_equal(l->closed, 0x01020304);
+}
+
+static void figures_tell_of_openvpn(void **state)
+{
+	const struct uapi_stats_get from = {0};
+	struct lab *l = *state;
+	struct uapi_session_set m = an_ovpn_session(7, 100);
+	struct uapi_stats_reply reply;
+	struct uapi_peer_stats s;
+	struct reader r;
+	BODY(stats_get, &from);
+
+	m.key_id = 5;
+	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
+	assert_int_equal(session_set(l, &m), 0);
+	assert_int_equal(session_use(l, 7, 100), 0);
+	r = ask(l, UAPI_STATS_GET_MSG, &body);
+	uapi_unpack_stats_reply(&r, &reply);
+	assert_int_equal(reply.count, 1);
+	uapi_unpack_peer_stats(&r, &s);
+	assert_int_equal(reader_end(&r), 0);
+	assert_int_equal(s.up, 1);
+	assert_int_equal(s.protocol, UAPI_OPENVPN);
+	assert_int_equal(s.cipher, AEAD_AES_256_GCM);
+	assert_int_equal(s.transport, UAPI_UDP);
+	assert_int_equal(s.local_index, 17);
+	assert_int_equal(s.key_id, 5);
+	assert_int_equal(s.tls, 0x0304);
 }
 
 static void sweeps_what_nobody_named(void **state)
@@ -424,7 +648,8 @@ static void malformed_frames_close(void **state)
 {
 	static const enum uapi_type types[] = {UAPI_CONFIG_SET_MSG, UAPI_SYNC_BEGIN_MSG,
 		UAPI_SYNC_END_MSG, UAPI_PEER_SET_MSG, UAPI_PEER_DEL_MSG, UAPI_SESSION_SET_MSG,
-		UAPI_SESSION_DEL_MSG, UAPI_STATS_GET_MSG, UAPI_STATUS_GET_MSG};
+		UAPI_SESSION_DEL_MSG, UAPI_SESSION_USE_MSG, UAPI_CONNECTION_CLOSE_MSG,
+		UAPI_STATS_GET_MSG, UAPI_STATUS_GET_MSG};
 	struct lab *l = *state;
 
 	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
@@ -473,8 +698,15 @@ static void packs_events(void **state)
 		assert_int_equal(uapi_open(&r, &h, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY), 0);
 		assert_int_equal(h.type, types[kind]);
 		assert_int_equal(reader_u32(&r), 5);
+		if (kind == FWD_EVENT_EXPIRED) {
+			assert_int_equal(reader_u64(&r), 77);
+			assert_int_equal(reader_u8(&r), 3);
+			assert_int_equal(reader_end(&r), 0);
+		}
 		assert_int_equal(ctl_event(&e, frame, n - 1), 0);
 	}
+	assert_int_equal(ctl_event_closed(9, frame, sizeof(frame)), UAPI_HEADER + 4);
+	assert_int_equal(ctl_event_closed(9, frame, UAPI_HEADER + 3), 0);
 }
 
 int main(void)
@@ -485,6 +717,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(peers_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_sessions, setup, teardown),
+		cmocka_unit_test_setup_teardown(wireguard_has_nothing_of_openvpn, setup, teardown),
+		cmocka_unit_test_setup_teardown(openvpn_sessions, setup, teardown),
+		cmocka_unit_test_setup_teardown(bad_openvpn_sessions, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_are_used_when_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(connections_are_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(figures_tell_of_openvpn, setup, teardown),
 		cmocka_unit_test_setup_teardown(sweeps_what_nobody_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(figures_come_in_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(tells_its_status, setup, teardown),

@@ -48,6 +48,7 @@ static int setup(void **state)
 {
 	const struct fwd_limits limits = {.max_peers = 1024,
 		.max_indices = 2048,
+		.max_peer_ids = 512,
 		.workers = 1,
 		.stage_slots = 8,
 		.mtu_max = 1500};
@@ -62,8 +63,11 @@ static int setup(void **state)
 	assert_int_equal(fwd_new(&l->fwd, &limits), 0);
 	assert_int_equal(punt_init(&l->punt), 0);
 	l->time.mono_ms = 1000;
-	l->facts = (struct ctl_facts){
-		.max_peers = 1024, .max_indices = 2048, .workers = 1, .boot_id = {{7}}};
+	l->facts = (struct ctl_facts){.max_peers = 1024,
+		.max_indices = 2048,
+		.max_peer_ids = 512,
+		.workers = 1,
+		.boot_id = {{7}}};
 	l->apply = (struct ctl_apply){.fwd = l->fwd,
 		.clock = clock_fake(&l->time),
 		.ops = {.session_installed = installed},
@@ -179,6 +183,7 @@ static void says_hello(void **state)
 	assert_int_equal(m.boot_id.bytes[0], 7);
 	assert_int_equal(m.max_peers, 1024);
 	assert_int_equal(m.max_indices, 2048);
+	assert_int_equal(m.max_peer_ids, 512);
 	request(fd, UAPI_SYNC_BEGIN_MSG);
 	turns(l);
 	assert_int_equal(door_recv(fd, l->frame, sizeof(l->frame)), UAPI_HEADER + 4);
@@ -233,6 +238,29 @@ static void channels_are_apart(void **state)
 	assert_true(ctl_server_event(l->s, &event));
 	assert_int_equal(door_recv(ctl, l->frame, sizeof(l->frame)), UAPI_HEADER + 12);
 	close(ctl);
+}
+
+static void tells_of_closed_connections(void **state)
+{
+	struct lab *l = *state;
+	struct uapi_connection_closed m;
+	struct uapi_header h;
+	struct reader r;
+	ssize_t n;
+	int fd;
+
+	assert_false(ctl_server_closed(l->s, 77));
+	fd = ready(l, UAPI_CTL);
+	assert_true(ctl_server_closed(l->s, 0x01020304));
+	n = door_recv(fd, l->frame, sizeof(l->frame));
+	assert_true(n > 0);
+	r = reader_init(l->frame, (size_t)n);
+	assert_int_equal(uapi_open(&r, &h, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY), 0);
+	assert_int_equal(h.type, UAPI_CONNECTION_CLOSED_MSG);
+	uapi_unpack_connection_closed(&r, &m);
+	assert_int_equal(reader_end(&r), 0);
+	assert_int_equal(m.connection, 0x01020304);
+	close(fd);
 }
 
 static void too_long_a_frame_closes(void **state)
@@ -431,6 +459,7 @@ int main(void)
 			refuses_other_versions_and_channels, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_before_hello, setup, teardown),
 		cmocka_unit_test_setup_teardown(channels_are_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(tells_of_closed_connections, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_long_a_frame_closes, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_newer_replaces_the_older, setup, teardown),
 		cmocka_unit_test_setup_teardown(punt_follows_its_connection, setup, teardown),

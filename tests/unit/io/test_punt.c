@@ -32,7 +32,7 @@ static void caught_one(void *arg, const struct path *path, const uint8_t *datagr
 
 static struct path a_path(void)
 {
-	struct path p = {.listener = 1};
+	struct path p = {.listener = 1, .connection = 0x1234};
 
 	assert_int_equal(endpoint_parse(&p.remote, "[2001:db8::7]:4711"), 0);
 	assert_int_equal(ip_addr_parse(&p.local, "2001:db8::1"), 0);
@@ -150,6 +150,32 @@ static void handshakes_come_down(void **state)
 	}
 }
 
+static void openvpn_comes_down(void **state)
+{
+	static const uint8_t may[] = {0x18, 0x20, 0x28, 0x2f, 0x40};
+	static const uint8_t may_not[] = {0x30, 0x38, 0x48, 0x4f, 0x50, 0x58, 0x60, 0x10};
+	uint8_t frame[UAPI_PUNT_MAX];
+	struct caught c = {0};
+	const struct punt_sink sink = {caught_one, &c};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(may); i++) {
+		uint8_t m[66] = {may[i]};
+		size_t n = reinject(frame, sizeof(frame), UAPI_REINJECT_MSG, m, sizeof(m));
+
+		assert_int_equal(punt_receive(frame, n, &sink), 0);
+		assert_int_equal(c.n, i + 1);
+		assert_int_equal(c.path.connection, 0x1234);
+	}
+	for (size_t i = 0; i < sizeof(may_not); i++) {
+		uint8_t m[66] = {may_not[i]};
+		size_t n = reinject(frame, sizeof(frame), UAPI_REINJECT_MSG, m, sizeof(m));
+
+		assert_int_equal(punt_receive(frame, n, &sink), -EBADMSG);
+	}
+	assert_int_equal(c.n, sizeof(may));
+}
+
 static void nothing_else_comes_down(void **state)
 {
 	uint8_t data[148] = {4}, m[148] = {1}, frame[UAPI_PUNT_MAX];
@@ -176,6 +202,7 @@ int main(void)
 		cmocka_unit_test(goes_up_and_survives_replacement),
 		cmocka_unit_test(is_bounded),
 		cmocka_unit_test(handshakes_come_down),
+		cmocka_unit_test(openvpn_comes_down),
 		cmocka_unit_test(nothing_else_comes_down),
 	};
 

@@ -193,45 +193,69 @@ static void a_taken_port_is_refused(void **state)
 	udp_close(&second[0]);
 }
 
+/* The same datagram from five ports; all of them must be worker's, modulo N. */
+static void goes_to(const struct udp_socket *s, const struct endpoint *to, const uint8_t *m,
+	size_t len, uint32_t worker)
+{
+	struct fwd_packet p[UDP_BATCH];
+
+	for (int i = 0; i < 5; i++) {
+		int client = client_open(to);
+
+		assert_int_equal(send(client, m, len, 0), len);
+		close(client);
+	}
+	for (int got = 0; got < 5;)
+		got += wait_receive(&s[worker % N], p, CAP);
+}
+
+/* Returns: how many of the sockets got some of n datagrams from one address. */
+static int holders_of(struct udp_socket *s, const struct endpoint *to, uint8_t first, int n)
+{
+	struct fwd_packet p[UDP_BATCH];
+	const uint8_t m[148] = {first, 1, 2, 3};
+	int client = client_open(to), holders = 0, total = 0;
+
+	for (int i = 0; i < n; i++)
+		assert_int_equal(send(client, m, sizeof(m), 0), sizeof(m));
+	for (int i = 0; i < N; i++) {
+		packets_init(p);
+		int got = udp_receive(&batch, &s[i], 0, p, UDP_BATCH, CAP);
+
+		total += got;
+		holders += got > 0;
+	}
+	assert_int_equal(total, n);
+	close(client);
+	return holders;
+}
+
 static void data_goes_where_its_index_says(void **state)
 {
 	struct endpoint at = free_port("[::]"), to = at;
 	struct udp_socket s[N];
-	struct fwd_packet p[UDP_BATCH];
 
 	(void)state;
 	assert_int_equal(udp_open(&at, s, N), UDP_STEERED);
 	assert_int_equal(ip_addr_parse(&to.addr, "127.0.0.1"), 0);
 	for (uint8_t index = 0; index < 16; index++) {
 		const uint8_t m[32] = {4, 0, 0, 0, 0xaa, 0xbb, 0xcc, index};
-		const uint32_t value = 0xaabbcc00u + index;
 
-		for (int i = 0; i < 5; i++) { /* from another port each time */
-			int client = client_open(&to);
-
-			assert_int_equal(send(client, m, sizeof(m), 0), sizeof(m));
-			close(client);
-		}
-		for (int got = 0; got < 5;)
-			got += wait_receive(&s[value % N], p, CAP);
+		goes_to(s, &to, m, sizeof(m), 0xaabbcc00u + index);
 	}
-	/* Handshakes are spread by address, all of one address to one worker. */
-	int client = client_open(&to), holders = 0, total = 0;
-	const uint8_t m[148] = {1};
+	/* OpenVPN's peer-id, whatever the key id; the opcode is none of it. */
+	for (uint8_t i = 0; i < 16; i++) {
+		const uint8_t m[32] = {(uint8_t)(0x48 | (i & 7)), 0xfe, i, (uint8_t)(3 * i)};
 
-	for (int i = 0; i < 8; i++)
-		assert_int_equal(send(client, m, sizeof(m), 0), sizeof(m));
-	for (int i = 0; i < N; i++) {
-		packets_init(p);
-		int n = udp_receive(&batch, &s[i], 0, p, UDP_BATCH, CAP);
+		goes_to(s, &to, m, sizeof(m), 0xfe0000u + 256u * i + 3u * i);
+	}
+	/* Others are spread by address, all of one address to one worker. */
+	static const uint8_t others[] = {1, 0x20, 0x30, 0x38, 0x40, 0x47, 0x50, 0x5f};
 
-		total += n;
-		holders += n > 0;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_int_equal(holders_of(s, &to, others[i], 8), 1);
+	for (int i = 0; i < N; i++)
 		udp_close(&s[i]);
-	}
-	assert_int_equal(total, 8);
-	assert_int_equal(holders, 1);
-	close(client);
 }
 
 int main(void)

@@ -37,13 +37,15 @@ static void test_bytes_of_peer_set(void **state)
 static void test_bytes_of_a_path(void **state)
 {
 	const uint8_t expected[UAPI_SIZE_endpoint_moved] = {1, 0, 0, 0, 3, IP_V6, 0xfe,
-		0x80, [21] = 1, 0x6c, 0xca, 2, 0, 0, 0, IP_V4, 1, 2, 3, 4};
+		0x80, [21] = 1, 0x6c, 0xca, 2, 0, 0, 0, IP_V4, 1, 2, 3, 4, [45] = 0x0d, 0x0c, 0x0b,
+		0x0a};
 	struct uapi_endpoint_moved m = {.peer = 1,
 		.path = {.remote = {.addr = {IP_V6, {0xfe, 0x80, [15] = 1}},
 				 .port = 51820,
 				 .scope_id = 2},
 			.local = {IP_V4, {1, 2, 3, 4}},
-			.listener = 3}};
+			.listener = 3,
+			.connection = 0x0a0b0c0d}};
 	uint8_t buf[ROOM];
 	struct writer w = writer_init(buf, sizeof(buf));
 
@@ -61,8 +63,8 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 		uint16_t type, fixed;
 	} rows[] = {
 		{"HELLO", 1, 5},
-		{"HELLO_REPLY", 101, 70},
-		{"CONFIG_SET", 2, 70},
+		{"HELLO_REPLY", 101, 74},
+		{"CONFIG_SET", 2, 71},
 		{"CONFIG_SET_REPLY", 102, 4},
 		{"SYNC_BEGIN", 3, 0},
 		{"SYNC_BEGIN_REPLY", 103, 4},
@@ -72,7 +74,7 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 		{"PEER_SET_REPLY", 105, 4},
 		{"PEER_DEL", 6, 4},
 		{"PEER_DEL_REPLY", 106, 4},
-		{"SESSION_SET", 7, 177},
+		{"SESSION_SET", 7, 209},
 		{"SESSION_SET_REPLY", 107, 4},
 		{"SESSION_DEL", 8, 20},
 		{"SESSION_DEL_REPLY", 108, 4},
@@ -80,12 +82,17 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 		{"STATS_REPLY", 110, 12},
 		{"STATUS_GET", 11, 0},
 		{"STATUS_REPLY", 111, 92},
+		{"SESSION_USE", 12, 12},
+		{"SESSION_USE_REPLY", 112, 4},
+		{"CONNECTION_CLOSE", 13, 4},
+		{"CONNECTION_CLOSE_REPLY", 113, 4},
 		{"SESSION_CONFIRMED", 301, 12},
 		{"REKEY_WANTED", 302, 5},
-		{"SESSION_EXPIRED", 303, 12},
-		{"ENDPOINT_MOVED", 304, 45},
-		{"PUNT", 401, 41},
-		{"REINJECT", 402, 41},
+		{"SESSION_EXPIRED", 303, 13},
+		{"ENDPOINT_MOVED", 304, 49},
+		{"CONNECTION_CLOSED", 305, 4},
+		{"PUNT", 401, 45},
+		{"REINJECT", 402, 45},
 	};
 	size_t known = 0;
 
@@ -152,8 +159,15 @@ static void test_session_set_carries_everything(void **state)
 		.remote_index = 0xfffefdfc,
 		.tunnel_started_ms = 1767323045678,
 		.handshake_ms = UINT64_MAX,
-		.path = {
-			.listener = 255, .remote = {.addr = {IP_V4, {9, 8, 7, 6}}, .port = 65535}}};
+		.path = {.listener = 255,
+			.remote = {.addr = {IP_V4, {9, 8, 7, 6}}, .port = 65535},
+			.connection = UINT32_MAX},
+		.key_id = 7,
+		.format = UAPI_DATA_EPOCH,
+		.ping_s = 0x0102,
+		.timeout_s = 0xfeff,
+		.life_s = 0x01020304,
+		.tls = 0x0304};
 	struct uapi_session_set back;
 	uint8_t buf[UAPI_SIZE_session_set];
 	struct writer w = writer_init(buf, sizeof(buf));
@@ -165,12 +179,16 @@ static void test_session_set_carries_everything(void **state)
 		m.open[i] = (uint8_t)(200 - i);
 		m.tunnel.bytes[i / 2] = (uint8_t)i;
 		m.credential.bytes[i / 2] = (uint8_t)(100 + i);
+		m.seal_iv[i / 4] = (uint8_t)(50 + i);
+		m.open_iv[i / 4] = (uint8_t)(150 + i);
 	}
 	uapi_pack_session_set(&w, &m);
 	assert_int_equal(writer_end(&w), 0);
-	/* The two keys are the last 64 bytes, as they are. */
-	assert_memory_equal(buf + sizeof(buf) - 64, m.seal, UAPI_KEY);
-	assert_memory_equal(buf + sizeof(buf) - 32, m.open, UAPI_KEY);
+	/* The two keys as they are, before the 28 bytes that are OpenVPN's alone. */
+	assert_memory_equal(buf + sizeof(buf) - 28 - 64, m.seal, UAPI_KEY);
+	assert_memory_equal(buf + sizeof(buf) - 28 - 32, m.open, UAPI_KEY);
+	assert_memory_equal(buf + sizeof(buf) - 26, m.seal_iv, UAPI_IV);
+	assert_memory_equal(buf + sizeof(buf) - 18, m.open_iv, UAPI_IV);
 	uapi_unpack_session_set(&r, &back);
 	assert_int_equal(reader_end(&r), 0);
 	assert_true(back.peer == m.peer && back.seq == m.seq && back.protocol == m.protocol);
@@ -184,6 +202,11 @@ static void test_session_set_carries_everything(void **state)
 	assert_true(path_equal(&back.path, &m.path));
 	assert_memory_equal(back.seal, m.seal, UAPI_KEY);
 	assert_memory_equal(back.open, m.open, UAPI_KEY);
+	assert_true(back.key_id == m.key_id && back.format == m.format && back.tls == m.tls);
+	assert_memory_equal(back.seal_iv, m.seal_iv, UAPI_IV);
+	assert_memory_equal(back.open_iv, m.open_iv, UAPI_IV);
+	assert_true(back.ping_s == m.ping_s && back.timeout_s == m.timeout_s);
+	assert_true(back.life_s == m.life_s);
 }
 
 static int unpack_text(const char bytes[32], struct uapi_hello_reply *m)

@@ -61,6 +61,25 @@ static void test_openvpn(void **state)
 	}
 }
 
+/* What may come down the punt connection: never data, never what only clients say. */
+static void test_server_handshake(void **state)
+{
+	(void)state;
+	for (unsigned first = 0; first < 256; first++) {
+		const unsigned opcode = first >> 3;
+
+		for (size_t len = 0; len <= 200; len++) {
+			uint8_t datagram[200] = {(uint8_t)first};
+			bool want = len >= 14 && strchr("\3\4\5\10", (int)opcode) && opcode;
+
+			if (first >= 1 && first <= 4)
+				want = classify((uint8_t)first, len) == WIRE_WG_HANDSHAKE;
+			assert_int_equal(wire_is_server_handshake(datagram, len), want);
+		}
+	}
+	assert_false(wire_is_server_handshake(NULL, 0));
+}
+
 static void test_empty(void **state)
 {
 	(void)state;
@@ -73,6 +92,7 @@ int main(void)
 		cmocka_unit_test(test_wireguard),
 		cmocka_unit_test(test_reserved_bytes),
 		cmocka_unit_test(test_openvpn),
+		cmocka_unit_test(test_server_handshake),
 		cmocka_unit_test(test_empty),
 	};
 

@@ -55,25 +55,25 @@ void negotiation_fail(const struct turn *t, struct negotiation *n, const char *r
 		rekey_drop(t);
 		return;
 	}
-	session_ended(t, reason);
-	session_vanish(t);
+	ovpn_session_ended(t, reason);
+	ovpn_session_vanish(t);
 }
 
 /* An alert, when there is one, is all that is still sent. */
 static void tls_broken(const struct turn *t, struct negotiation *n)
 {
-	const char *reason = tls_failure(n->tls);
+	const char *reason = ovpn_tls_failure(n->tls);
 
 	t->e->figures.tls_failed++;
-	if (n == t->s->next && !tls_refused_certificate(n->tls)) {
+	if (n == t->s->next && !ovpn_tls_refused_certificate(n->tls)) {
 		negotiation_flush(t, n);
 		rekey_drop(t);
 		return;
 	}
 	keep_only(t->s, n);
-	session_ended(t, reason);
+	ovpn_session_ended(t, reason);
 	negotiation_drain(t, n);
-	tls_free(n->tls);
+	ovpn_tls_free(n->tls);
 	n->tls = NULL;
 	n->until_ms = t->now.mono_ms + OVPN_LEAVE_MS;
 	half_opens_progress(&t->e->half, &t->s->half_open, HALF_OPEN_SILENT);
@@ -88,8 +88,8 @@ static void leave(const struct turn *t, struct negotiation *n)
 	char text[PUSH_MESSAGE];
 	const size_t len = push_farewell(keywords[t->s->how], t->s->reason, text, sizeof(text));
 
-	if (tls_write(n->tls, text, len + 1) < 0)
-		session_vanish(t);
+	if (ovpn_tls_write(n->tls, text, len + 1) < 0)
+		ovpn_session_vanish(t);
 	else
 		fsm_enter(n, AT_LEAVING);
 }
@@ -98,7 +98,7 @@ static void farewell_now(const struct turn *t, struct negotiation *n, struct spa
 {
 	(void)arg;
 	keep_only(t->s, n);
-	session_ended(t, t->s->reason);
+	ovpn_session_ended(t, t->s->reason);
 	n->until_ms = t->now.mono_ms + OVPN_LEAVE_MS;
 	leave(t, n);
 }
@@ -108,7 +108,7 @@ static void farewell_waits(const struct turn *t, struct negotiation *n, struct s
 {
 	(void)arg;
 	keep_only(t->s, n);
-	session_ended(t, t->s->reason);
+	ovpn_session_ended(t, t->s->reason);
 	n->until_ms = t->now.mono_ms + OVPN_LEAVE_MS;
 	fsm_enter(n, AT_PARTING);
 }
@@ -120,7 +120,7 @@ void part_after_answer(
 	t->s->reason = reason;
 	farewell_waits(t, n, (struct span){0});
 	if (answer_write(n) < 0)
-		session_vanish(t);
+		ovpn_session_vanish(t);
 }
 
 static void farewell_after_answer(const struct turn *t, struct negotiation *n, struct span arg)
@@ -134,8 +134,8 @@ static void farewell_silent(const struct turn *t, struct negotiation *n, struct 
 {
 	(void)n;
 	(void)arg;
-	session_ended(t, t->s->reason);
-	session_vanish(t);
+	ovpn_session_ended(t, t->s->reason);
+	ovpn_session_vanish(t);
 }
 
 static void say_farewell(const struct turn *t, struct negotiation *n, struct span arg)
@@ -158,7 +158,7 @@ static void on_goodbye(const struct turn *t, struct negotiation *n, struct span 
 {
 	(void)arg;
 	keep_only(t->s, n);
-	session_ended(t, "the client said goodbye");
+	ovpn_session_ended(t, "the client said goodbye");
 	n->until_ms = t->now.mono_ms + OVPN_LEAVE_MS;
 	fsm_enter(n, AT_EXITED);
 }
@@ -174,7 +174,7 @@ static void vanish(const struct turn *t, struct negotiation *n, struct span arg)
 {
 	(void)n;
 	(void)arg;
-	session_vanish(t);
+	ovpn_session_vanish(t);
 }
 
 /* ---- TLS ---- */
@@ -225,7 +225,7 @@ static void read_records(const struct turn *t, struct negotiation *n)
 	uint8_t record[KM2_MAX];
 
 	while (negotiation_lives(t->s, n)) {
-		const int len = tls_read(n->tls, record, sizeof(record));
+		const int len = ovpn_tls_read(n->tls, record, sizeof(record));
 
 		if (len == 0)
 			break;
@@ -238,10 +238,10 @@ static void handshake(const struct turn *t, struct negotiation *n, struct span b
 {
 	struct half_open *o = &t->s->half_open;
 
-	switch (tls_handshake(n->tls, bytes.p, bytes.n)) {
+	switch (ovpn_tls_handshake(n->tls, bytes.p, bytes.n)) {
 	case TLS_MORE:
 		half_opens_progress(&t->e->half, o,
-			tls_has_answered(n->tls) ? HALF_OPEN_HELLO : HALF_OPEN_BYTES);
+			ovpn_tls_has_answered(n->tls) ? HALF_OPEN_HELLO : HALF_OPEN_BYTES);
 		return;
 	case TLS_DONE:
 		half_opens_progress(&t->e->half, o, HALF_OPEN_VERIFIED);
@@ -258,7 +258,7 @@ static void handshake(const struct turn *t, struct negotiation *n, struct span b
 /* Now, and not before, the client costs more than a few hundred bytes. */
 static void begin_tls(const struct turn *t, struct negotiation *n, struct span bytes)
 {
-	if (tls_new(&n->tls, t->e->tls) < 0) {
+	if (ovpn_tls_new(&n->tls, t->e->tls) < 0) {
 		negotiation_fail(t, n, "no memory");
 		return;
 	}
@@ -268,7 +268,7 @@ static void begin_tls(const struct turn *t, struct negotiation *n, struct span b
 
 static void feed(const struct turn *t, struct negotiation *n, struct span bytes)
 {
-	if (tls_feed(n->tls, bytes.p, bytes.n) < 0)
+	if (ovpn_tls_feed(n->tls, bytes.p, bytes.n) < 0)
 		negotiation_fail(t, n, "no memory");
 	else
 		read_records(t, n);

@@ -35,7 +35,7 @@ static const char *refusal(
 	struct ovpn_grant grant = {0};
 	const char *why = NULL;
 
-	if (tls_identity(n->tls, &who) < 0)
+	if (ovpn_tls_identity(n->tls, &who) < 0)
 		return "no usable serial number in the certificate";
 	if (t->e->ops.authorize(t->e->ops.arg, &who, &grant, &why) != 0) {
 		t->e->figures.refused++;
@@ -62,8 +62,8 @@ static void end_older_attempts(const struct turn *t)
 		next = TAILQ_NEXT(s, making);
 		if (s == t->s || !ulid_equal(&s->grant.credential, &t->s->grant.credential))
 			continue;
-		session_ended(&older, "the client has begun anew");
-		session_free(t->e, s);
+		ovpn_session_ended(&older, "the client has begun anew");
+		ovpn_session_free(t->e, s);
 	}
 }
 
@@ -99,7 +99,7 @@ static int make_data_keys(const struct turn *t, const struct negotiation *n,
 	memcpy(ours.random1, n->random1, sizeof(ours.random1));
 	memcpy(ours.random2, n->random2, sizeof(ours.random2));
 	if (s->peer.proto & IV_PROTO_TLS_EKM)
-		rc = tls_export(n->tls, OVPN_EKM_DATA, &key2);
+		rc = ovpn_tls_export(n->tls, OVPN_EKM_DATA, &key2);
 	else
 		rc = ovpn_prf_keys(client, &ours, s->client_sid, s->sid, &key2);
 	if (rc == 0)
@@ -123,7 +123,7 @@ static int make_dynamic(const struct turn *t, const struct negotiation *n)
 	s->epoch = t->e->conf.epoch && announced(s, IV_PROTO_EPOCH | IV_PROTO_TLS_EKM |
 							    IV_PROTO_CC_EXIT | IV_PROTO_DATA_V2);
 	if (announced(s, IV_PROTO_DYN_TLS_CRYPT | IV_PROTO_CC_EXIT)) {
-		rc = tls_export(n->tls, OVPN_EKM_TLS_CRYPT, &exported);
+		rc = ovpn_tls_export(n->tls, OVPN_EKM_TLS_CRYPT, &exported);
 		ovpn_key2_mix(&mixed, exported.bytes, &s->key);
 		ovpn_wrap_init(&s->dynamic, &mixed, OVPN_SERVER, 1, wrap_time(t->e, t->now));
 		s->has_dynamic = true;
@@ -148,7 +148,7 @@ static int ask_for_keys(const struct turn *t, const struct negotiation *n, const
 		.key_id = n->key_id,
 		.credential = s->grant.credential,
 		.peer_id = s->peer_id,
-		.tls = tls_version(n->tls),
+		.tls = ovpn_tls_version(n->tls),
 		.first = n->key_id == 0};
 	int rc = n->key_id == 0 ? make_dynamic(t, n) : 0;
 
@@ -209,7 +209,7 @@ int answer_write(struct negotiation *n)
 	memcpy(ours.random2, n->random2, sizeof(ours.random2));
 	memcpy(ours.options, OUR_OPTIONS, sizeof(OUR_OPTIONS));
 	len = km2_pack_server(&ours, message, sizeof(message));
-	rc = len < 0 ? -EPROTO : tls_write(n->tls, message, (size_t)len);
+	rc = len < 0 ? -EPROTO : ovpn_tls_write(n->tls, message, (size_t)len);
 	secret_wipe(message, sizeof(message));
 	return rc;
 }
@@ -237,6 +237,6 @@ int push_write(const struct turn *t, struct negotiation *n)
 	int rc = n_parts < 0 ? -EMSGSIZE : 0;
 
 	for (int i = 0; i < n_parts && rc == 0; i++)
-		rc = tls_write(n->tls, parts[i], strlen(parts[i]) + 1);
+		rc = ovpn_tls_write(n->tls, parts[i], strlen(parts[i]) + 1);
 	return rc;
 }

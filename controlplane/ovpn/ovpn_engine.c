@@ -1,7 +1,7 @@
 /*
  * What comes from outside: packets of sessions (known.c), of strangers (stranger.c), the caller's
- * news, and the clock. Every call is a turn: it ends with session_settle, which sends what is due
- * and frees what is gone.
+ * news, and the clock. Every call is a turn: it ends with ovpn_session_settle, which sends what is
+ * due and frees what is gone.
  */
 #include "ovpn/ovpn_engine.h"
 
@@ -65,7 +65,7 @@ void ovpn_engine_free(struct ovpn_engine *e)
 	if (!e)
 		return;
 	HASH_ITER (by_id, e->by_id, s, next)
-		session_free(e, s);
+		ovpn_session_free(e, s);
 	actions_clear(&e->actions);
 	deadlines_fini(&e->timers);
 	budget_free(e->answers);
@@ -110,13 +110,13 @@ static enum ovpn_verdict take(struct ovpn_engine *e, const struct packet *p, uin
 	if (p->n <= OVPN_WRAP_HEAD || !is_control(p->bytes[0]) ||
 		secret_is_zero(packet_sid(p), OVPN_SID))
 		return OVPN_MALFORMED;
-	t.s = session_at(e, p->from, packet_sid(p));
+	t.s = ovpn_session_at(e, p->from, packet_sid(p));
 	v = t.s ? known_packet(&t, p) : stranger_packet(&t, p);
 	if (!t.s)
 		return v;
 	if (session)
 		*session = t.s->id;
-	session_settle(&t);
+	ovpn_session_settle(&t);
 	return v;
 }
 
@@ -136,34 +136,34 @@ enum ovpn_verdict ovpn_engine_input(struct ovpn_engine *e, const uint8_t *packet
 void ovpn_engine_keys_done(
 	struct ovpn_engine *e, uint64_t session, uint8_t key_id, bool ok, struct ovpn_time now)
 {
-	const struct turn t = {e, session_of(e, session), now};
+	const struct turn t = {e, ovpn_session_of(e, session), now};
 	struct negotiation *n = t.s ? negotiation_of(t.s, key_id) : NULL;
 
 	/* An answer that comes too late finds another state, or nobody. */
 	if (!n || n->state != AT_KEYS)
 		return;
 	(void)fsm_event(&t, n, ok ? ON_KEYS_OK : ON_KEYS_FAILED, (struct span){0});
-	session_settle(&t);
+	ovpn_session_settle(&t);
 }
 
 void ovpn_engine_moved(struct ovpn_engine *e, uint64_t session, const struct path *path)
 {
-	struct session *s = session_of(e, session);
+	struct session *s = ovpn_session_of(e, session);
 
 	if (!s || s->path.connection || path->connection)
 		return;
 	/* When somebody is there it stays where it was. Without memory it can't be found any
 	 * more, and goes when it is late or the dataplane says so. */
-	if (session_move(e, s, path) < 0)
+	if (ovpn_session_move(e, s, path) < 0)
 		return;
 }
 
 void ovpn_engine_rekey(struct ovpn_engine *e, uint64_t session, struct ovpn_time now)
 {
-	const struct turn t = {e, session_of(e, session), now};
+	const struct turn t = {e, ovpn_session_of(e, session), now};
 
 	if (t.s && rekey_begin(&t) == 0)
-		session_settle(&t);
+		ovpn_session_settle(&t);
 }
 
 /* ---- ends ---- */
@@ -172,16 +172,16 @@ static void connection_gone(struct ovpn_engine *e, struct session *s)
 {
 	const struct turn t = {.e = e, .s = s};
 
-	session_ended(&t, "the connection was closed");
+	ovpn_session_ended(&t, "the connection was closed");
 	actions_release(s->close);
 	s->close = NULL;
-	session_free(e, s);
+	ovpn_session_free(e, s);
 }
 
 void ovpn_engine_connection_closed(struct ovpn_engine *e, uint32_t connection)
 {
 	const struct path path = {.connection = connection};
-	struct session *s = connection ? session_at(e, &path, NULL) : NULL;
+	struct session *s = connection ? ovpn_session_at(e, &path, NULL) : NULL;
 
 	if (s)
 		connection_gone(e, s);
@@ -198,12 +198,12 @@ void ovpn_engine_connections_lost(struct ovpn_engine *e)
 
 void ovpn_engine_forget(struct ovpn_engine *e, uint64_t session)
 {
-	struct session *s = session_of(e, session);
+	struct session *s = ovpn_session_of(e, session);
 
 	if (!s)
 		return;
 	actions_forget(&e->actions, session);
-	session_free(e, s);
+	ovpn_session_free(e, s);
 }
 
 static bool say_farewell(struct ovpn_engine *e, struct session *s, enum ovpn_farewell how,
@@ -216,14 +216,14 @@ static bool say_farewell(struct ovpn_engine *e, struct session *s, enum ovpn_far
 	s->how = how;
 	s->reason = reason;
 	session_farewell(&t);
-	session_settle(&t);
+	ovpn_session_settle(&t);
 	return true;
 }
 
 void ovpn_engine_farewell(struct ovpn_engine *e, uint64_t session, enum ovpn_farewell how,
 	const char *reason, struct ovpn_time now)
 {
-	struct session *s = session_of(e, session);
+	struct session *s = ovpn_session_of(e, session);
 
 	if (s)
 		(void)say_farewell(e, s, how, reason, now);
@@ -268,7 +268,7 @@ void ovpn_engine_tick(struct ovpn_engine *e, struct ovpn_time now)
 			continue;
 		}
 		session_on_time(&t);
-		session_settle(&t);
+		ovpn_session_settle(&t);
 	}
 }
 

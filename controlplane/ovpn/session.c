@@ -40,7 +40,7 @@ static struct session *at_place(struct ovpn_engine *e, const struct place *p)
 	return s;
 }
 
-struct session *session_at(
+struct session *ovpn_session_at(
 	struct ovpn_engine *e, const struct path *from, const uint8_t client_sid[OVPN_SID])
 {
 	const struct place p = place_of(from, client_sid);
@@ -48,7 +48,7 @@ struct session *session_at(
 	return at_place(e, &p);
 }
 
-struct session *session_of(struct ovpn_engine *e, uint64_t id)
+struct session *ovpn_session_of(struct ovpn_engine *e, uint64_t id)
 {
 	struct session *s;
 
@@ -69,7 +69,7 @@ static void place_remove(struct ovpn_engine *e, struct session *s)
 	memset(&s->by_place, 0, sizeof(s->by_place));
 }
 
-int session_move(struct ovpn_engine *e, struct session *s, const struct path *path)
+int ovpn_session_move(struct ovpn_engine *e, struct session *s, const struct path *path)
 {
 	const struct place p = place_of(path, s->client_sid);
 	struct session *there = at_place(e, &p);
@@ -132,11 +132,11 @@ static void give_way(struct ovpn_engine *e, struct session *s, struct ovpn_time 
 {
 	const struct turn t = {e, s, now};
 
-	session_ended(&t, "too many half-open sessions");
-	session_free(e, s);
+	ovpn_session_ended(&t, "too many half-open sessions");
+	ovpn_session_free(e, s);
 }
 
-int session_new(
+int ovpn_session_new(
 	struct ovpn_engine *e, struct session **out, const struct newcomer *c, struct ovpn_time now)
 {
 	struct half_open *victim;
@@ -148,13 +148,13 @@ int session_new(
 	if (!s)
 		return -ENOMEM;
 	if (session_fill(s, c, now.mono_ms) < 0) {
-		session_free(e, s);
+		ovpn_session_free(e, s);
 		return -ENOMEM;
 	}
 	if (victim)
 		give_way(e, session_of_half_open(victim), now);
 	if (session_enter(e, s, now.mono_ms) < 0) {
-		session_free(e, s);
+		ovpn_session_free(e, s);
 		return -ENOMEM;
 	}
 	*out = s;
@@ -177,7 +177,7 @@ static bool is_silent(const struct session *s)
 	return s->current->key_id == 0 && s->current->state == AT_RESET;
 }
 
-void session_ended(const struct turn *t, const char *reason)
+void ovpn_session_ended(const struct turn *t, const char *reason)
 {
 	struct session *s = t->s;
 	struct ovpn_action a = action_of(s, OVPN_ACTION_ENDED);
@@ -190,7 +190,7 @@ void session_ended(const struct turn *t, const char *reason)
 	s->ended = NULL;
 }
 
-void session_vanish(const struct turn *t)
+void ovpn_session_vanish(const struct turn *t)
 {
 	t->s->current->state = AT_GONE;
 }
@@ -212,7 +212,7 @@ static void count_freed(struct ovpn_engine *e)
 		deadline_set(&e->timers, &e->trim, e->trimmed_ms + TRIM_EVERY_MS);
 }
 
-void session_free(struct ovpn_engine *e, struct session *s)
+void ovpn_session_free(struct ovpn_engine *e, struct session *s)
 {
 	close_connection(e, s);
 	if (s->by_id.tbl) {
@@ -258,7 +258,7 @@ void negotiation_free(struct negotiation *n)
 	if (!n)
 		return;
 	reliable_free(n->messages);
-	tls_free(n->tls);
+	ovpn_tls_free(n->tls);
 	secret_wipe(n, sizeof(*n));
 	free(n);
 }
@@ -277,7 +277,7 @@ bool negotiation_lives(const struct session *s, const struct negotiation *n)
 
 bool negotiation_idle(const struct negotiation *n)
 {
-	return reliable_idle(n->messages) && (!n->tls || tls_pending(n->tls) == 0);
+	return reliable_idle(n->messages) && (!n->tls || ovpn_tls_pending(n->tls) == 0);
 }
 
 /* ---- sending ---- */
@@ -309,8 +309,8 @@ void packet_send(const struct turn *t, uint8_t key_id, uint8_t op, struct ovpn_t
 		n = ovpn_wrap_seal(wrap_of(s, key_id), ovpn_first((enum ovpn_opcode)op, key_id),
 			s->sid, clear, (size_t)n, a.bytes, sizeof(a.bytes));
 	if (n == -EOVERFLOW) {
-		session_ended(t, "too many control packets");
-		session_vanish(t);
+		ovpn_session_ended(t, "too many control packets");
+		ovpn_session_vanish(t);
 	}
 	if (n < 0)
 		return;
@@ -323,18 +323,18 @@ void negotiation_drain(const struct turn *t, struct negotiation *n)
 {
 	uint8_t bytes[RELIABLE_PAYLOAD];
 
-	while (n->tls && tls_pending(n->tls) > 0 && reliable_can_send(n->messages)) {
-		const size_t k = tls_take(n->tls, bytes, sizeof(bytes));
+	while (n->tls && ovpn_tls_pending(n->tls) > 0 && reliable_can_send(n->messages)) {
+		const size_t k = ovpn_tls_take(n->tls, bytes, sizeof(bytes));
 
 		if (reliable_send(n->messages, OVPN_CONTROL, bytes, k, t->now.mono_ms) < 0) {
-			session_ended(t, "no memory");
-			session_vanish(t);
+			ovpn_session_ended(t, "no memory");
+			ovpn_session_vanish(t);
 			return;
 		}
 	}
-	if (n->tls && tls_pending(n->tls) > TLS_WAITING_MAX) {
-		session_ended(t, "the client asks for more than it acknowledges");
-		session_vanish(t);
+	if (n->tls && ovpn_tls_pending(n->tls) > TLS_WAITING_MAX) {
+		ovpn_session_ended(t, "the client asks for more than it acknowledges");
+		ovpn_session_vanish(t);
 	}
 }
 
@@ -374,7 +374,7 @@ static uint64_t session_due(const struct session *s, uint64_t now_ms)
 	return due;
 }
 
-void session_settle(const struct turn *t)
+void ovpn_session_settle(const struct turn *t)
 {
 	struct session *s = t->s;
 	const uint64_t now_ms = t->now.mono_ms;
@@ -386,9 +386,9 @@ void session_settle(const struct turn *t)
 		negotiation_flush(t, s->next);
 	/* The last words have arrived, or there were none. */
 	if (s->current->state == AT_LEAVING && negotiation_idle(s->current))
-		session_vanish(t);
+		ovpn_session_vanish(t);
 	if (s->current->state == AT_GONE) {
-		session_free(t->e, s);
+		ovpn_session_free(t->e, s);
 		return;
 	}
 	due = session_due(s, now_ms);

@@ -144,21 +144,21 @@ struct newcomer {
 };
 /* Makes room for it first, and room may be made by ending another. Returns: 0, -EBUSY (too many
  * half-open), -ENOMEM. */
-int session_new(struct ovpn_engine *e, struct session **out, const struct newcomer *c,
+int ovpn_session_new(struct ovpn_engine *e, struct session **out, const struct newcomer *c,
 	struct ovpn_time now) must_check;
-struct session *session_at(
+struct session *ovpn_session_at(
 	struct ovpn_engine *e, const struct path *from, const uint8_t client_sid[OVPN_SID]);
-struct session *session_of(struct ovpn_engine *e, uint64_t id);
+struct session *ovpn_session_of(struct ovpn_engine *e, uint64_t id);
 /* Makes it found at its new path. Returns: 0, -EEXIST (somebody is there), -ENOMEM. */
-int session_move(struct ovpn_engine *e, struct session *s, const struct path *path) must_check;
-void session_free(struct ovpn_engine *e, struct session *s);
+int ovpn_session_move(struct ovpn_engine *e, struct session *s, const struct path *path) must_check;
+void ovpn_session_free(struct ovpn_engine *e, struct session *s);
 
 /* OVPN_ACTION_ENDED, once; not for a session that was silent. reason: constant text. */
-void session_ended(const struct turn *t, const char *reason);
+void ovpn_session_ended(const struct turn *t, const char *reason);
 /* Gone at the end of the turn, whatever is still to be sent. */
-void session_vanish(const struct turn *t);
+void ovpn_session_vanish(const struct turn *t);
 /* The end of a turn: sends what is due, frees it when it is gone, sets its next deadline. */
-void session_settle(const struct turn *t);
+void ovpn_session_settle(const struct turn *t);
 
 /* ---- negotiations ---- */
 

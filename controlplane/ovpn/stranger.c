@@ -110,7 +110,7 @@ static enum ovpn_verdict answer(struct ovpn_engine *e, struct arrival *a)
 
 static enum ovpn_verdict opened(struct turn *t, const struct arrival *a)
 {
-	switch (session_new(t->e, &t->s, &a->c, a->p->now)) {
+	switch (ovpn_session_new(t->e, &t->s, &a->c, a->p->now)) {
 	case 0:
 		return OVPN_OPENED;
 	case -EBUSY:
@@ -131,7 +131,7 @@ static enum ovpn_verdict open_at_reset(struct turn *t, struct arrival *a)
 		return v;
 	if (reliable_send(t->s->current->messages, OVPN_RESET_SERVER_V2, NULL, 0, t->now.mono_ms) <
 		0) {
-		session_vanish(t);
+		ovpn_session_vanish(t);
 		return OVPN_INTERNAL;
 	}
 	v = message_take(t, t->s->current, a->op, &a->tail);

@@ -43,7 +43,7 @@ static int tls_init(struct tls *t, SSL_CTX *ctx)
 	return SSL_set_num_tickets(t->ssl, 0) == 1 ? 0 : -ENOMEM;
 }
 
-int tls_new(struct tls **out, SSL_CTX *ctx)
+int ovpn_tls_new(struct tls **out, SSL_CTX *ctx)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 
@@ -57,7 +57,7 @@ int tls_new(struct tls **out, SSL_CTX *ctx)
 	return t ? 0 : -ENOMEM;
 }
 
-void tls_free(struct tls *t)
+void ovpn_tls_free(struct tls *t)
 {
 	if (!t)
 		return;
@@ -139,19 +139,19 @@ static int fail_handshake(struct tls *t)
 	return fail(t, verified != X509_V_OK ? certificate_failure(verified) : queue_failure());
 }
 
-const char *tls_failure(const struct tls *t)
+const char *ovpn_tls_failure(const struct tls *t)
 {
 	return t->failure ? t->failure : "TLS failed";
 }
 
-bool tls_refused_certificate(const struct tls *t)
+bool ovpn_tls_refused_certificate(const struct tls *t)
 {
 	return t->refused_certificate;
 }
 
 /* ---- going on ---- */
 
-int tls_feed(struct tls *t, const uint8_t *bytes, size_t n)
+int ovpn_tls_feed(struct tls *t, const uint8_t *bytes, size_t n)
 {
 	if (n > 0 && BIO_write(t->in, bytes, (int)n) != (int)n) {
 		ERR_clear_error();
@@ -160,7 +160,7 @@ int tls_feed(struct tls *t, const uint8_t *bytes, size_t n)
 	return 0;
 }
 
-int tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
+int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
 {
 	int rc;
 
@@ -169,7 +169,7 @@ int tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
 	t->fed += n;
 	if (t->fed > TLS_HANDSHAKE_MAX)
 		return fail(t, "TLS handshake too long");
-	if (tls_feed(t, bytes, n) < 0)
+	if (ovpn_tls_feed(t, bytes, n) < 0)
 		return -ENOMEM;
 	ERR_clear_error();
 	rc = SSL_do_handshake(t->ssl);
@@ -189,7 +189,7 @@ static int drop_rest(struct tls *t, uint8_t *buf, size_t cap)
 	return -EMSGSIZE;
 }
 
-int tls_read(struct tls *t, uint8_t *buf, size_t cap)
+int ovpn_tls_read(struct tls *t, uint8_t *buf, size_t cap)
 {
 	int rc, error;
 
@@ -206,7 +206,7 @@ int tls_read(struct tls *t, uint8_t *buf, size_t cap)
 	return fail(t, queue_failure());
 }
 
-int tls_write(struct tls *t, const void *p, size_t n)
+int ovpn_tls_write(struct tls *t, const void *p, size_t n)
 {
 	if (t->failure)
 		return -EPROTO;
@@ -216,17 +216,17 @@ int tls_write(struct tls *t, const void *p, size_t n)
 	return 0;
 }
 
-bool tls_has_answered(const struct tls *t)
+bool ovpn_tls_has_answered(const struct tls *t)
 {
 	return BIO_number_written(t->out) > 0;
 }
 
-size_t tls_pending(const struct tls *t)
+size_t ovpn_tls_pending(const struct tls *t)
 {
 	return BIO_ctrl_pending(t->out);
 }
 
-size_t tls_take(struct tls *t, uint8_t *buf, size_t cap)
+size_t ovpn_tls_take(struct tls *t, uint8_t *buf, size_t cap)
 {
 	const int n = BIO_read(t->out, buf, (int)cap);
 
@@ -246,7 +246,7 @@ static int serial_of(X509 *cert, uint8_t out[OVPN_SERIAL])
 	return rc;
 }
 
-int tls_identity(const struct tls *t, struct ovpn_identity *who)
+int ovpn_tls_identity(const struct tls *t, struct ovpn_identity *who)
 {
 	X509 *cert = SSL_get1_peer_certificate(t->ssl);
 	unsigned int n = sizeof(who->cert_sha256);
@@ -261,7 +261,7 @@ int tls_identity(const struct tls *t, struct ovpn_identity *who)
 	return rc;
 }
 
-int tls_export(const struct tls *t, const char *label, struct ovpn_key2 *out)
+int ovpn_tls_export(const struct tls *t, const char *label, struct ovpn_key2 *out)
 {
 	const int rc = SSL_export_keying_material(
 		t->ssl, out->bytes, sizeof(out->bytes), label, strlen(label), NULL, 0, 0);
@@ -270,7 +270,7 @@ int tls_export(const struct tls *t, const char *label, struct ovpn_key2 *out)
 	return rc == 1 ? 0 : -EIO;
 }
 
-uint16_t tls_version(const struct tls *t)
+uint16_t ovpn_tls_version(const struct tls *t)
 {
 	return (uint16_t)SSL_version(t->ssl);
 }

@@ -125,6 +125,8 @@ void ovpn_engine_moved(struct ovpn_engine *e, uint64_t session, const struct pat
 void ovpn_engine_rekey(struct ovpn_engine *e, uint64_t session, struct ovpn_time now);
 /* The TCP connection is gone: so are all sessions on it, with OVPN_ACTION_ENDED. */
 void ovpn_engine_connection_closed(struct ovpn_engine *e, uint32_t connection);
+/* The same for every connection: another dataplane runs now. */
+void ovpn_engine_connections_lost(struct ovpn_engine *e);
 /* Forgets a session at once and silently (replaced, or ended by the dataplane). Over TCP its
  * connection is to be closed. */
 void ovpn_engine_forget(struct ovpn_engine *e, uint64_t session);

@@ -61,7 +61,7 @@ CFLAGS += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -D_GNU_SOURCE -DIREKO_VERSION='
 
 pkg = $(shell pkg-config --libs $(1) 2>/dev/null)
 DATA_LIBS    = $(call pkg,libcrypto libmnl libnftables libseccomp)
-CONTROL_LIBS = $(call pkg,libuv sqlite3 libmicrohttpd gnutls jansson libcrypto libqrencode libseccomp)
+CONTROL_LIBS = $(call pkg,libuv sqlite3 libmicrohttpd gnutls jansson libssl libcrypto libqrencode libseccomp)
 CLI_LIBS     = $(call pkg,libcurl jansson libcrypto libqrencode)
 
 DATA_SRC    := $(filter-out dataplane/main.c,$(wildcard dataplane/*.c dataplane/*/*.c))

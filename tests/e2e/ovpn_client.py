@@ -29,12 +29,12 @@ def with_block(profile, name, text):
 class OpenVpn(Tunnel):
     """One openvpn process in a client namespace, with its own device and log."""
 
-    def __init__(self, ns, profile, options=(), transport=None, nice=0):
-        """options: more of the command line, after the profile. transport: "udp" or "tcp" alone of the two
-        that the profile has."""
+    def __init__(self, ns, profile, options=(), ahead=(), transport=None, nice=0):
+        """options: more of the command line, after the profile; ahead: before it. transport: "udp" or "tcp" alone of
+        the two that the profile has."""
         super().__init__(ns, profile, "ov", "openvpn.log", nice)
         self.transport = transport
-        self.options = [str(o) for o in options]
+        self.ahead, self.options = list(ahead), [str(o) for o in options]
         if transport:
             self.options += ["--proto-force", {"udp": "udp", "tcp": "tcp-client"}[transport]]
 
@@ -51,7 +51,7 @@ class OpenVpn(Tunnel):
         profile.write_text(self.profile)
         profile.chmod(0o600)
         self.started = time.monotonic()
-        self.spawn(["openvpn", "--config", profile, "--dev", self.device, "--dev-type", "tun", "--verb", "3", *ROOM,
+        self.spawn(["openvpn", *self.ahead, "--config", profile, "--dev", self.device, "--dev-type", "tun", "--verb", "3", *ROOM,
                     *self.options], cwd=self.dir)
         return self
 

@@ -4,12 +4,14 @@ import datetime
 import hashlib
 import hmac
 import os
+import sqlite3
 import struct
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -78,12 +80,40 @@ class Authority:
                       (key_usage(digital_signature=signs, key_agreement=True), True)]
         if usage:
             extensions.append((x509.ExtendedKeyUsage([usage]), False))
-        # Stock clients and servers want the chain to be found by key identifiers when there are any.
         cert = self._sign(subject or name(cn), self.cert.subject, key.public_key(), extensions)
         return cert.public_bytes(serialization.Encoding.PEM).decode(), pem(key)
 
     def pem(self):
         return self.cert.public_bytes(serialization.Encoding.PEM).decode()
+
+
+# ---- what a gateway keeps sealed: for what only somebody with its master key could make ----
+
+def unsealed(data_dir, key, label):
+    """A blob of the database's meta table, opened with the master key."""
+    with sqlite3.connect(f"file:{data_dir}/ireko.db?mode=ro", uri=True) as db:
+        blob, = db.execute("SELECT bin FROM meta WHERE key = ?", (key,)).fetchone()
+    master = (data_dir / "master.key").read_bytes()
+    return AESGCM(master).decrypt(blob[1:13], blob[13:], blob[:1] + label.encode())
+
+
+def der_length(der):
+    """Bytes of the first DER object."""
+    n = der[1] & 0x7f
+    return 2 + der[1] if der[1] < 0x80 else 2 + n + int.from_bytes(der[2:2 + n], "big")
+
+
+def gateway_authority(data_dir):
+    """The gateway's own CA, with its key."""
+    plain = unsealed(data_dir, "ovpn_ca", "ovpn-ca")
+    n = der_length(plain)
+    key = serialization.load_der_private_key(plain[:n], None)
+    return Authority(x509.load_der_x509_certificate(plain[n:]), key)
+
+
+def gateway_server_key(data_dir):
+    """The gateway's tls-crypt-v2 server key."""
+    return unsealed(data_dir, "ovpn_v2_key", "ovpn-v2-server-key")
 
 
 # ---- tls-crypt-v2 (reference A4) ----

@@ -2,6 +2,7 @@
 different from it stands on the command line, as a user would put it there."""
 import re
 import signal
+import subprocess
 import time
 
 import topology
@@ -61,9 +62,14 @@ class OpenVpn(Tunnel):
 
     def wait_up(self, seconds=15, times=1):
         """Waits until the client says that it is connected; it must not have ended before."""
-        until(lambda: self.up() >= times or not self.alive(), seconds, "openvpn connects")
+        until(lambda: self.up() >= times or not self.alive(), seconds, "openvpn connects", every=0.005)
+        self.came_up = time.monotonic()
         assert self.up() >= times, f"openvpn ended with {self.process.poll()}:\n{self.tail()}"
         return self
+
+    def up_after(self):
+        """Seconds from the start of the process to the first time that the tunnel came up."""
+        return self.came_up - self.started
 
     def connect(self, seconds=15):
         """Waits until the tunnel carries packets."""
@@ -131,6 +137,18 @@ class OpenVpn(Tunnel):
     def stop(self):
         self.resume()
         super().stop()
+
+    def remove(self):
+        """Says goodbye, as on SIGTERM, and does not linger for a second as it would by itself."""
+        self.resume()
+        if self.alive():
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        super().remove()
 
     def wait_refused(self, seconds=20):
         """Waits until the server has said no, or the handshake failed; it must never have been connected.

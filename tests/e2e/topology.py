@@ -175,6 +175,16 @@ class Net:
         self.clients.append(ns)
         return ns
 
+    def elsewhere(self, *prefixes):
+        """A client namespace that is at home in whole networks: every address of theirs is its own, and the
+        server's way to them leads there."""
+        ns = self.client()
+        for prefix in prefixes:
+            family, via = ("-6", ns.address6) if ":" in prefix else ("-4", ns.address4)
+            ns.ip(family, "route", "add", "local", prefix, "dev", "lo")
+            self.server.ip(family, "route", "add", prefix, "via", via)
+        return ns
+
     def remove(self):
         if self in _living:
             _living.remove(self)

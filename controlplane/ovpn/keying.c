@@ -26,9 +26,16 @@ static const char *first_choices(struct session *s, const struct km2_peer_info *
 	return NULL;
 }
 
+/* Its options say nothing of the kind of compression, and every kind but one changes the packets
+ * (A10, A16). */
+static bool compresses(const struct km2 *client)
+{
+	return strstr(client->options, ",comp-lzo") != NULL;
+}
+
 /* Returns: NULL when he may, constant text why not. */
 static const char *refusal(
-	const struct turn *t, const struct negotiation *n, const struct km2_peer_info *peer)
+	const struct turn *t, const struct negotiation *n, const struct km2 *client)
 {
 	struct session *s = t->s;
 	struct ovpn_identity who = {.has_wkc = s->has_wkc, .wkc_credential = s->wkc_credential};
@@ -45,7 +52,10 @@ static const char *refusal(
 		return ulid_equal(&grant.credential, &s->grant.credential)
 			       ? NULL
 			       : "another certificate than before";
-	why = first_choices(s, peer);
+	if (compresses(client))
+		return "this server does not compress: take comp-lzo and compress out of the "
+		       "profile";
+	why = first_choices(s, &client->peer);
 	if (!why)
 		s->grant = grant;
 	return why;
@@ -184,7 +194,7 @@ void on_key_method(const struct turn *t, struct negotiation *n, struct span reco
 		negotiation_fail(t, n, "no randomness");
 		return;
 	}
-	why = refusal(t, n, &client.peer);
+	why = refusal(t, n, &client);
 	if (why) {
 		part_after_answer(t, n, OVPN_FAREWELL_REFUSED, why);
 		return;

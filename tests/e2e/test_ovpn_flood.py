@@ -87,7 +87,8 @@ def test_flood(flooded, figure, mode):
     figure("a new client, idle", text([g.idle]))
     rss = {d.name: d.rss_kb() for d in g.daemons}
     drops = g.drops()
-    streams = {name: g.stream(tunnel, rate=100).wait_flowing() for name, tunnel in g.running.items()}
+    streams = {name: g.stream(tunnel, rate=100, port=traffic.STREAM_PORT + i).wait_flowing()
+               for i, (name, tunnel) in enumerate(g.running.items())}
     took, rate = attack(g.own, g.attacker, g.insider.begin().reset() if mode == "replay" else mode, lambda: newcomer(g))
     figure("flood", f"{rate:.0f} packets/s")
     figure("new clients meanwhile", text(took))

@@ -1,12 +1,13 @@
 /*
  * Two workers and a control thread at once; meant for the thread and the address sanitizer.
+ * WireGuard first, then OpenVPN with a TCP connection that everybody sends on.
  *
  * The workers seal, open, stage and roam while the control thread rekeys, revokes, removes and
  * re-creates peers and ticks. What must hold: no counter of a session is used twice, a packet that
  * was opened is one that was sealed with that session, and after a revocation has returned nothing
  * more comes out of it.
  */
-#include "rig.h"
+#include "ovpn_rig.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -232,6 +233,189 @@ static void test_stress(void **state)
 	fwd_free(sh.f);
 }
 
+/* ---- OpenVPN: one connection that both workers send on, and clients found by origin ---- */
+
+enum { STREAM_ROUNDS = 600, TCP_PEER = 0, V1_PEER = 1 };
+
+struct line {
+	struct fwd *f;
+	atomic_bool stop;
+	_Atomic uint64_t now, turns, opened;
+	_Atomic uint64_t v1_seq;		 /* of the newest session of V1_PEER */
+	pthread_mutex_t stream;			 /* what io holds for a connection */
+	uint32_t last_id[STREAM_ROUNDS * 2 + 2]; /* by peer-id, which is the session's seq */
+	uint64_t sealed;
+};
+
+struct line_arg {
+	struct line *line;
+	uint32_t number;
+};
+
+static struct fwd_session line_keys(struct line *line, uint32_t peer, uint64_t seq)
+{
+	struct rig r = {.f = line->f, .seq = seq - 1};
+	struct fwd_session s = ovpn_keys(&r, peer, (uint32_t)seq, seq % 8, (uint8_t)(1 + seq / 7));
+
+	s.ping_s = 1;
+	if (peer == TCP_PEER) {
+		s.transport = UAPI_TCP;
+		s.path.connection = (uint32_t)(1 + seq / 16);
+	} else {
+		s.format = UAPI_DATA_V1;
+	}
+	return s;
+}
+
+/* The caller holds the stream. */
+static void on_stream(struct line *line, const struct fwd_packet *p)
+{
+	uint32_t session = wire_be24(p->data + 1), id = wire_be32(p->data + 4);
+
+	assert_true(session < ARRAY_SIZE(line->last_id));
+	assert_true(id == line->last_id[session] + 1); /* none lost, none exchanged */
+	line->last_id[session] = id;
+	line->sealed++;
+}
+
+static void seal_stream(struct line *line, uint32_t worker, struct fwd_packet **run, size_t n)
+{
+	pthread_mutex_lock(&line->stream);
+	fwd_seal(line->f, worker, run, n, atomic_load(&line->now));
+	for (size_t i = 0; i < n; i++) {
+		if (run[i]->verdict == FWD_SEND)
+			on_stream(line, run[i]);
+		else
+			assert_int_equal(run[i]->verdict, FWD_NO_SESSION);
+	}
+	pthread_mutex_unlock(&line->stream);
+}
+
+static void send_stream(struct line_arg *a, struct buffer *b)
+{
+	struct fwd_packet p[BATCH], *run[BATCH];
+	struct line *line = a->line;
+	struct ip_addr dst = rig_addr4(TCP_PEER);
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < BATCH; i++) {
+		inner4(&b[i], &internet, &dst, 60 + i);
+		p[i] = b[i].p;
+	}
+	fwd_enter(line->f, a->number);
+	fwd_tx(line->f, a->number, p, BATCH, atomic_load(&line->now));
+	for (uint32_t i = 0; i < BATCH; i++)
+		if (p[i].verdict == FWD_STREAM)
+			run[n++] = &p[i];
+	if (n)
+		seal_stream(line, a->number, run, n);
+	fwd_leave(line->f, a->number);
+}
+
+static void hear_v1(struct line_arg *a, struct buffer *b, uint32_t id)
+{
+	struct line *line = a->line;
+	struct ip_addr src = rig_addr4(V1_PEER);
+	struct fwd_session keys = line_keys(line, V1_PEER, atomic_load(&line->v1_seq));
+	struct client c = client_open(&keys);
+
+	inner4(b, &src, &internet, 60);
+	client_seal_at(&c, b, id * WORKERS + a->number);
+	client_close(&c);
+	fwd_enter(line->f, a->number);
+	fwd_rx(line->f, a->number, &b->p, 1, atomic_load(&line->now));
+	fwd_leave(line->f, a->number);
+	if (b->p.verdict != FWD_DELIVER)
+		return;
+	assert_int_equal(b->p.peer, V1_PEER);
+	assert_int_equal(b->p.len, 60);
+	atomic_fetch_add(&line->opened, 1);
+}
+
+static void *line_main(void *arg)
+{
+	struct line_arg *a = arg;
+	struct buffer *b = calloc(BATCH, sizeof(*b));
+
+	assert_non_null(b);
+	for (uint32_t turn = 1; !atomic_load(&a->line->stop); turn++) {
+		send_stream(a, b);
+		hear_v1(a, b, turn);
+		atomic_fetch_add(&a->line->turns, 1);
+	}
+	free(b);
+	return NULL;
+}
+
+static void on_ping(void *arg, struct fwd_packet *p)
+{
+	struct line *line = arg;
+
+	if (p->verdict == FWD_STREAM)
+		seal_stream(line, WORKERS, &p, 1);
+	else
+		assert_int_equal(p->verdict, FWD_SEND);
+}
+
+static void line_install(struct line *line, uint32_t peer, uint64_t seq)
+{
+	struct fwd_session s = line_keys(line, peer, seq);
+
+	assert_int_equal(fwd_session_set(line->f, &s, atomic_load(&line->now)), 0);
+	if (peer == V1_PEER)
+		atomic_store(&line->v1_seq, seq);
+	else
+		assert_int_equal(fwd_session_use(line->f, peer, seq), 0);
+}
+
+static void line_control(struct line *line)
+{
+	const struct fwd_tick_ops ops = {on_event, on_ping, line};
+
+	for (uint64_t round = 1; round <= STREAM_ROUNDS; round++) {
+		while (atomic_load(&line->turns) < round * 6) /* everybody gets on */
+			sched_yield();
+		line_install(line, TCP_PEER, round * 2);
+		line_install(line, V1_PEER, round * 2 + 1);
+		atomic_fetch_add(&line->now, 370);
+		fwd_tick(line->f, atomic_load(&line->now), &ops);
+		if (round % 16 == 7) /* that connection or an older one */
+			fwd_connection_closed(line->f, TCP_PEER, (uint32_t)(1 + round * 2 / 16));
+		if (round % 64 == 63)
+			assert_int_equal(
+				fwd_session_del(line->f, TCP_PEER, &(struct ulid){{0}}), 0);
+	}
+}
+
+static void test_stream(void **state)
+{
+	static struct line line;
+	struct line_arg args[WORKERS];
+	pthread_t threads[WORKERS];
+	const struct fwd_limits limits = {PEERS, 64, 64, WORKERS, 100, 1420};
+
+	(void)state;
+	assert_int_equal(aead_init(), 0);
+	assert_int_equal(fwd_new(&line.f, &limits), 0);
+	assert_int_equal(pthread_mutex_init(&line.stream, NULL), 0);
+	atomic_store(&line.now, 1000000);
+	struct shared sh = {.f = line.f};
+	make_peers(&sh);
+	line_install(&line, V1_PEER, 1);
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		args[i] = (struct line_arg){&line, i};
+		assert_int_equal(pthread_create(&threads[i], NULL, line_main, &args[i]), 0);
+	}
+	line_control(&line);
+	atomic_store(&line.stop, true);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_true(line.sealed > 2000);
+	assert_true(atomic_load(&line.opened) > 300);
+	pthread_mutex_destroy(&line.stream);
+	fwd_free(line.f);
+}
+
 /* A path is read whole or not at all. */
 static void *path_reader(void *arg)
 {
@@ -269,6 +453,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pathcell),
 		cmocka_unit_test(test_stress),
+		cmocka_unit_test(test_stream),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

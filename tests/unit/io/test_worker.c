@@ -18,29 +18,84 @@
 #include "crypto/xchacha.h"
 #include "uapi/door.h"
 #include "uapi/uapi.h"
+#include "wire/ovpn_wire.h"
 #include "wire/wg_wire.h"
 
-enum { WORKERS = 2, LOCAL_INDEX = 1000, REMOTE_INDEX = 77, INNER = 96 };
+enum {
+	WORKERS = 2,
+	LOCAL_INDEX = 1000,
+	REMOTE_INDEX = 77,
+	PEER_ID = 9,
+	INNER = 96,
+	DATA = INNER + OVPN_DATA_V2_OVERHEAD, /* the same in OpenVPN's */
+	TCP_LISTENER = 2,
+};
 
 struct lab {
 	struct fwd *fwd;
 	struct punt punt;
 	struct clock clock;
 	struct udp_socket sockets[WORKERS * UDP_LISTENERS];
+	int tcp_listeners[WORKERS * TCP_LISTENERS];
+	struct tcp *tcp;
 	int tuns[WORKERS], device[WORKERS]; /* the workers' ends and ours */
 	struct workers *w;
-	struct endpoint server;
+	struct endpoint server, tcp_server;
 	int client;
 	struct endpoint client_at;
 	uint8_t seal[32], open[32]; /* as the server uses them */
 	uint64_t counter;
 };
 
+/* A port that is free, then shared by all workers as listener 2. */
+static void tcp_listeners_open(struct lab *l)
+{
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+	struct endpoint at = {0};
+	int opened[WORKERS];
+
+	for (size_t i = 0; i < ARRAY_SIZE(l->tcp_listeners); i++)
+		l->tcp_listeners[i] = -1;
+	assert_int_equal(ip_addr_parse(&at.addr, "127.0.0.1"), 0);
+	assert_int_equal(tcp_open(&at, opened, 1), 0);
+	assert_int_equal(getsockname(opened[0], (struct sockaddr *)&name, &len), 0);
+	close(opened[0]);
+	assert_int_equal(endpoint_from_sockaddr(&l->tcp_server, (struct sockaddr *)&name), 0);
+	assert_int_equal(tcp_open(&l->tcp_server, opened, WORKERS), 0);
+	for (int i = 0; i < WORKERS; i++)
+		l->tcp_listeners[i * TCP_LISTENERS + TCP_LISTENER] = opened[i];
+}
+
+static void workers_run(struct lab *l)
+{
+	const struct tcp_conf tcp = {l->fwd, WORKERS, l->tcp_listeners};
+	assert_int_equal(tcp_new(&l->tcp, &tcp), 0);
+	const struct workers_conf conf = {.fwd = l->fwd,
+		.punt = &l->punt,
+		.tcp = l->tcp,
+		.clock = l->clock,
+		.n = WORKERS,
+		.n_listeners = 3,
+		.sockets = l->sockets,
+		.tuns = l->tuns};
+	assert_int_equal(workers_new(&l->w, &conf), 0);
+	assert_int_equal(workers_start(l->w), 0);
+}
+
+static void workers_end(struct lab *l)
+{
+	workers_stop(l->w);
+	workers_free(l->w);
+	tcp_free(l->tcp);
+}
+
 static int setup(void **state)
 {
 	const struct fwd_limits limits = {.max_peers = 16,
 		.max_indices = 2048,
-		.workers = WORKERS + 1,
+		.max_peer_ids = 64,
+		.workers = WORKERS,
 		.stage_slots = 256,
 		.mtu_max = WORKER_MTU_MAX};
 	struct lab *l = calloc(1, sizeof(*l));
@@ -74,6 +129,7 @@ static int setup(void **state)
 		l->device[i] = pair[1];
 	}
 
+	tcp_listeners_open(l);
 	l->client = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	len = endpoint_to_sockaddr6(&l->server, &name);
 	assert_int_equal(connect(l->client, (struct sockaddr *)&name, len), 0);
@@ -83,15 +139,7 @@ static int setup(void **state)
 	memset(l->seal, 0x11, 32);
 	memset(l->open, 0x22, 32);
 
-	const struct workers_conf conf = {.fwd = l->fwd,
-		.punt = &l->punt,
-		.clock = l->clock,
-		.n = WORKERS,
-		.n_listeners = 2,
-		.sockets = l->sockets,
-		.tuns = l->tuns};
-	assert_int_equal(workers_new(&l->w, &conf), 0);
-	assert_int_equal(workers_start(l->w), 0);
+	workers_run(l);
 	*state = l;
 	return 0;
 }
@@ -100,13 +148,13 @@ static int teardown(void **state)
 {
 	struct lab *l = *state;
 
-	workers_stop(l->w);
-	workers_free(l->w);
+	workers_end(l);
 	fwd_free(l->fwd);
 	punt_fini(&l->punt);
 	close(l->client);
 	for (int i = 0; i < WORKERS; i++) {
 		udp_close(&l->sockets[i * UDP_LISTENERS + 1]);
+		close(l->tcp_listeners[i * TCP_LISTENERS + TCP_LISTENER]);
 		close(l->tuns[i]);
 		if (l->device[i] >= 0)
 			close(l->device[i]);
@@ -301,12 +349,18 @@ static void garbage_is_counted(void **state)
 	assert_int_equal(send(l->client, m, 0, 0), 0);
 	assert_int_equal(send(l->client, m, 1, 0), 1);
 	assert_int_equal(send(l->client, m, 2000, 0), 2000);
-	m[0] = 0x48; /* OpenVPN: not in this version */
+	m[0] = 0x40; /* what only an OpenVPN server says */
 	assert_int_equal(send(l->client, m, 100, 0), 100);
-	assert_becomes(l, FWD_MALFORMED, 4);
+	m[0] = 0x38; /* a bare reset */
+	assert_int_equal(send(l->client, m, 14, 0), 14);
+	assert_becomes(l, FWD_MALFORMED, 5);
+	assert_int_equal(send(l->client, m, 100, 0), 100);
+	assert_becomes(l, FWD_NOT_CONFIGURED, 1);
 	m[0] = WG_DATA;
 	assert_int_equal(send(l->client, m, 64, 0), 64);
-	assert_becomes(l, FWD_UNKNOWN_SESSION, 1);
+	m[0] = 0x48;
+	assert_int_equal(send(l->client, m, 100, 0), 100);
+	assert_becomes(l, FWD_UNKNOWN_SESSION, 2);
 	m[0] = WG_INITIATION;
 	assert_int_equal(send(l->client, m, 148, 0), 148);
 	assert_becomes(l, FWD_BAD_MAC1, 1);
@@ -335,7 +389,7 @@ static void handshakes_are_punted(void **state)
 
 	assert_int_equal(blake2s_hash(key, label, 2), 0);
 	assert_int_equal(blake2s_mac(m.mac1, key, 32, &body, 1), 0);
-	workers_set_key(l->w, server);
+	workers_set_admission(l->w, server, 0);
 	assert_int_equal(send(l->client, &m, sizeof(m), 0), sizeof(m));
 	assert_becomes(l, FWD_PUNT_FULL, 1); /* nobody there; that alone is no load */
 
@@ -360,6 +414,346 @@ static void handshakes_are_punted(void **state)
 	assert_int_equal(read_within(l->client, &cookie, sizeof(cookie), 2000), sizeof(cookie));
 	assert_int_equal(cookie.type[0], WG_COOKIE_REPLY);
 	assert_memory_equal(cookie.receiver, m.sender, 4);
+	punt_detach(&l->punt);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* ---- OpenVPN ---- */
+
+static void ovpn_session_add(struct lab *l, uint64_t seq, const struct path *path)
+{
+	struct fwd_session s = {.peer = 1,
+		.seq = seq,
+		.protocol = UAPI_OPENVPN,
+		.cipher = AEAD_CHACHA20_POLY1305,
+		.transport = path->connection ? UAPI_TCP : UAPI_UDP,
+		.local_index = PEER_ID,
+		.remote_index = PEER_ID,
+		.tunnel = {{(uint8_t)seq}},
+		.credential = {{1}},
+		.life_s = 3600,
+		.path = *path};
+
+	memcpy(s.seal, l->seal, 32);
+	memcpy(s.open, l->open, 32);
+	assert_int_equal(fwd_session_set(l->fwd, &s, now_of(l)), 0);
+	workers_wake(l->w);
+}
+
+/* V2 with key id 0: header, tag, ciphertext (A14.1). */
+static void data_seal(struct lab *l, const uint8_t inner[INNER], uint8_t m[DATA])
+{
+	uint8_t nonce[12] = {0};
+	uint8_t sealed[INNER + 16];
+	struct aead_key *k;
+
+	wire_put_be32(m, (uint32_t)OVPN_DATA_V2 << 27 | PEER_ID);
+	wire_put_be32(m + 4, (uint32_t)++l->counter);
+	memcpy(nonce, m + 4, 4);
+	memcpy(sealed, inner, INNER);
+	struct aead_op op = {
+		.text = sealed, .len = INNER, .tag = m + 8, .aad = m, .aad_len = OVPN_DATA_V2_HEAD};
+	memcpy(op.nonce, nonce, sizeof(nonce));
+	assert_int_equal(aead_key_new(&k, AEAD_CHACHA20_POLY1305, l->open, true), 0);
+	aead_seal_batch(k, &op, 1);
+	assert_true(op.ok);
+	aead_key_free(k);
+	memcpy(m + OVPN_DATA_V2_HEAD + OVPN_TAG, sealed, INNER);
+}
+
+/* Returns: the packet id. */
+static uint32_t data_open(struct lab *l, uint8_t m[DATA], uint8_t inner[INNER])
+{
+	struct aead_op op = {.text = m + OVPN_DATA_V2_HEAD + OVPN_TAG,
+		.len = INNER,
+		.tag = m + 8,
+		.aad = m,
+		.aad_len = OVPN_DATA_V2_HEAD};
+	struct aead_key *k;
+
+	assert_int_equal(ovpn_opcode(m[0]), OVPN_DATA_V2);
+	assert_int_equal(wire_be24(m + 1), PEER_ID);
+	memcpy(op.nonce, m + 4, 4);
+	assert_int_equal(aead_key_new(&k, AEAD_CHACHA20_POLY1305, l->seal, false), 0);
+	aead_open_batch(k, &op, 1);
+	assert_true(op.ok);
+	aead_key_free(k);
+	memcpy(inner, op.text, INNER);
+	return wire_be32(m + 4);
+}
+
+static void openvpn_goes_both_ways(void **state)
+{
+	struct lab *l = *state;
+	struct path path = {.remote = l->client_at, .local = l->server.addr, .listener = 1};
+	uint8_t sent[INNER], got[INNER], m[DATA];
+	int queue = -1;
+
+	peer_add(l);
+	ovpn_session_add(l, 1, &path);
+	for (uint8_t i = 0; i < 50; i++) {
+		inner_make(sent, 2, 9, i);
+		data_seal(l, sent, m);
+		assert_int_equal(send(l->client, m, sizeof(m), 0), sizeof(m));
+		int q = device_read(l, got);
+
+		assert_memory_equal(got, sent, INNER);
+		assert_true(q >= 0 && (queue < 0 || q == queue));
+		queue = q;
+	}
+	for (uint8_t i = 0; i < 50; i++) {
+		inner_make(sent, 9, 2, i);
+		assert_int_equal(send(l->device[i % WORKERS], sent, INNER, 0), INNER);
+		assert_int_equal(read_within(l->client, m, sizeof(m), 2000), DATA);
+		assert_int_equal(data_open(l, m, got), i + 1);
+		assert_memory_equal(got, sent, INNER);
+	}
+	assert_becomes(l, FWD_SEND, 50);
+}
+
+static int tcp_client(struct lab *l)
+{
+	struct sockaddr_storage name;
+	socklen_t len = endpoint_to_sockaddr6(&l->tcp_server, &name);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&name, len), 0);
+	return fd;
+}
+
+static void frame_send(int fd, const void *packet, size_t len)
+{
+	uint8_t m[OVPN_FRAME_HEAD + OVPN_FRAME_MAX];
+
+	wire_put_be16(m, (uint16_t)len);
+	memcpy(m + OVPN_FRAME_HEAD, packet, len);
+	assert_int_equal(send(fd, m, OVPN_FRAME_HEAD + len, MSG_NOSIGNAL), OVPN_FRAME_HEAD + len);
+}
+
+/* Returns: the length of the next frame, 0 at the end of the stream, -EAGAIN. */
+static ssize_t frame_read(int fd, uint8_t *packet)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint8_t head[OVPN_FRAME_HEAD];
+	ssize_t len;
+
+	if (poll(&p, 1, 2000) != 1)
+		return -EAGAIN;
+	if (recv(fd, head, sizeof(head), MSG_WAITALL) != sizeof(head))
+		return 0;
+	len = (ssize_t)head[0] << 8 | head[1];
+	assert_int_equal(recv(fd, packet, (size_t)len, MSG_WAITALL), len);
+	return len;
+}
+
+/* What was punted, from the other end of the punt connection. */
+static struct path punted_read(int fd, const uint8_t *packet, size_t len)
+{
+	uint8_t frame[UAPI_PUNT_MAX];
+	struct uapi_header h;
+	struct uapi_punt m;
+	ssize_t n = read_within(fd, frame, sizeof(frame), 2000);
+	struct reader r = reader_init(frame, n < 0 ? 0 : (size_t)n);
+
+	assert_int_equal(uapi_open(&r, &h, UAPI_FROM_DATA, UAPI_PUNT, UAPI_READY), 0);
+	uapi_unpack_punt(&r, &m);
+	assert_int_equal(reader_left(&r), len);
+	assert_memory_equal(reader_view(&r, len), packet, len);
+	return m.path;
+}
+
+/* A client that has said its first word. Returns: its descriptor. */
+static int tcp_hello(struct lab *l, int punt, struct path *path)
+{
+	static const uint8_t none[32];
+	uint8_t reset[60] = {ovpn_first(OVPN_RESET_CLIENT_V2, 0), 1, 2, 3};
+	int fd = tcp_client(l);
+
+	workers_set_admission(l->w, none, UAPI_OPENVPN_V2);
+	frame_send(fd, reset, sizeof(reset));
+	*path = punted_read(punt, reset, sizeof(reset));
+	return fd;
+}
+
+static void openvpn_goes_over_tcp(void **state)
+{
+	struct lab *l = *state;
+	uint8_t sent[INNER], got[INNER], m[OVPN_FRAME_MAX];
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+	struct endpoint mine;
+	struct path path;
+	int pair[2], fd;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(punt_attach(&l->punt, pair[0]), 0);
+	peer_add(l);
+	fd = tcp_hello(l, pair[1], &path);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+	assert_int_equal(endpoint_from_sockaddr(&mine, (struct sockaddr *)&name), 0);
+	assert_true(endpoint_equal(&path.remote, &mine));
+	assert_true(ip_addr_equal(&path.local, &l->tcp_server.addr));
+	assert_int_equal(path.listener, TCP_LISTENER);
+	assert_int_not_equal(path.connection, 0);
+
+	/* The answer of the control plane. */
+	assert_int_equal(tcp_send(l->tcp, path.connection, (const uint8_t *)"\x40 answer", 8), 0);
+	assert_int_equal(frame_read(fd, m), 8);
+	assert_memory_equal(m, "\x40 answer", 8);
+
+	/* Packets wait for the session, then leave by the connection. */
+	for (uint8_t i = 0; i < 10; i++) {
+		inner_make(sent, 9, 2, i);
+		assert_int_equal(send(l->device[0], sent, INNER, 0), INNER);
+	}
+	assert_becomes(l, FWD_STAGED, 10);
+	ovpn_session_add(l, 1, &path);
+	assert_int_equal(fwd_session_use(l->fwd, 1, 1), 0);
+	workers_wake(l->w);
+	for (uint8_t i = 0; i < 10; i++) {
+		assert_int_equal(frame_read(fd, m), DATA);
+		assert_int_equal(data_open(l, m, got), i + 1);
+		assert_int_equal(got[INNER - 1], i);
+	}
+	/* From all queues; the ids rise along the stream. */
+	for (uint8_t i = 0; i < 100; i++) {
+		inner_make(sent, 9, 2, i);
+		assert_int_equal(send(l->device[i % WORKERS], sent, INNER, 0), INNER);
+	}
+	for (uint32_t i = 0; i < 100; i++) {
+		assert_int_equal(frame_read(fd, m), DATA);
+		assert_int_equal(data_open(l, m, got), 11 + i);
+	}
+	for (uint8_t i = 0; i < 100; i++) {
+		inner_make(sent, 2, 9, i);
+		data_seal(l, sent, m);
+		frame_send(fd, m, DATA);
+		assert_true(device_read(l, got) >= 0);
+		assert_memory_equal(got, sent, INNER);
+	}
+	assert_becomes(l, FWD_DELIVER, 100);
+	assert_becomes(l, FWD_SEND, 110);
+	tcp_close(l->tcp, path.connection, now_of(l));
+	assert_int_equal(frame_read(fd, m), 0);
+	punt_detach(&l->punt);
+	close(pair[0]);
+	close(pair[1]);
+	close(fd);
+}
+
+static void only_openvpn_goes_over_tcp(void **state)
+{
+	static const struct {
+		uint8_t first;
+		size_t len;
+		enum fwd_verdict verdict;
+	} rows[] = {
+		{WG_DATA, 64, FWD_MALFORMED}, {WG_INITIATION, 148, FWD_MALFORMED},
+		{0x40, 60, FWD_MALFORMED}, /* a server's */
+		{0x48, 13, FWD_MALFORMED}, {0x38, 14, FWD_MALFORMED},
+		{0x38, 60, FWD_NOT_CONFIGURED},
+		{0x16, 60, FWD_MALFORMED}, /* TLS on the wrong port */
+	};
+	struct lab *l = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t m[OVPN_FRAME_MAX] = {rows[i].first};
+		uint64_t before = verdict(l, rows[i].verdict);
+		int fd = tcp_client(l);
+
+		frame_send(fd, m, rows[i].len);
+		assert_int_equal(frame_read(fd, m), 0);
+		assert_becomes(l, rows[i].verdict, before + 1);
+		close(fd);
+	}
+	/* Data of nobody's session is lost, as over UDP, and nothing else. */
+	uint8_t m[100] = {0x48};
+	int fd = tcp_client(l);
+
+	frame_send(fd, m, sizeof(m));
+	assert_becomes(l, FWD_UNKNOWN_SESSION, 1);
+	assert_int_equal(read_within(fd, m, 1, 20), -1);
+	close(fd);
+}
+
+struct gone {
+	struct lab *l;
+	uint32_t gone, told;
+};
+
+static void on_gone(void *arg, uint32_t peer, uint32_t connection)
+{
+	struct gone *g = arg;
+
+	g->gone = connection;
+	fwd_connection_closed(g->l->fwd, peer, connection);
+}
+
+static bool on_told(void *arg, uint32_t connection)
+{
+	((struct gone *)arg)->told = connection;
+	return true;
+}
+
+static void connections_vanish_under_traffic(void **state)
+{
+	struct lab *l = *state;
+	struct gone g = {.l = l};
+	const struct tcp_news news = {on_gone, on_told, &g};
+	uint8_t inner[INNER], m[OVPN_FRAME_MAX], ack[20] = {ovpn_first(OVPN_ACK, 0)};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(punt_attach(&l->punt, pair[0]), 0);
+	peer_add(l);
+	/* Connections come and go while both workers and this thread send: for the sanitizers. */
+	for (uint64_t seq = 1; seq <= 40; seq++) {
+		struct path path;
+		int fd = tcp_hello(l, pair[1], &path);
+		uint32_t last = 0;
+		ssize_t n;
+
+		l->counter = 0;
+		ovpn_session_add(l, seq, &path);
+		for (uint8_t i = 0; i < 30; i++) {
+			inner_make(inner, 2, 9, i);
+			data_seal(l, inner, m);
+			frame_send(fd, m, DATA);
+			inner_make(inner, 9, 2, i);
+			(void)!send(l->device[i % WORKERS], inner, INNER, MSG_DONTWAIT);
+			(void)!tcp_send(l->tcp, path.connection, ack, sizeof(ack));
+		}
+		if (seq & 1)
+			tcp_close(l->tcp, path.connection, now_of(l));
+		else
+			assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		/* What came is whole and in order. */
+		while ((n = frame_read(fd, m)) > 0) {
+			if (n == DATA) {
+				uint32_t id = data_open(l, m, inner);
+
+				assert_true(id > last);
+				last = id;
+			} else {
+				assert_int_equal(n, sizeof(ack));
+			}
+		}
+		assert_int_equal(n, 0);
+		close(fd);
+		for (int i = 0; i < 2000 && g.told != path.connection; i++) {
+			tcp_tell(l->tcp, &news);
+			poll(NULL, 0, 1);
+		}
+		assert_int_equal(g.told, path.connection);
+		/* One that ended before its first valid packet is the control plane's to drop. */
+		assert_int_equal(fwd_session_del(l->fwd, 1, &(struct ulid){{0}}), 0);
+		for (int i = 0; i < WORKERS; i++) {
+			while (recv(l->device[i], m, sizeof(m), 0) > 0)
+				;
+		}
+	}
 	punt_detach(&l->punt);
 	close(pair[0]);
 	close(pair[1]);
@@ -427,20 +821,10 @@ static void a_broken_device_is_reported(void **state)
 	/* What a descriptor whose device was deleted does: it is ready, and reading fails. */
 	int broken = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	workers_stop(l->w);
-	workers_free(l->w);
-	l->w = NULL;
+	workers_end(l);
 	close(l->tuns[0]);
 	l->tuns[0] = broken;
-	const struct workers_conf conf = {.fwd = l->fwd,
-		.punt = &l->punt,
-		.clock = l->clock,
-		.n = WORKERS,
-		.n_listeners = 2,
-		.sockets = l->sockets,
-		.tuns = l->tuns};
-	assert_int_equal(workers_new(&l->w, &conf), 0);
-	assert_int_equal(workers_start(l->w), 0);
+	workers_run(l);
 	p.fd = workers_fd(l->w);
 	assert_int_equal(poll(&p, 1, 2000), 1);
 }
@@ -455,6 +839,10 @@ int main(void)
 			staged_packets_wait_for_confirmation, setup, teardown),
 		cmocka_unit_test_setup_teardown(garbage_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(handshakes_are_punted, setup, teardown),
+		cmocka_unit_test_setup_teardown(openvpn_goes_both_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(openvpn_goes_over_tcp, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_openvpn_goes_over_tcp, setup, teardown),
+		cmocka_unit_test_setup_teardown(connections_vanish_under_traffic, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_full_device_loses_only_that_packet, setup, teardown),
 		cmocka_unit_test_setup_teardown(peers_vanish_under_traffic, setup, teardown),

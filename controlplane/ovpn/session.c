@@ -10,7 +10,7 @@ enum {
 	TLS_WAITING_MAX = 32 * 1024, /* of ours, when the client does not acknowledge */
 	RETRY_MS = 100,		     /* something due could not be sent */
 	TRIM_AFTER = 64,	     /* sessions that are gone */
-	TRIM_EVERY_MS = 60 * 1000,
+	TRIM_EVERY_MS = 10 * 1000,
 };
 
 _Static_assert(sizeof(struct place) == 36, "a hash key has no padding");

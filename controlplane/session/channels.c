@@ -24,8 +24,9 @@
 enum {
 	PING_S = 10,
 	RESTART_S = 60,
-	TIMEOUT_S = 120,    /* ours: twice what the client waits */
-	LIFE_SLACK_S = 120, /* keys live for two rekeys and this */
+	TIMEOUT_S = 120,     /* ours: twice what the client waits */
+	REFUSALS_LOGGED = 5, /* per second: below 1 MB of log an hour */
+	LIFE_SLACK_S = 120,  /* keys live for two rekeys and this */
 	TLS_RENEW_MS = CA_SERVER_DAYS / 12 * 24 * 3600 * 1000u,
 };
 
@@ -204,6 +205,25 @@ static void drop_keys(struct coordinator *c, const struct ovpn_action *a)
 			c, cr->device->conf.peer, &a->credential, link_on_simple_reply, c);
 }
 
+/* Strangers fill no log: so many lines a second, and then how many there would have been. */
+static bool may_log_refusal(struct coordinator *c)
+{
+	const uint64_t now = loop_now(c);
+	if (now - c->refusals_second >= 1000) {
+		if (c->refusals_silent)
+			log_info("session", "openvpn: %u more refusals were not logged",
+				c->refusals_silent);
+		c->refusals_second = now;
+		c->refusals_logged = c->refusals_silent = 0;
+	}
+	if (c->refusals_logged < REFUSALS_LOGGED) {
+		c->refusals_logged++;
+		return true;
+	}
+	c->refusals_silent++;
+	return false;
+}
+
 static void ended(struct coordinator *c, const struct ovpn_action *a)
 {
 	char at[ENDPOINT_TEXT], id[ULID_TEXT];
@@ -213,7 +233,7 @@ static void ended(struct coordinator *c, const struct ovpn_action *a)
 		log_info("session", "credential crd_%s: openvpn from %s ended: %s",
 			ulid_format(&a->credential, id), at, reason);
 		drop_keys(c, a);
-	} else {
+	} else if (may_log_refusal(c)) {
 		log_info("session", "openvpn from %s refused: %s", at, reason);
 	}
 }

@@ -66,7 +66,9 @@ struct coordinator {
 	struct wg_engine *wg;
 	struct ovpn_engine *ovpn; /* NULL: there is no authority, OpenVPN is not served */
 	struct index_pool *indices, *peer_ids;
-	uint64_t tls_made_at; /* mono ms: when the server certificate was renewed */
+	uint64_t tls_made_at;	  /* mono ms: when the server certificate was renewed */
+	uint64_t refusals_second; /* mono ms: begin of the second in which these were logged */
+	uint32_t refusals_logged, refusals_silent;
 	struct dp_client *dp;
 	enum link_state link;
 	struct ulid boot_id;

@@ -11,6 +11,7 @@ from poll import until
 SESSIONS, AT_ONCE = 2000, 1024    # tried; kept in all at most
 SILENT_KB, STARTED_KB = 4, 64     # of memory for each: before its first TLS byte, and after it
 SLACK_KB = 4 * 1024
+IPV6_FREEBIND = 78
 WINDOW = 60                       # seconds after which a handshake is given up
 
 
@@ -25,6 +26,8 @@ def knock_from_everywhere(attacker, profile, payload, first=0):
     for i in range(first, first + SESSIONS):
         six = i % 4 == 3
         with attacker.socket(socket.AF_INET6 if six else socket.AF_INET) as s:
+            if six:  # IPv4 takes the local route's word
+                s.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
             s.bind((address(i, six), 0))
             answered += knock.knock(s, (topology.SERVER6 if six else topology.SERVER4, 1194), payload, 0.5)
     return answered

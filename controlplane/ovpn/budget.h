@@ -14,7 +14,10 @@
 #include "base/compiler.h"
 
 enum {
-	BUDGET_ANSWERS = 100, /* for one source in BUDGET_WINDOW_MS */
+	/* For one source in BUDGET_WINDOW_MS. An answer is shorter than the reset that asks for it
+	 * (tls-crypt: 12 bytes longer), so many are no weapon; a whole company behind one address
+	 * comes back at once after a restart. */
+	BUDGET_ANSWERS = 2000,
 	BUDGET_WINDOW_MS = 10 * 1000,
 	BUDGET_SETS = 1024,
 	BUDGET_WAYS = 8,

@@ -25,7 +25,7 @@ enum {
 	PING_S = 10,
 	RESTART_S = 60,
 	TIMEOUT_S = 120,     /* ours: twice what the client waits */
-	REFUSALS_LOGGED = 5, /* per second: below 1 MB of log an hour */
+	REFUSALS_LOGGED = 5, /* per second: below 40 kB of log a minute */
 	LIFE_SLACK_S = 120,  /* keys live for two rekeys and this */
 	TLS_RENEW_MS = CA_SERVER_DAYS / 12 * 24 * 3600 * 1000u,
 };

@@ -67,21 +67,32 @@ printf_like(2, 3) static void option(struct parts *p, const char *format, ...)
 }
 
 /* What is no address is left out: the list comes from our own settings, checked there. */
+static void resolver(struct parts *p, const char *item, size_t n)
+{
+	char text[IP_ADDR_TEXT];
+	struct ip_addr a;
+
+	while (n > 0 && *item == ' ') {
+		item++;
+		n--;
+	}
+	while (n > 0 && item[n - 1] == ' ')
+		n--;
+	if (n >= sizeof(text))
+		return;
+	memcpy(text, item, n);
+	text[n] = '\0';
+	if (ip_addr_parse(&a, text) == 0)
+		option(p, "dhcp-option DNS %s", ip_addr_format(&a, text));
+}
+
 static void resolvers(struct parts *p, const char *list)
 {
 	while (*list) {
-		const size_t n = strcspn(list, ", ");
-		char text[IP_ADDR_TEXT];
-		struct ip_addr a;
+		const size_t n = strcspn(list, ",");
 
-		if (n > 0 && n < sizeof(text)) {
-			memcpy(text, list, n);
-			text[n] = '\0';
-			if (ip_addr_parse(&a, text) == 0)
-				option(p, "dhcp-option DNS %s", ip_addr_format(&a, text));
-		}
-		list += n;
-		list += strspn(list, ", ");
+		resolver(p, list, n);
+		list += n + (list[n] == ',');
 	}
 }
 
@@ -195,19 +206,26 @@ enum push_request push_parse(const char *text, size_t n)
 	return PUSH_UNKNOWN;
 }
 
+/* The comma comes with the first character behind it. */
 size_t push_farewell(const char *keyword, const char *reason, char *out, size_t cap)
 {
 	size_t at = 0;
+	bool comma = false;
 
 	if (cap == 0)
 		return 0;
 	for (; *keyword && at < cap - 1; keyword++)
 		out[at++] = *keyword;
-	if (reason && *reason && at < cap - 1)
-		out[at++] = ',';
-	for (; reason && *reason && at < cap - 1; reason++)
-		if (*reason >= ' ' && *reason <= '~' && *reason != ',')
-			out[at++] = *reason;
+	for (; reason && *reason; reason++) {
+		if (*reason < ' ' || *reason > '~' || *reason == ',')
+			continue;
+		if (at + !comma >= cap - 1)
+			break;
+		if (!comma)
+			out[at++] = ',';
+		comma = true;
+		out[at++] = *reason;
+	}
 	out[at] = '\0';
 	return at;
 }

@@ -245,8 +245,7 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 bool path_equal(const struct path *a, const struct path *b)
 {
 	return a->listener == b->listener && a->connection == b->connection &&
-	       endpoint_equal(&a->remote, &b->remote) &&
-	       ip_addr_equal(&a->local, &b->local);
+	       endpoint_equal(&a->remote, &b->remote) && ip_addr_equal(&a->local, &b->local);
 }
 
 int endpoint_from_sockaddr(struct endpoint *out, const struct sockaddr *sa)

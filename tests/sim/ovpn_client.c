@@ -457,7 +457,7 @@ static void take_record(struct ovpn_client *c, uint8_t *p, size_t n, uint64_t no
 static void read_records(struct ovpn_client *c, uint64_t now_ms)
 {
 	uint8_t record[4096];
-	int n;
+	int n = 0;
 
 	while (c->key.state != FAILED && (n = SSL_read(c->key.ssl, record, sizeof(record))) > 0)
 		take_record(c, record, (size_t)n, now_ms);

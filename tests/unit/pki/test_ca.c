@@ -299,6 +299,7 @@ static char *csr_of(EVP_PKEY *key)
 		(const uint8_t *)"admin", -1, -1, 0));
 	assert_true(X509_REQ_sign(req, key, EVP_sha256()));
 	assert_true(PEM_write_bio_X509_REQ(b, req));
+	assert_int_equal(BIO_write(b, "", 1), 1);
 	n = BIO_get_mem_data(b, &data);
 	pem = strndup(data, (size_t)n);
 	BIO_free(b);

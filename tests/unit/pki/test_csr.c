@@ -19,9 +19,12 @@
 
 static char *text_of(BIO *b)
 {
-	char *data = NULL;
-	long n = BIO_get_mem_data(b, &data);
-	char *text = strndup(data, (size_t)n);
+	char *data = NULL, *text;
+	long n;
+
+	assert_int_equal(BIO_write(b, "", 1), 1);
+	n = BIO_get_mem_data(b, &data);
+	text = strndup(data, (size_t)n);
 
 	BIO_free(b);
 	return text;

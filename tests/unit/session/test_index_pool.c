@@ -12,9 +12,9 @@ enum { SLOTS = 64 };
 
 static int pool_new(struct index_pool **out, uint32_t slots)
 {
-	return index_pool_new(out,
-		&(struct index_pool_conf){
-			.slots = slots, .mask = UINT32_MAX, .hold_ms = INDEX_SESSION_MS});
+	return index_pool_new(
+		out, &(struct index_pool_conf){
+			     .slots = slots, .mask = UINT32_MAX, .hold_ms = INDEX_SESSION_MS});
 }
 
 static void gives_every_slot_once(void **state)

@@ -39,6 +39,7 @@
 #include "io/udp.h"
 #include "io/worker.h"
 #include "netconf/netconf.h"
+#include "sockets.h"
 #include "uapi/door.h"
 
 enum {
@@ -50,9 +51,6 @@ enum {
 	TICK_MS = 100,
 	TICK_SOON_MS = 5, /* when one is due at once: many peers that we called answer together */
 	NICER = 5,	  /* the control thread steps back behind the workers */
-	/* What a process that was just killed held is free a moment after it. */
-	PATIENCE = 20,
-	PAUSE_MS = 50,
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -65,9 +63,7 @@ enum { SANITIZED = 0 };
 /* What was opened with privilege. Descriptors are -1 when closed. */
 struct outside {
 	uint32_t n_workers;
-	/* By worker, by listener. */
-	struct udp_socket sockets[CONFIG_WORKERS * UDP_LISTENERS];
-	int tcp_sockets[CONFIG_WORKERS * TCP_LISTENERS];
+	struct sockets sockets;
 	int tuns[CONFIG_WORKERS];
 	struct netconf *netconf;
 	char door_path[DOOR_PATH_MAX];
@@ -92,7 +88,6 @@ struct dataplane {
 	bool tick_due;
 	int waits; /* for what is in use, while starting */
 };
-_Static_assert((int)CONFIG_LISTENERS == (int)UDP_LISTENERS, "a listener's number is its index");
 _Static_assert((int)CONFIG_LISTENERS == (int)NETCONF_PORTS, "every listener has a port");
 
 /* What a running dataplane calls, all threads together; epoll_pwait, ppoll and unlinkat are how
@@ -205,16 +200,6 @@ static int run_dir_make(const struct dataplane *d)
 	return access(path, W_OK | X_OK) == 0 ? 0 : failed(path, strerror(errno));
 }
 
-/* True when what is in use should be tried again; it has then waited. */
-static bool wait_if_busy(struct dataplane *d, int r)
-{
-	if (r != -EADDRINUSE || d->waits == PATIENCE)
-		return false;
-	d->waits++;
-	poll(NULL, 0, PAUSE_MS);
-	return true;
-}
-
 static int door_open(struct dataplane *d)
 {
 	struct outside *o = &d->out;
@@ -224,7 +209,7 @@ static int door_open(struct dataplane *d)
 		return failed(d->conf.run_dir, "is too long");
 	do
 		r = door_listen(o->door_path);
-	while (wait_if_busy(d, r));
+	while (sockets_try_again(&d->waits, r));
 	if (r == -EADDRINUSE)
 		return failed(o->door_path, "another dataplane listens there");
 	if (r < 0)
@@ -233,73 +218,6 @@ static int door_open(struct dataplane *d)
 	/* Not through a symbolic link: the folder may already be that user's. */
 	if (lchown(o->door_path, d->who.uid, d->who.gid) != 0)
 		return failed(o->door_path, strerror(errno));
-	return 0;
-}
-
-static void sockets_close(struct outside *o)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(o->sockets); i++)
-		udp_close(&o->sockets[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(o->tcp_sockets); i++) {
-		if (o->tcp_sockets[i] >= 0)
-			close(o->tcp_sockets[i]);
-		o->tcp_sockets[i] = -1;
-	}
-}
-
-/* Returns: UDP_STEERED, UDP_NOT_STEERED, -errno. */
-static int udp_listener_open(struct dataplane *d, uint32_t listener)
-{
-	struct udp_socket opened[CONFIG_WORKERS];
-	int r = udp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
-
-	for (uint32_t i = 0; r == UDP_STEERED && i < d->out.n_workers; i++)
-		d->out.sockets[i * UDP_LISTENERS + listener] = opened[i];
-	return r;
-}
-
-/* The same. The kernel spreads connections by itself. */
-static int tcp_listener_open(struct dataplane *d, uint32_t listener)
-{
-	int opened[CONFIG_WORKERS];
-	int r = tcp_open(&d->conf.listeners[listener].at, opened, d->out.n_workers);
-
-	for (uint32_t i = 0; r == 0 && i < d->out.n_workers; i++)
-		d->out.tcp_sockets[i * TCP_LISTENERS + listener] = opened[i];
-	return r == 0 ? UDP_STEERED : r;
-}
-
-/* Returns: UDP_STEERED, UDP_NOT_STEERED, -1. */
-static int listener_open(struct dataplane *d, uint32_t listener)
-{
-	const struct listener *l = &d->conf.listeners[listener];
-	char text[LISTENER_TEXT];
-	int r;
-
-	do
-		r = l->tcp ? tcp_listener_open(d, listener) : udp_listener_open(d, listener);
-	while (wait_if_busy(d, r));
-	if (r < 0)
-		return failed(listener_format(l, text),
-			r == -EADDRINUSE ? "the port is taken" : strerror(-r));
-	return r;
-}
-
-static int sockets_open(struct dataplane *d)
-{
-	for (uint32_t i = 0; i < d->conf.n_listeners; i++) {
-		int r = listener_open(d, i);
-
-		if (r < 0)
-			return r;
-		if (r == UDP_NOT_STEERED) {
-			log_warn("main", "workers: 1 instead of %u, the kernel does not steer",
-				d->out.n_workers);
-			sockets_close(&d->out);
-			d->out.n_workers = 1;
-			return sockets_open(d); /* one worker needs no steering */
-		}
-	}
 	return 0;
 }
 
@@ -372,9 +290,9 @@ static int privilege_drop(const struct dataplane *d)
 
 static const struct udp_socket *control_socket(const struct dataplane *d, uint8_t listener)
 {
-	if (listener >= d->conf.n_listeners || d->out.sockets[listener].fd < 0)
-		return NULL;
-	return &d->out.sockets[listener];
+	const struct udp_socket *s = d->out.sockets.udp;
+
+	return listener < d->conf.n_listeners && s[listener].fd >= 0 ? &s[listener] : NULL;
 }
 
 /* The engine has one worker number more than there are workers, for what this thread counts. */
@@ -489,7 +407,7 @@ static int engine_new(struct dataplane *d)
 	};
 	struct tcp_conf tcp = {
 		.n_workers = d->out.n_workers,
-		.listeners = d->out.tcp_sockets,
+		.listeners = d->out.sockets.tcp,
 	};
 	int r = fwd_new(&d->fwd, &limits);
 
@@ -508,7 +426,7 @@ static int workers_run(struct dataplane *d)
 		.clock = d->clock,
 		.n = d->out.n_workers,
 		.n_listeners = d->conf.n_listeners,
-		.sockets = d->out.sockets,
+		.sockets = d->out.sockets.udp,
 		.tuns = d->out.tuns,
 	};
 	int r = workers_new(&d->workers, &conf);
@@ -564,7 +482,8 @@ static int start(struct dataplane *d)
 {
 	d->out.n_workers = d->conf.workers ? d->conf.workers : cpus();
 	if (signals_open(d) != 0 || basics(d) != 0 || run_dir_make(d) != 0 || door_open(d) != 0 ||
-		sockets_open(d) != 0 || device_open(d) != 0)
+		sockets_open(&d->out.sockets, &d->conf, &d->out.n_workers, &d->waits) != 0 ||
+		device_open(d) != 0)
 		return -1;
 	listeners_note(d);
 	if (helper_start(d) != 0 || privilege_drop(d) != 0 || engine_start(d) != 0 ||
@@ -651,7 +570,7 @@ static void stop(struct dataplane *d)
 		if (o->tuns[i] >= 0)
 			close(o->tuns[i]);
 	}
-	sockets_close(o);
+	sockets_close(&o->sockets);
 	if (d->signals >= 0)
 		close(d->signals);
 }
@@ -659,10 +578,7 @@ static void stop(struct dataplane *d)
 static void descriptors_init(struct dataplane *d)
 {
 	d->signals = d->out.door = d->punt.fd = -1;
-	for (size_t i = 0; i < ARRAY_SIZE(d->out.sockets); i++)
-		d->out.sockets[i].fd = -1;
-	for (size_t i = 0; i < ARRAY_SIZE(d->out.tcp_sockets); i++)
-		d->out.tcp_sockets[i] = -1;
+	sockets_init(&d->out.sockets);
 	for (size_t i = 0; i < ARRAY_SIZE(d->out.tuns); i++)
 		d->out.tuns[i] = -1;
 }

@@ -12,7 +12,15 @@
 #name, kind, flags, max, AT(type, name), AT(type, set_##name)                      \
 	}
 
-enum { TIME_MAX = 40, ROLE_MAX = 16, ADDR_MAX = 45, ID_MAX = 30, KEY_MAX = 44, PROTOCOL_MAX = 16 };
+enum {
+	TIME_MAX = 40,
+	ROLE_MAX = 16,
+	ADDR_MAX = 45,
+	ID_MAX = 30,
+	KEY_MAX = 44,
+	CSR_MAX = 8192,
+	PROTOCOL_MAX = 16
+};
 
 static const struct json_field login_fields[] = {
 	FIELD(struct body_login, username, IN_TEXT, IN_REQUIRED, SVC_NAME_MAX),
@@ -49,6 +57,7 @@ static const struct json_field credential_fields[] = {
 	FIELD(struct body_credential, protocol, IN_PROTOCOL, IN_REQUIRED, PROTOCOL_MAX),
 	{"public_key", IN_KEY, IN_NULL_IS_ABSENT, KEY_MAX, AT(struct body_credential, public_key),
 		AT(struct body_credential, has_public_key)},
+	FIELD(struct body_credential, csr, IN_TEXT, IN_NULL_IS_ABSENT, CSR_MAX),
 	FIELD(struct body_credential, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
 };
 

@@ -19,6 +19,7 @@ struct body_credential {
 	uint8_t protocol;
 	bool has_public_key;
 	uint8_t public_key[32];
+	const char *csr; /* NULL: none */
 	int64_t expires_at;
 };
 

@@ -125,15 +125,18 @@ static int parse_user_id(const char *text, void *at, const char **why)
 
 static int parse_protocol(const char *text, void *at, const char **why)
 {
+	static const char *const names[] = {
+		[DIR_WIREGUARD] = "wireguard", [DIR_OPENVPN] = "openvpn"};
 	uint8_t *out = at;
 
-	*why = "is not wireguard";
-	if (strcmp(text, "openvpn") == 0)
-		*why = "openvpn is not offered by this version, wireguard is";
-	if (strcmp(text, "wireguard") != 0)
-		return -EINVAL;
-	*out = DIR_WIREGUARD;
-	return 0;
+	*why = "is not wireguard or openvpn";
+	for (uint8_t i = DIR_WIREGUARD; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		*out = i;
+		return 0;
+	}
+	return -EINVAL;
 }
 
 static int parse_key(const char *text, void *at, const char **why)

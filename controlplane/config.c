@@ -4,10 +4,13 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/secret.h"
 #include "base/settings.h"
+
+enum { OPENVPN_RENEG_MIN_S = 20, OPENVPN_RENEG_MAX_S = 24 * 3600 };
 
 static int bad(char *why, size_t why_len, const char *text)
 {
@@ -114,6 +117,28 @@ static int parse_dns(void *conf, const char *value, char *why, size_t why_len)
 	return r;
 }
 
+static int parse_openvpn_reneg(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	char *end;
+	errno = 0;
+	const unsigned long n = strtoul(value, &end, 10);
+	if (errno || value[0] < '0' || value[0] > '9' || *end || n < OPENVPN_RENEG_MIN_S ||
+		n > OPENVPN_RENEG_MAX_S)
+		return bad(why, why_len, "is not a number of seconds from 20 to 86400");
+	c->openvpn_reneg_s = (uint32_t)n;
+	return 0;
+}
+
+static int parse_openvpn_tls_crypt(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	if (ovpn_static_key_parse(value, &c->openvpn_tls_crypt) < 0)
+		return bad(why, why_len, "is not an OpenVPN static key (2048 bits)");
+	c->has_openvpn_tls_crypt = true;
+	return 0;
+}
+
 static int parse_admin_password(void *conf, const char *value, char *why, size_t why_len)
 {
 	struct config *c = conf;
@@ -155,6 +180,11 @@ static const struct setting settings[] = {
 	{"NETWORK6", NULL, "IPv6 tunnel network, fixed at first start; without it a random ULA /64",
 		parse_network6, false},
 	{"DNS", NULL, "resolvers that profiles name, with commas between them", parse_dns, false},
+	{"OPENVPN_RENEG", "3600", "seconds after which an OpenVPN session gets new keys",
+		parse_openvpn_reneg, false},
+	{"OPENVPN_TLS_CRYPT", NULL,
+		"OpenVPN static key for clients without a tls-crypt-v2 key; better as _FILE",
+		parse_openvpn_tls_crypt, false},
 	{"ADMIN_PASSWORD", NULL,
 		"password of user admin at first start; without it random, printed once",
 		parse_admin_password, false},
@@ -192,6 +222,7 @@ int config_load(struct config *c, int argc, char **argv)
 void config_wipe(struct config *c)
 {
 	secret_wipe(c->admin_password, sizeof(c->admin_password));
+	ovpn_key2_wipe(&c->openvpn_tls_crypt);
 }
 
 /* Loopback, link-local and our own kind of network do not reach anybody. */

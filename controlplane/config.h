@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "ovpn/wrap.h"
 
 struct config {
 	char run_dir[96];
@@ -17,7 +18,10 @@ struct config {
 	char endpoint[256];		     /* "": the first global address */
 	struct ip_prefix network4, network6; /* IP_NONE: not given */
 	char dns[256];
-	char admin_password[257]; /* "": make one; wiped by config_wipe */
+	uint32_t openvpn_reneg_s;
+	bool has_openvpn_tls_crypt;
+	struct ovpn_key2 openvpn_tls_crypt; /* wiped by config_wipe */
+	char admin_password[257];	    /* "": make one; wiped by config_wipe */
 	int log_level, log_format;
 };
 

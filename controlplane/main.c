@@ -24,12 +24,13 @@
 #include "db/db.h"
 #include "db/meta_store.h"
 #include "pki/api_cert.h"
+#include "pki/ca.h"
 #include "pki/keystore.h"
 #include "service/service.h"
 #include "session/coordinator.h"
 #include "syscalls.h"
 
-enum { TUNNEL_MTU = 1420, KEEPALIVE_S = 25, WG_PORT = 51820, NOFILE = 16384 };
+enum { TUNNEL_MTU = 1420, KEEPALIVE_S = 25, WG_PORT = 51820, OVPN_PORT = 1194, NOFILE = 16384 };
 
 /* What runs, so that it can be ended in the reverse order. */
 struct house {
@@ -37,6 +38,7 @@ struct house {
 	struct clock clock;
 	struct keystore *ks;
 	struct db *db;
+	struct ca *ca;
 	struct service *service;
 	struct coordinator *coordinator;
 	struct api *api;
@@ -210,6 +212,9 @@ static int open_store(struct house *h)
 		return fail("database", why[0] ? why : strerror(-r));
 	if (load_wg_key(h) < 0)
 		return -1;
+	r = ca_open(&h->ca, h->ks, h->db, &h->clock);
+	if (r < 0)
+		return fail("the authority for OpenVPN certificates", strerror(-r));
 	return fix_networks(h);
 }
 
@@ -219,6 +224,7 @@ static int start_service(struct house *h)
 		.net4 = h->net4,
 		.net6 = h->net6,
 		.wg_port = WG_PORT,
+		.ovpn_port = OVPN_PORT,
 		.mtu = TUNNEL_MTU,
 		.keepalive_s = KEEPALIVE_S,
 		.clock = h->clock,
@@ -227,7 +233,7 @@ static int start_service(struct house *h)
 	snprintf(sc.endpoint_host, sizeof(sc.endpoint_host), "%s", h->endpoint);
 	snprintf(sc.dns, sizeof(sc.dns), "%s", h->conf.dns);
 	char made[33];
-	int r = service_new(&h->service, &sc, h->db, h->ks, made);
+	int r = service_new(&h->service, &sc, h->db, h->ks, h->ca, made);
 	if (r < 0)
 		return fail("service", strerror(-r));
 	if (made[0]) {
@@ -237,26 +243,29 @@ static int start_service(struct house *h)
 		fflush(stdout);
 	}
 	secret_wipe(made, sizeof(made));
-	config_wipe(&h->conf);
 	return 0;
 }
 
 /* Its thread begins when nothing can fail any more. */
 static int make_coordinator(struct house *h)
 {
-	const struct coordinator_conf cc = {
+	struct coordinator_conf cc = {
 		.run_dir = h->conf.run_dir,
 		.net4 = h->net4,
 		.net6 = h->net6,
 		.mtu = TUNNEL_MTU,
 		.clock = h->clock,
 		.ks = h->ks,
+		.ca = h->ca,
+		.reneg_ms = h->conf.openvpn_reneg_s * 1000,
+		.tls_crypt = h->conf.has_openvpn_tls_crypt ? &h->conf.openvpn_tls_crypt : NULL,
 	};
 	const struct coordinator_hooks hooks = {
 		.on_device_state = service_on_device_state,
 		.on_credential_state = service_on_credential_state,
 		.arg = h->service,
 	};
+	snprintf(cc.dns, sizeof(cc.dns), "%s", h->conf.dns);
 	int r = coordinator_new(&h->coordinator, &cc, &hooks);
 	if (r == 0)
 		r = service_attach(h->service, h->coordinator);
@@ -304,6 +313,7 @@ static void stop(struct house *h)
 	coordinator_free(h->coordinator);
 	if (h->db)
 		db_close(h->db);
+	ca_free(h->ca);
 	if (h->ks)
 		keystore_free(h->ks);
 	if (h->key_pem)
@@ -339,6 +349,7 @@ static int start(struct house *h)
 	if (open_store(h) < 0 || start_service(h) < 0 || make_coordinator(h) < 0 ||
 		start_api(h) < 0)
 		return -1;
+	config_wipe(&h->conf); /* the engine has its own copy */
 	int r = coordinator_start(h->coordinator);
 	if (r < 0)
 		return fail("session", strerror(-r));

@@ -6,8 +6,9 @@
 #include "db/stmt.h"
 
 #define SELECT                                                                                     \
-	"SELECT id, device_id, protocol, fingerprint, wg_public, wg_psk, created_at, expires_at, " \
-	"revoked_at FROM credentials "
+	"SELECT id, device_id, protocol, fingerprint, wg_public, wg_psk, ovpn_serial, "            \
+	"created_at, "                                                                             \
+	"expires_at, revoked_at FROM credentials "
 
 enum { WIREGUARD = 1 };
 
@@ -20,6 +21,7 @@ static void read_row(struct stmt *st, struct credential_row *c)
 	stmt_blob(st, c->fingerprint, sizeof(c->fingerprint));
 	(void)stmt_blob_upto(st, c->wg_public, sizeof(c->wg_public));
 	c->wg_psk_len = stmt_blob_upto(st, c->wg_psk, sizeof(c->wg_psk));
+	(void)stmt_blob_upto(st, c->ovpn_serial, sizeof(c->ovpn_serial));
 	c->created_at = stmt_i64(st);
 	c->expires_at = stmt_i64(st);
 	c->revoked_at = stmt_i64(st);
@@ -29,7 +31,8 @@ int credential_insert(struct db_conn *tx, const struct credential_row *c)
 {
 	struct stmt st cleanup(stmt_close) = stmt_open(tx,
 		"INSERT INTO credentials (id, device_id, protocol, fingerprint, wg_public, wg_psk, "
-		"created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		"ovpn_serial, created_at, expires_at, revoked_at) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 	stmt_put_ulid(&st, &c->id);
 	stmt_put_ulid(&st, &c->device_id);
@@ -38,9 +41,11 @@ int credential_insert(struct db_conn *tx, const struct credential_row *c)
 	if (c->protocol == WIREGUARD) {
 		stmt_put_blob(&st, c->wg_public, sizeof(c->wg_public));
 		stmt_put_blob(&st, c->wg_psk, c->wg_psk_len);
+		stmt_put_null(&st);
 	} else {
 		stmt_put_null(&st);
 		stmt_put_null(&st);
+		stmt_put_blob(&st, c->ovpn_serial, sizeof(c->ovpn_serial));
 	}
 	stmt_put_i64(&st, c->created_at);
 	stmt_put_i64(&st, c->expires_at);

@@ -137,6 +137,11 @@ static enum exit_code find_user(struct args *a, char id[64])
 	}
 }
 
+static const char *protocol_of(const struct args *a)
+{
+	return a->protocol ? a->protocol : "wireguard";
+}
+
 /* A device without a credential is of no use: it goes again. */
 static enum exit_code issue(
 	struct args *a, const char *device, const char *protocol, struct rest_answer *credential)
@@ -155,7 +160,6 @@ static enum exit_code issue(
 
 static enum exit_code create(struct args *a, struct rest_answer *credential)
 {
-	const char *protocol = a->protocol ? a->protocol : "wireguard";
 	ANSWER device = {.status = 0};
 	char user[64] = "";
 	json_t *body;
@@ -167,13 +171,28 @@ static enum exit_code create(struct args *a, struct rest_answer *credential)
 		return fail("device: the name is not UTF-8");
 	if (!rest_call(&a->rest, "POST", "/v1/devices", body, &device))
 		return fail("device: %s", device.why);
-	return issue(a, rest_text(device.doc, "id"), protocol, credential);
+	return issue(a, rest_text(device.doc, "id"), protocol_of(a), credential);
 }
 
 /* What the server calls it, as long as that is a plain name in this folder. */
 static const char *plain_name(const char *name)
 {
 	return name[0] == '\0' || name[0] == '.' || strchr(name, '/') ? NULL : name;
+}
+
+static void say_how(const char *protocol, const char *path)
+{
+	const char *here = strchr(path, '/') ? "" : "./";
+
+	printf("The profile is in %s. It is given only this once.\n", path);
+	if (strcmp(protocol, "openvpn") == 0)
+		printf("Use it here:       openvpn --config %s%s\n"
+		       "or elsewhere:      import the file in an OpenVPN app\n",
+			here, path);
+	else
+		printf("Use it here:       wg-quick up %s%s\n"
+		       "or as a QR code:   qrencode -t ansiutf8 < %s\n",
+			here, path, path);
 }
 
 static enum exit_code write_profile(int fd, const char *path, const struct rest_answer *credential)
@@ -184,10 +203,7 @@ static enum exit_code write_profile(int fd, const char *path, const struct rest_
 		return rc ? fail("stdout: %s", strerror(-rc)) : EXIT_FINE;
 	if (close(fd) || rc)
 		return fail("%s: %s", path, strerror(rc ? -rc : errno));
-	printf("The profile is in %s. It is given only this once.\n"
-	       "Use it here:       wg-quick up %s%s\n"
-	       "or as a QR code:   qrencode -t ansiutf8 < %s\n",
-		path, strchr(path, '/') ? "" : "./", path, path);
+	say_how(rest_text(credential->doc, "protocol"), path);
 	return EXIT_FINE;
 }
 
@@ -202,7 +218,8 @@ static enum exit_code run_device_add(struct args *a)
 	enum exit_code rc;
 	int fd = STDOUT_FILENO;
 
-	snprintf(guess, sizeof(guess), "%s.conf", a->name);
+	snprintf(guess, sizeof(guess), "%s.%s", a->name,
+		strcmp(protocol_of(a), "openvpn") == 0 ? "ovpn" : "conf");
 	if (!a->output && !plain_name(guess))
 		return fail("%s is no file name, --output says where to write", guess);
 	if (!to_stdout)

@@ -32,6 +32,7 @@ void handle_credential_issue(struct request *rq)
 	const struct svc_credential_request ask = {
 		.protocol = b->protocol,
 		.wg_public = b->has_public_key ? b->public_key : NULL,
+		.csr_pem = b->csr,
 		.expires_at = b->expires_at,
 	};
 	struct svc_issued *issued = memory_alloc(sizeof(*issued));

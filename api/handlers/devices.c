@@ -1,15 +1,19 @@
 #include <stdlib.h>
 
 #include "api/handlers/handlers.h"
+#include "crypto/aead.h"
 
 static json_t *live_json(const struct device_live *l)
 {
 	const struct session_info *s = &l->session;
 	const bool up = l->connected;
 
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connected", up,
-		"protocol", up ? json_string(protocol_name(s->protocol)) : json_null(), "transport",
-		up ? json_string(transport_name(s->transport)) : json_null(), "endpoint",
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"connected", up, "protocol",
+		up ? json_string(protocol_name(s->protocol)) : json_null(), "transport",
+		up ? json_string(transport_name(s->transport)) : json_null(), "cipher",
+		up ? json_string(aead_cipher_name((enum aead_cipher)s->cipher)) : json_null(),
+		"tls_version", json_tls_version(up ? s->tls : 0), "endpoint",
 		up ? json_endpoint(&s->endpoint) : json_null(), "connected_since",
 		json_time(up ? s->started_at : 0), "last_handshake_at",
 		json_time(l->last_handshake_at), "rx_bytes", json_counter(l->rx_bytes), "tx_bytes",

@@ -24,6 +24,8 @@ json_t *token_json(const struct svc_token *t);
 /* "wireguard" or "openvpn"; "udp" or "tcp". */
 const char *protocol_name(uint8_t protocol);
 const char *transport_name(uint8_t transport);
+/* "TLSv1.2", "TLSv1.3" or null, of a session_info's tls. */
+json_t *json_tls_version(uint16_t tls);
 
 /* A page of a list: n objects of size bytes each, which begin with their id. */
 struct page {

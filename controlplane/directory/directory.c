@@ -13,6 +13,7 @@ struct directory {
 	struct dir_device *by_peer;
 	struct dir_credential *creds_by_id;
 	struct dir_credential *creds_by_wg_public;
+	struct dir_credential *creds_by_ovpn_cert;
 };
 
 int directory_new(struct directory **out)
@@ -49,6 +50,14 @@ struct dir_credential *directory_credential_by_wg_public(struct directory *d, co
 	return cr;
 }
 
+struct dir_credential *directory_credential_by_ovpn_cert(
+	struct directory *d, const uint8_t cert_sha256[32])
+{
+	struct dir_credential *cr;
+	HASH_FIND(by_ovpn_cert, d->creds_by_ovpn_cert, cert_sha256, 32, cr);
+	return cr;
+}
+
 int directory_device_put(struct directory *d, const struct dir_device_conf *c)
 {
 	struct dir_device *holder = directory_device_by_peer(d, c->peer);
@@ -73,11 +82,29 @@ int directory_device_put(struct directory *d, const struct dir_device_conf *c)
 	return 0;
 }
 
+/* By what its client proves: a key or a certificate. */
+static void index_add(struct directory *d, struct dir_credential *cr)
+{
+	if (cr->conf.protocol == DIR_WIREGUARD)
+		HASH_ADD(by_wg_public, d->creds_by_wg_public, conf.wg_public,
+			sizeof(cr->conf.wg_public), cr);
+	else if (cr->conf.protocol == DIR_OPENVPN)
+		HASH_ADD(by_ovpn_cert, d->creds_by_ovpn_cert, conf.ovpn_cert,
+			sizeof(cr->conf.ovpn_cert), cr);
+}
+
+static void index_del(struct directory *d, struct dir_credential *cr)
+{
+	if (cr->conf.protocol == DIR_WIREGUARD)
+		HASH_DELETE(by_wg_public, d->creds_by_wg_public, cr);
+	else if (cr->conf.protocol == DIR_OPENVPN)
+		HASH_DELETE(by_ovpn_cert, d->creds_by_ovpn_cert, cr);
+}
+
 static void credential_drop(struct directory *d, struct dir_credential *cr)
 {
 	HASH_DELETE(by_id, d->creds_by_id, cr);
-	if (cr->conf.protocol == DIR_WIREGUARD)
-		HASH_DELETE(by_wg_public, d->creds_by_wg_public, cr);
+	index_del(d, cr);
 	secret_wipe(&cr->conf, sizeof(cr->conf));
 	free(cr);
 }
@@ -98,11 +125,13 @@ int directory_device_del(struct directory *d, const struct ulid *id)
 	return 0;
 }
 
-static bool wg_public_taken(struct directory *d, const struct dir_credential_conf *c)
+static bool is_taken(struct directory *d, const struct dir_credential_conf *c)
 {
-	if (c->protocol != DIR_WIREGUARD)
-		return false;
-	struct dir_credential *holder = directory_credential_by_wg_public(d, c->wg_public);
+	struct dir_credential *holder = NULL;
+	if (c->protocol == DIR_WIREGUARD)
+		holder = directory_credential_by_wg_public(d, c->wg_public);
+	else if (c->protocol == DIR_OPENVPN)
+		holder = directory_credential_by_ovpn_cert(d, c->ovpn_cert);
 	return holder && !ulid_equal(&holder->conf.id, &c->id);
 }
 
@@ -111,9 +140,10 @@ int directory_credential_put(struct directory *d, const struct dir_credential_co
 	struct dir_device *dev = directory_device(d, &c->device_id);
 	if (!dev)
 		return -ENOENT;
-	if (wg_public_taken(d, c))
+	if (is_taken(d, c))
 		return -EEXIST;
-	/* A credential's key and device never change, so an older one with this id is replaced. */
+	/* A credential's key, certificate and device never change, so an older one with this id is
+	 * replaced. */
 	struct dir_credential *old = directory_credential(d, &c->id);
 	struct dir_credential *cr = calloc(1, sizeof(*cr));
 	if (!cr)
@@ -125,9 +155,7 @@ int directory_credential_put(struct directory *d, const struct dir_credential_co
 	cr->next = dev->credentials;
 	dev->credentials = cr;
 	HASH_ADD(by_id, d->creds_by_id, conf.id, sizeof(cr->conf.id), cr);
-	if (c->protocol == DIR_WIREGUARD)
-		HASH_ADD(by_wg_public, d->creds_by_wg_public, conf.wg_public,
-			sizeof(cr->conf.wg_public), cr);
+	index_add(d, cr);
 	return 0;
 }
 

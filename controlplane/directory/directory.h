@@ -33,7 +33,7 @@ struct dir_credential_conf {
 	uint8_t wg_psk[32];    /* WireGuard: the pre-shared key, secret */
 	uint8_t ovpn_cert[32]; /* OpenVPN: SHA-256 of the client's certificate (DER) */
 	uint8_t ovpn_serial[16];
-	int64_t expires_at;    /* Unix ms, 0: never */
+	int64_t expires_at; /* Unix ms, 0: never */
 };
 
 struct dir_credential {

@@ -14,9 +14,9 @@
  * that the dataplane has not. Nothing is pushed and no keys are handed out before authorize said
  * yes.
  *
- * Limits: half-open sessions (no client certificate verified yet) are bounded in total and per
- * prefix, /24 or /64; when full the least advanced, then the oldest one gives way. Until the first
- * TLS byte a session takes at most 4 kB, until it is authorised at most 64 kB.
+ * Limits: half-open sessions (not authorised yet) are bounded in total and per prefix, /24 or /64;
+ * when full the least advanced, then the oldest one gives way. Until the first TLS byte a session
+ * takes at most 4 kB, until it is authorised at most 64 kB.
  */
 #ifndef OVPN_OVPN_ENGINE_H
 #define OVPN_OVPN_ENGINE_H
@@ -56,7 +56,7 @@ enum {
 	X(BAD_COOKIE, "bad_cookie", "does not answer a session id of ours, or too late")           \
 	X(UNKNOWN_SESSION, "unknown_session", "no such session")                                   \
 	X(NOT_NOW, "not_now", "not allowed in this state")                                         \
-	X(FULL, "full", "too many half-open sessions")                                             \
+	X(FULL, "full", "too many half-open sessions, or resets, of one network")                  \
 	X(INTERNAL, "internal", "no memory, or the crypto library failed")
 #define OVPN_VERDICT_ENUM(E, name, meaning) OVPN_##E,
 enum ovpn_verdict { OVPN_VERDICTS(OVPN_VERDICT_ENUM) OVPN_VERDICT_COUNT };
@@ -81,6 +81,7 @@ struct ovpn_conf {
 	uint16_t mtu;
 	uint16_t ping_s, restart_s; /* pushed: 10, 60 */
 	uint32_t reneg_ms;	    /* we start a rekey after so long, less up to a tenth */
+	bool epoch;		    /* the epoch data format, for clients that announce it */
 	bool has_tls_crypt;	    /* resets without a wrapped key are accepted under this key */
 	struct ovpn_key2 tls_crypt;
 	uint8_t v2_server_key[OVPN_V2_SERVER_KEY];
@@ -125,6 +126,8 @@ void ovpn_engine_moved(struct ovpn_engine *e, uint64_t session, const struct pat
 void ovpn_engine_rekey(struct ovpn_engine *e, uint64_t session, struct ovpn_time now);
 /* The TCP connection is gone: so are all sessions on it, with OVPN_ACTION_ENDED. */
 void ovpn_engine_connection_closed(struct ovpn_engine *e, uint32_t connection);
+/* The same for every connection: another dataplane runs now. */
+void ovpn_engine_connections_lost(struct ovpn_engine *e);
 /* Forgets a session at once and silently (replaced, or ended by the dataplane). Over TCP its
  * connection is to be closed. */
 void ovpn_engine_forget(struct ovpn_engine *e, uint64_t session);
@@ -150,8 +153,9 @@ enum ovpn_action_kind {
 	OVPN_ACTION_SEND = 1, /* bytes, to path */
 	OVPN_ACTION_KEYS,     /* install them, then ovpn_engine_keys_done */
 	OVPN_ACTION_USE,      /* the client has the keys of key_id: seal with them from now on */
-	OVPN_ACTION_ENDED,    /* the session is gone; its keys in the dataplane are to be dropped */
-	OVPN_ACTION_CLOSE,    /* close path.connection once what was sent is out */
+	OVPN_ACTION_ENDED, /* the session is gone; its keys in the dataplane are to be dropped. Not
+			      said of one that never sent a TLS byte, nor after forget */
+	OVPN_ACTION_CLOSE, /* close path.connection once what was sent is out */
 };
 struct ovpn_action {
 	enum ovpn_action_kind kind;

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +6,8 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "pki/keystore.h"
 #include "service/inside.h"
-#include "service/profile.h"
+#include "service/issue.h"
 
 void credential_fill(struct svc_credential *out, const struct credential_row *c)
 {
@@ -36,104 +34,6 @@ static int read_device(struct service *s, const struct svc_actor *a, const struc
 	if (err)
 		return err == -ENOENT ? refuse_not_found(e) : err;
 	return access_see(a, &d->user_id, e);
-}
-
-static int check_request(
-	struct service *s, const struct svc_credential_request *r, struct svc_error *e)
-{
-	int err = time_check(r->expires_at, "expires_at", e);
-	secret_key shared;
-
-	if (err)
-		return err;
-	if (r->protocol != DIR_WIREGUARD)
-		return refuse(e, SVC_INVALID, "protocol", "is not supported yet");
-	if (r->expires_at && r->expires_at <= service_now(s))
-		return refuse(e, SVC_INVALID, "expires_at", "is in the past");
-	if (!r->wg_public)
-		return 0;
-	if (secret_equal(r->wg_public, keystore_wg_public(s->ks), 32))
-		return refuse(e, SVC_INVALID, "public_key", "is the server's own");
-	/* Points of small order give a shared secret that everybody knows. No client computes a key
-	 * with the spare bit set (RFC 7748 section 5), so it would be another name of the same key.
-	 */
-	err = keystore_wg_dh(s->ks, r->wg_public, shared.bytes);
-	if (err == -EINVAL || (!err && r->wg_public[31] & 0x80))
-		return refuse(e, SVC_INVALID, "public_key", "is not a usable key");
-	return err;
-}
-
-/* Secrets of one issue; wiped on every path. */
-struct issue {
-	uint8_t private_key[32], psk[32];
-	bool has_private;
-};
-static void issue_wipe(struct issue *i)
-{
-	secret_wipe(i, sizeof(*i));
-}
-
-static int make_keys(struct service *s, const struct svc_credential_request *r, struct issue *i,
-	struct credential_row *row)
-{
-	char id[ULID_TEXT], label[48];
-	int err = 0;
-
-	if (r->wg_public) {
-		memcpy(row->wg_public, r->wg_public, sizeof(row->wg_public));
-	} else {
-		err = keystore_wg_keypair(i->private_key, row->wg_public);
-		i->has_private = true;
-	}
-	if (!err)
-		err = secret_random(i->psk, sizeof(i->psk));
-	if (err)
-		return err;
-	SHA256(row->wg_public, sizeof(row->wg_public), row->fingerprint);
-	snprintf(label, sizeof(label), "wg-psk:crd_%s", ulid_format(&row->id, id));
-	row->wg_psk_len = sizeof(i->psk) + KEYSTORE_SEAL_OVERHEAD;
-	return keystore_seal(s->ks, label, i->psk, sizeof(i->psk), row->wg_psk);
-}
-
-/* Where the dataplane listens for tunnels: its first UDP socket. Before it was ever seen: the usual
- * port. */
-static uint16_t tunnel_port(struct service *s)
-{
-	struct dataplane_status dp = {.n_listen = 0};
-
-	if (s->coordinator)
-		coordinator_dataplane_status(s->coordinator, &dp);
-	for (size_t i = 0; i < dp.n_listen; i++) {
-		const char *port = strrchr(dp.listen[i], ':');
-		unsigned long n;
-
-		if (strncmp(dp.listen[i], "udp://", 6) != 0 || !port)
-			continue;
-		n = strtoul(port + 1, NULL, 10);
-		if (n > 0 && n <= UINT16_MAX)
-			return (uint16_t)n;
-	}
-	return s->conf.wg_port;
-}
-
-static int write_profile(struct service *s, const struct device_row *d, const struct issue *i,
-	struct svc_issued *out)
-{
-	const struct wg_profile p = {
-		.address4 = d->address4,
-		.address6 = d->address6,
-		.private_key = i->has_private ? i->private_key : NULL,
-		.psk = i->psk,
-		.server_public = keystore_wg_public(s->ks),
-		.endpoint_host = s->conf.endpoint_host,
-		.endpoint_port = tunnel_port(s),
-		.mtu = s->conf.mtu,
-		.keepalive_s = s->conf.keepalive_s,
-		.dns = s->conf.dns,
-	};
-
-	profile_filename(d->name, out->profile_filename, sizeof(out->profile_filename));
-	return profile_wireguard(&p, out->profile, sizeof(out->profile));
 }
 
 /* They stay in memory, and in every list of devices. */
@@ -166,7 +66,8 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 		err = access_change(&me, &d->user_id, e);
 	if (err)
 		return err;
-	err = credential_wg_public_taken(tx, row->wg_public);
+	if (row->protocol == DIR_WIREGUARD)
+		err = credential_wg_public_taken(tx, row->wg_public);
 	if (err == 1)
 		return refuse(e, SVC_CONFLICT, "public_key", "is in use");
 	if (!err)
@@ -192,11 +93,11 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	if (!err)
 		err = access_change(a, &d.user_id, e);
 	if (!err)
-		err = check_request(s, r, e);
+		err = issue_check(s, r, e);
 	if (!err)
 		err = ulid_new(&row.id, &s->conf.clock);
 	if (!err)
-		err = make_keys(s, r, &keys, &row);
+		err = issue_make(s, r, &keys, &row, e);
 	if (err)
 		return answer(err, e);
 	row.created_at = service_now(s);
@@ -211,7 +112,7 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_credential(s, &row);
 	if (!err)
-		err = write_profile(s, &d, &keys, out);
+		err = issue_profile(s, row.protocol, &d, &keys, out);
 	if (err)
 		secret_wipe(out, sizeof(*out));
 	return answer(err, e);

@@ -23,6 +23,7 @@ struct service {
 	struct svc_conf conf;
 	struct db *db;
 	struct keystore *ks;
+	struct ca *ca;
 	struct coordinator *coordinator; /* NULL until service_attach */
 	int64_t started_at;
 	struct stripes *stripes;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +47,15 @@ static void add_endpoint(struct text *t, const char *host, uint16_t port)
 	add(t, v6 ? "Endpoint = [%s]:%u\n" : "Endpoint = %s:%u\n", host, port);
 }
 
+/* Half a profile is none. */
+static int finish(const struct text *t, char *out, size_t cap)
+{
+	if (!t->bad)
+		return 0;
+	secret_wipe(out, cap);
+	return -EMSGSIZE;
+}
+
 int profile_wireguard(const struct wg_profile *p, char *out, size_t cap)
 {
 	struct text t = {.at = out, .end = out + cap};
@@ -71,10 +79,56 @@ int profile_wireguard(const struct wg_profile *p, char *out, size_t cap)
 	add(&t, "AllowedIPs = 0.0.0.0/0, ::/0\n");
 	if (p->keepalive_s)
 		add(&t, "PersistentKeepalive = %u\n", p->keepalive_s);
-	if (!t.bad)
-		return 0;
-	secret_wipe(out, cap);
-	return -EMSGSIZE;
+	return finish(&t, out, cap);
+}
+
+/* A literal IPv6 address stands without brackets here. */
+static void add_remote(struct text *t, const char *host, uint16_t port, const char *protocol)
+{
+	const size_t n = strlen(host);
+	const bool brackets = n > 2 && host[0] == '[' && host[n - 1] == ']';
+
+	if (port)
+		add(t, "remote %.*s %u %s\n", (int)(brackets ? n - 2 : n), host + brackets, port,
+			protocol);
+}
+
+static void add_block(struct text *t, const char *name, const char *pem)
+{
+	const size_t n = strlen(pem);
+
+	add(t, "<%s>\n%s%s</%s>\n", name, pem, n && pem[n - 1] == '\n' ? "" : "\n", name);
+}
+
+int profile_openvpn(const struct ovpn_profile *p, char *out, size_t cap)
+{
+	struct text t = {.at = out, .end = out + cap};
+
+	add(&t, "client\n"
+		"dev tun\n"
+		"nobind\n"
+		"persist-tun\n"); /* what goes through the tunnel outlives a new connection */
+	add_remote(&t, p->endpoint_host, p->udp_port, "udp");
+	add_remote(&t, p->endpoint_host, p->tcp_port, "tcp");
+	/* Soon to TCP where UDP is blocked, and soon back when the server is. */
+	add(&t, "server-poll-timeout 10\n"
+		"connect-retry 1 10\n"
+		"resolv-retry infinite\n"
+		"remote-cert-tls server\n");
+	add(&t, "verify-x509-name %s name\n", p->server_name);
+	add(&t, "data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\n"
+		"auth-nocache\n"
+		"verb 3\n");
+	add_block(&t, "ca", p->ca_pem);
+	add_block(&t, "cert", p->cert_pem);
+	if (p->key_pem)
+		add_block(&t, "key", p->key_pem);
+	else
+		add(&t, "# Your private key never left your device: paste its PEM text here, in a\n"
+			"# block like the one above that begins with <key> and ends with "
+			"</key>.\n");
+	add_block(&t, "tls-crypt-v2", p->tls_crypt_v2_pem);
+	return finish(&t, out, cap);
 }
 
 static bool safe(char c)
@@ -83,7 +137,7 @@ static bool safe(char c)
 	       c == '_' || c == '-';
 }
 
-void profile_filename(const char *device_name, char *out, size_t cap)
+void profile_filename(const char *device_name, const char *suffix, char *out, size_t cap)
 {
 	char stem[16];
 	size_t n = 0;
@@ -98,5 +152,5 @@ void profile_filename(const char *device_name, char *out, size_t cap)
 	while (n > 0 && stem[n - 1] == '-')
 		n--;
 	stem[n] = '\0';
-	snprintf(out, cap, "%s.conf", n ? stem : "ireko");
+	snprintf(out, cap, "%s.%s", n ? stem : "ireko", suffix);
 }

@@ -34,23 +34,34 @@ static struct dir_device_conf device_conf(const struct device_row *d)
 	};
 }
 
-/* The caller wipes out->wg_psk. */
-static int credential_conf(
+static int open_psk(
 	struct service *s, const struct credential_row *c, struct dir_credential_conf *out)
 {
 	char id[ULID_TEXT], label[48];
 
+	if (c->wg_psk_len != sizeof(out->wg_psk) + KEYSTORE_SEAL_OVERHEAD)
+		return -EBADMSG;
+	snprintf(label, sizeof(label), "wg-psk:crd_%s", ulid_format(&c->id, id));
+	return keystore_open_blob(s->ks, label, c->wg_psk, c->wg_psk_len, out->wg_psk);
+}
+
+/* The caller wipes out->wg_psk. */
+static int credential_conf(
+	struct service *s, const struct credential_row *c, struct dir_credential_conf *out)
+{
 	*out = (struct dir_credential_conf){
 		.id = c->id,
 		.device_id = c->device_id,
 		.protocol = c->protocol,
 		.expires_at = c->expires_at,
 	};
+	if (c->protocol == DIR_OPENVPN) {
+		memcpy(out->ovpn_cert, c->fingerprint, sizeof(out->ovpn_cert));
+		memcpy(out->ovpn_serial, c->ovpn_serial, sizeof(out->ovpn_serial));
+		return 0;
+	}
 	memcpy(out->wg_public, c->wg_public, sizeof(out->wg_public));
-	if (c->wg_psk_len != sizeof(out->wg_psk) + KEYSTORE_SEAL_OVERHEAD)
-		return -EBADMSG;
-	snprintf(label, sizeof(label), "wg-psk:crd_%s", ulid_format(&c->id, id));
-	return keystore_open_blob(s->ks, label, c->wg_psk, c->wg_psk_len, out->wg_psk);
+	return open_psk(s, c, out);
 }
 
 int publish_credential(struct service *s, const struct credential_row *c)

@@ -160,7 +160,7 @@ static int first_start(struct service *s, char made_password[33])
 }
 
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
-	struct keystore *ks, char made_password[33])
+	struct keystore *ks, struct ca *ca, char made_password[33])
 {
 	struct service *s;
 	int err;
@@ -176,6 +176,7 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	s->conf = *conf;
 	s->db = db;
 	s->ks = ks;
+	s->ca = ca;
 	s->started_at = service_now(s);
 	err = stripes_new(&s->stripes);
 	if (!err)

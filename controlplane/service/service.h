@@ -95,8 +95,8 @@ struct svc_conf {
 };
 
 /* Opens the house: migrates nothing (db_open did), creates user admin at first start. When it made
- * the password, writes it to made_password (33 bytes), otherwise makes it "". Borrows db, ks, and,
- * from service_attach on, the coordinator. Returns: 0, -errno. */
+ * the password, writes it to made_password (33 bytes), otherwise makes it "". Borrows db, ks, ca,
+ * and, from service_attach on, the coordinator. Returns: 0, -errno. */
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
 	struct keystore *ks, struct ca *ca, char made_password[33]) must_check;
 /* Loads every device and credential that should exist into the coordinator, before it starts. */

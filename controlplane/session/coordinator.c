@@ -36,6 +36,7 @@ static void on_quick(uv_timer_t *t)
 	struct coordinator *c = t->data;
 	expiry_tick(c);
 	handshake_tick(c);
+	channels_tick(c);
 	if (dp_client_absent(c->dp))
 		link_absent(c);
 }
@@ -77,6 +78,8 @@ static int engine_start(struct coordinator *c)
 		r = session_table_new(&c->table);
 	if (r == 0)
 		r = wg_engine_new(&c->wg, c->conf.ks, &ops);
+	if (r == 0)
+		r = channels_init(c);
 	return r;
 }
 
@@ -183,6 +186,7 @@ void coordinator_free(struct coordinator *c)
 		return;
 	uv_loop_close(&c->loop);
 	wg_engine_free(c->wg);
+	channels_fini(c);
 	directory_free(c->dir);
 	session_table_free(c->table);
 	index_pool_free(c->indices);

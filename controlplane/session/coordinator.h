@@ -36,7 +36,7 @@ struct coordinator_conf {
 	struct ca *ca;	     /* borrowed */
 	char dns[256];	     /* resolvers that OpenVPN clients are told, comma-separated */
 	uint32_t reneg_ms;   /* OpenVPN: how often keys are renewed */
-	const struct ovpn_key2 *tls_crypt; /* NULL: clients need a tls-crypt-v2 key */
+	const struct ovpn_key2 *tls_crypt; /* copied; NULL: clients need a tls-crypt-v2 key */
 };
 
 /* What must survive a restart of the control plane, per device. Handed to on_state from the loop

@@ -1,8 +1,7 @@
 /*
- * Between engine and door: datagrams in, keys out, and only then the answer.
+ * Between WireGuard's engine and the door: datagrams in, keys out, and only then the answer.
  *
- *   punt -> engine -> SESSION_SET -> acknowledged -> REINJECT of the response
- *                                                \-> (initiator) the session is up
+ *   punt -> engine -> install_keys -> acknowledged -> REINJECT of the response
  *   rekey wanted, dataplane restarted -> engine -> REINJECT of an initiation
  */
 #include <errno.h>
@@ -13,6 +12,7 @@
 #include "base/secret.h"
 #include "crypto/aead.h"
 #include "session/loop.h"
+#include "wire/classify.h"
 
 /* How many sleeping tunnels are called per turn after a restart of the dataplane: about 5 ms. */
 enum { RECALLS_PER_TURN = 32 };
@@ -35,76 +35,6 @@ void handshake_index_free(void *arg, uint32_t index)
 		index_pool_release(c->indices, index, loop_now(c));
 }
 
-/* A handshake whose keys are on their way to the dataplane. */
-struct keys_under_way {
-	struct coordinator *c;
-	struct ulid device;
-	uint64_t seq;
-	uint32_t local_index;
-	bool initiator;
-	struct path path;
-	size_t reply_len;
-	uint8_t reply[WG_DATAGRAM_MAX];
-};
-
-static void announce(struct dir_device *dev, const struct session_info *info)
-{
-	char id[ULID_TEXT], at[ENDPOINT_TEXT];
-	log_info("session", "device dev_%s: connected from %s", ulid_format(&dev->conf.id, id),
-		endpoint_format(&info->endpoint, at));
-}
-
-void handshake_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t seq)
-{
-	struct live *l = session_table_find(c->table, &dev->conf.id);
-	if (!l || !l->pending.seq || l->pending.seq != seq)
-		return; /* an older one, or one of a control plane before us: statistics tell */
-	if (!l->up || !ulid_equal(&l->info.id, &l->pending.info.id))
-		announce(dev, &l->pending.info);
-	session_table_up(c->table, l, &l->pending.info, &l->pending.path, &c->boot_id);
-	l->seq = seq;
-	wg_engine_settled(c->wg, &l->pending.info.credential_id);
-	l->pending.seq = 0;
-}
-
-/* A peer that shakes hands as fast as it may, for hours, holds no more indices than others. */
-static void hold_index(struct coordinator *c, const struct ulid *device, uint32_t index)
-{
-	struct live *l = session_table_find(c->table, device);
-	if (!l || !c->indices)
-		return;
-	uint32_t *oldest = &l->indices[l->n_installed++ % LIVE_INDICES];
-	if (*oldest)
-		index_pool_reuse(c->indices, *oldest);
-	*oldest = index;
-}
-
-static void on_keys_set(void *arg, int status, struct reader *r)
-{
-	(void)r;
-	struct keys_under_way *k = arg;
-	struct coordinator *c = k->c;
-	struct dir_device *dev = directory_device(c->dir, &k->device);
-	if (status < 0) {
-		if (status != -ECONNRESET && status != -ENOTCONN)
-			log_warn("session", "keys refused by the dataplane: %s", strerror(-status));
-		handshake_index_free(c, k->local_index);
-		struct live *l = session_table_find(c->table, &k->device);
-		if (l && l->pending.seq == k->seq)
-			l->pending.seq = 0;
-		/* It may have been out of memory when it was told of the device. */
-		if (dev && status == -ENOENT)
-			(void)link_peer_set(c, &dev->conf);
-	} else if (dev) {
-		hold_index(c, &k->device, k->local_index);
-		if (k->initiator)
-			handshake_confirmed(c, dev, k->seq);
-		else
-			dp_client_reinject(c->dp, &k->path, k->reply, k->reply_len);
-	}
-	free(k);
-}
-
 static void note_greatest(
 	struct coordinator *c, const struct ulid *credential, const uint8_t *stamp)
 {
@@ -122,94 +52,34 @@ static void note_greatest(
 	memcpy(s->wg_greatest, stamp, sizeof(s->wg_greatest));
 }
 
-/* The tunnel that REST shows goes on over rekeys, as long as the same credential makes them. */
-static int session_identity(
-	struct coordinator *c, struct live *l, struct dir_credential *cr, struct session_info *info)
+static int install(struct coordinator *c, struct dir_credential *cr, const struct path *path,
+	const struct wg_result *res)
 {
-	const int64_t now = clock_real_ms(&c->conf.clock);
-	if (l->up && ulid_equal(&l->info.credential_id, &cr->conf.id)) {
-		*info = l->info;
-	} else {
-		*info = (struct session_info){
-			.device_id = cr->conf.device_id,
-			.user_id = cr->device->conf.user_id,
-			.credential_id = cr->conf.id,
-			.protocol = UAPI_WIREGUARD,
-			.transport = UAPI_UDP,
+	struct new_keys n cleanup(new_keys_wipe) = {
+		.set = {.protocol = UAPI_WIREGUARD,
+			.role = res->initiator ? UAPI_INITIATOR : UAPI_RESPONDER,
 			.cipher = AEAD_CHACHA20_POLY1305,
-			.started_at = now,
-		};
-		int r = ulid_new(&info->id, &c->conf.clock);
-		if (r < 0)
-			return r;
-	}
-	info->last_handshake_at = now;
-	return 0;
-}
-
-static int install(struct coordinator *c, struct dir_credential *cr, struct live *l,
-	const struct path *path, const struct wg_result *res)
-{
-	struct keys_under_way *k = calloc(1, sizeof(*k));
-	struct pending_session next = {
-		.seq = ++c->session_seq, .local_index = res->local_index, .path = *path};
-	int r = k ? session_identity(c, l, cr, &next.info) : -ENOMEM;
-	if (r < 0) {
-		free(k);
-		return r;
-	}
-	next.info.endpoint = path->remote;
-	*k = (struct keys_under_way){.c = c,
-		.device = cr->conf.device_id,
-		.seq = next.seq,
-		.local_index = res->local_index,
-		.initiator = res->initiator,
-		.path = *path,
-		.reply_len = res->reply_len};
-	memcpy(k->reply, res->reply, res->reply_len);
-	/* A responder's unconfirmed session is replaced by the newer one (slot rule of "next"). */
-	if (l->pending.seq)
-		handshake_index_free(c, l->pending.local_index);
-	l->pending = next;
-
-	struct uapi_session_set m = {
-		.peer = cr->device->conf.peer,
-		.seq = next.seq,
-		.protocol = UAPI_WIREGUARD,
-		.role = res->initiator ? UAPI_INITIATOR : UAPI_RESPONDER,
-		.cipher = AEAD_CHACHA20_POLY1305,
-		.transport = UAPI_UDP,
-		.local_index = res->local_index,
-		.remote_index = res->remote_index,
-		.tunnel = next.info.id,
-		.tunnel_started_ms = (uint64_t)next.info.started_at,
-		.handshake_ms = (uint64_t)next.info.last_handshake_at,
-		.credential = cr->conf.id,
-		.path = *path,
+			.transport = UAPI_UDP,
+			.local_index = res->local_index,
+			.remote_index = res->remote_index,
+			.path = *path},
+		.reply = res->reply,
+		.reply_len = res->reply_len,
 	};
-	memcpy(m.seal, res->seal, sizeof(m.seal));
-	memcpy(m.open, res->open, sizeof(m.open));
-	struct dp_frame f;
-	dp_frame_begin(&f, UAPI_SESSION_SET_MSG);
-	uapi_pack_session_set(&f.w, &m);
-	secret_wipe(&m, sizeof(m));
-	/* on_keys_set is called in every case and frees k. */
-	(void)dp_client_request(c->dp, &f, on_keys_set, k);
-	return 0;
+	memcpy(n.set.seal, res->seal, sizeof(n.set.seal));
+	memcpy(n.set.open, res->open, sizeof(n.set.open));
+	return install_keys(c, cr, &n);
 }
 
-void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagram, size_t len)
+static void on_datagram(
+	struct coordinator *c, const struct path *from, const uint8_t *datagram, size_t len)
 {
-	struct coordinator *c = arg;
-	if (c->link == LINK_DOWN)
-		return;
 	struct wg_result res;
 	wg_engine_input(c->wg, datagram, len, from, loop_now(c), &res);
 	c->handshakes[res.verdict]++;
 	if (res.verdict == WG_SESSION) {
 		struct dir_credential *cr = directory_credential(c->dir, &res.credential);
-		struct live *l = cr ? session_table_get(c->table, &cr->conf.device_id) : NULL;
-		int r = l ? install(c, cr, l, from, &res) : -ENOENT;
+		int r = cr ? install(c, cr, from, &res) : -ENOENT;
 		if (r < 0) {
 			log_warn("session", "a handshake came to nothing: %s", strerror(-r));
 			handshake_index_free(c, res.local_index);
@@ -223,6 +93,25 @@ void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagr
 	if (!secret_is_zero(res.greatest, sizeof(res.greatest)))
 		note_greatest(c, &res.credential, res.greatest);
 	wg_result_wipe(&res);
+}
+
+void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagram, size_t len)
+{
+	struct coordinator *c = arg;
+	if (c->link == LINK_DOWN)
+		return;
+	switch (wire_classify(datagram, len)) {
+	case WIRE_WG_HANDSHAKE:
+		on_datagram(c, from, datagram, len);
+		break;
+	case WIRE_OVPN_CONTROL:
+		channels_on_punt(c, from, datagram, len);
+		break;
+	case WIRE_GARBAGE:
+	case WIRE_WG_DATA:
+	case WIRE_OVPN_DATA:
+		break;
+	}
 }
 
 /* The credential to call a device by: the one that it last came with. */

@@ -12,19 +12,25 @@ struct slot {
 };
 
 struct index_pool {
-	uint32_t slots;
+	uint32_t slots, mask;
+	uint64_t hold_ms;
 	uint32_t next;
 	struct slot slot[];
 };
 
-int index_pool_new(struct index_pool **out, uint32_t slots)
+int index_pool_new(struct index_pool **out, const struct index_pool_conf *conf)
 {
-	if (!slots || slots & (slots - 1))
+	const uint32_t slots = conf->slots;
+
+	if (!slots || slots & (slots - 1) || conf->mask & (conf->mask + 1) ||
+		slots - 1 > conf->mask)
 		return -EINVAL;
 	struct index_pool *p = calloc(1, sizeof(*p) + slots * sizeof(p->slot[0]));
 	if (!p)
 		return -ENOMEM;
 	p->slots = slots;
+	p->mask = conf->mask;
+	p->hold_ms = conf->hold_ms;
 	/* A restarted control plane begins elsewhere than the one before it. */
 	int r = secret_random(&p->next, sizeof(p->next));
 	if (r < 0) {
@@ -46,6 +52,11 @@ uint32_t index_pool_slots(const struct index_pool *p)
 	return p->slots;
 }
 
+static uint64_t held_until(const struct index_pool *p, uint64_t now_ms)
+{
+	return p->hold_ms < UINT64_MAX - now_ms ? now_ms + p->hold_ms : UINT64_MAX;
+}
+
 uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
 {
 	for (uint32_t tried = 0; tried < p->slots; tried++) {
@@ -56,10 +67,10 @@ uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
 		uint32_t index;
 		if (secret_random(&index, sizeof(index)) < 0)
 			return 0;
-		index = (index & ~(p->slots - 1)) | slot;
-		if (!index)
+		index = (index & p->mask & ~(p->slots - 1)) | slot;
+		if (!index || index == p->mask)
 			continue;
-		p->slot[slot] = (struct slot){now_ms + INDEX_SESSION_MS, index};
+		p->slot[slot] = (struct slot){held_until(p, now_ms), index};
 		return index;
 	}
 	return 0;
@@ -88,5 +99,5 @@ void index_pool_reuse(struct index_pool *p, uint32_t index)
 
 void index_pool_adopt(struct index_pool *p, uint32_t index, uint64_t now_ms)
 {
-	p->slot[index & (p->slots - 1)] = (struct slot){now_ms + INDEX_SESSION_MS, index};
+	p->slot[index & (p->slots - 1)] = (struct slot){held_until(p, now_ms), index};
 }

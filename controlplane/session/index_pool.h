@@ -1,9 +1,10 @@
 /*
  * Local indices of handshakes and sessions: a table slot in the low bits, random bits above it, so
  * that the dataplane finds a session by one array lookup and a stale datagram finds nothing.
+ * WireGuard's receiver indices come from one pool, OpenVPN's peer-ids from another.
  *
- * An index is not given out again before nobody can use it any more: a session lives 180 s, and
- * late packets get another minute.
+ * An index is not given out again before nobody can use it any more: as long as its session may
+ * live, and late packets get another minute.
  */
 #ifndef SESSION_INDEX_POOL_H
 #define SESSION_INDEX_POOL_H
@@ -16,11 +17,17 @@ struct index_pool;
 
 enum { INDEX_SESSION_MS = 250 * 1000, INDEX_FREED_MS = 60 * 1000 };
 
-/* slots is a power of two. Returns: 0, -ENOMEM, -EINVAL, -EIO. */
-int index_pool_new(struct index_pool **out, uint32_t slots) must_check;
+struct index_pool_conf {
+	uint32_t slots;	  /* a power of two */
+	uint32_t mask;	  /* bits that an index may have: all ones from bit 0 up */
+	uint64_t hold_ms; /* how long a session may live; UINT64_MAX: until it is released */
+};
+/* Returns: 0, -ENOMEM, -EINVAL, -EIO. */
+int index_pool_new(struct index_pool **out, const struct index_pool_conf *conf) must_check;
 void index_pool_free(struct index_pool *p);
 uint32_t index_pool_slots(const struct index_pool *p);
-/* Returns: an index, never 0; 0 when all slots are busy or there is no randomness. */
+/* Returns: an index, neither 0 nor all ones; 0 when all slots are busy or there is no randomness.
+ */
 uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms);
 /* It came to nothing, or its session is gone: free in a minute. One that is somebody else's by now
  * stays theirs. */

@@ -246,13 +246,24 @@ static void revoked_before(struct coordinator *c, struct job *j)
 
 /* ---- what can be asked ---- */
 
+/* Out of the engines; an OpenVPN client is told. */
+static void engines_forget(struct coordinator *c, const struct dir_credential *cr)
+{
+	if (cr->conf.protocol == DIR_WIREGUARD)
+		(void)wg_engine_peer_del(c->wg, &cr->conf.id);
+	else
+		channels_revoked(c, &cr->conf.id);
+}
+
 void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, struct job *j)
 {
 	struct live *l = session_table_find(c->table, &dev->conf.id);
-	if (l)
+	if (l) {
 		session_table_down(c->table, l, true);
+		l->channel = 0;
+	}
 	for (struct dir_credential *cr = dev->credentials; cr; cr = cr->next)
-		(void)wg_engine_peer_del(c->wg, &cr->conf.id);
+		engines_forget(c, cr);
 	const uint32_t peer = dev->conf.peer;
 	(void)directory_device_del(c->dir, &dev->conf.id);
 	revocation_start(c, j, &(struct revocation){.what = REVOKE_PEER, .peer = peer});
@@ -263,9 +274,11 @@ void coordinator_drop_credential(struct coordinator *c, struct dir_credential *c
 	struct live *l = session_table_find(c->table, &cr->conf.device_id);
 	if (l && l->pending.seq && ulid_equal(&l->pending.info.credential_id, &cr->conf.id))
 		l->pending.seq = 0;
-	if (l && ulid_equal(&l->state.credential, &cr->conf.id))
+	if (l && ulid_equal(&l->state.credential, &cr->conf.id)) {
 		session_table_down(c->table, l, true);
-	(void)wg_engine_peer_del(c->wg, &cr->conf.id);
+		l->channel = 0;
+	}
+	engines_forget(c, cr);
 	const uint32_t peer = cr->device->conf.peer;
 	const struct ulid id = cr->conf.id;
 	(void)directory_credential_del(c->dir, &id);
@@ -343,6 +356,8 @@ static void run_session_kill(struct coordinator *c, struct job *j)
 	}
 	const struct ulid credential = l->info.credential_id;
 	session_table_down(c->table, l, true);
+	channels_restart(c, l->channel, "this session was ended by the operator");
+	l->channel = 0;
 	revocation_start(c, j,
 		&(struct revocation){.what = REVOKE_CREDENTIAL,
 			.peer = dev->conf.peer,

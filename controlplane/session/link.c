@@ -67,6 +67,13 @@ void link_on_simple_reply(void *arg, int status, struct reader *r)
 /* ---- statistics ---- */
 
 /* A session that the dataplane has and that we did not see begin: made before our own restart. */
+static uint64_t channel_of(const struct live *l, const struct ulid *tunnel)
+{
+	if (l->up && ulid_equal(&l->info.id, tunnel))
+		return l->channel;
+	return l->pending.seq && ulid_equal(&l->pending.info.id, tunnel) ? l->pending.channel : 0;
+}
+
 static void adopt(struct coordinator *c, struct dir_device *dev, struct live *l,
 	const struct uapi_peer_stats *st)
 {
@@ -78,18 +85,29 @@ static void adopt(struct coordinator *c, struct dir_device *dev, struct live *l,
 		.protocol = st->protocol,
 		.transport = st->transport,
 		.cipher = st->cipher,
+		.tls = st->tls,
 		.endpoint = st->path.remote,
 		.started_at = (int64_t)st->tunnel_started_ms,
 		.last_handshake_at = (int64_t)st->handshake_ms,
 	};
+	l->channel = channel_of(l, &st->tunnel);
 	session_table_up(c->table, l, &info, &st->path, &c->boot_id);
-	index_pool_adopt(c->indices, st->local_index, loop_now(c));
+	if (st->protocol == UAPI_OPENVPN)
+		channels_adopt_peer_id(c, st->local_index);
+	else
+		index_pool_adopt(c->indices, st->local_index, loop_now(c));
 }
 
 static bool credential_holds(struct coordinator *c, struct dir_device *dev, const struct ulid *id)
 {
 	struct dir_credential *cr = directory_credential(c->dir, id);
 	return cr && cr->device == dev;
+}
+
+static void moved(struct coordinator *c, struct live *l, const struct path *path)
+{
+	session_table_moved(c->table, l, path);
+	channels_moved(c, l->channel, path);
 }
 
 static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats *st)
@@ -109,7 +127,7 @@ static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats 
 			      l->info.last_handshake_at != (int64_t)st->handshake_ms))
 		adopt(c, dev, l, st);
 	else if (st->up && !path_equal(&l->state.path, &st->path))
-		session_table_moved(c->table, l, &st->path);
+		moved(c, l, &st->path);
 	else if (!st->up && l->up)
 		session_table_down(c->table, l, true);
 	session_table_count(c->table, l, &c->boot_id, st, loop_now(c));
@@ -243,6 +261,9 @@ static void note_recall(void *arg, struct live *l)
 	struct coordinator *c = arg;
 	if (ulid_equal(&l->state.boot_id, &c->boot_id))
 		return;
+	/* An OpenVPN client can't be called, but told to come back. */
+	channels_restart(c, l->channel, "the gateway was restarted");
+	l->channel = 0;
 	end_live(c, l);
 	if (l->state.was_up)
 		c->recalls[c->n_recalls++] = l->state.device_id;
@@ -312,6 +333,7 @@ void link_sync(struct coordinator *c)
 		.mtu = c->conf.mtu,
 	};
 	memcpy(m.wg_public, keystore_wg_public(c->conf.ks), sizeof(m.wg_public));
+	m.openvpn = channels_accepted(c);
 	struct dp_frame f;
 	dp_frame_begin(&f, UAPI_CONFIG_SET_MSG);
 	uapi_pack_config_set(&f.w, &m);
@@ -333,8 +355,11 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 	struct coordinator *c = arg;
 	log_info("session", "connected to dataplane %s", hello->software);
 	if (!c->indices || index_pool_slots(c->indices) != hello->max_indices) {
+		const struct index_pool_conf conf = {.slots = hello->max_indices,
+			.mask = UINT32_MAX,
+			.hold_ms = INDEX_SESSION_MS};
 		struct index_pool *pool;
-		int r = index_pool_new(&pool, hello->max_indices);
+		int r = index_pool_new(&pool, &conf);
 		if (r < 0) {
 			log_error("session", "index pool of %u: %s", hello->max_indices,
 				strerror(-r));
@@ -344,8 +369,10 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 		c->indices = pool;
 	}
 	/* Before anybody can ask for a handshake: what the last ones made is lost. */
-	if (!ulid_equal(&c->boot_id, &hello->boot_id))
+	if (!ulid_equal(&c->boot_id, &hello->boot_id)) {
 		wg_engine_hurry(c->wg);
+		channels_new_boot(c, hello->max_peer_ids);
+	}
 	c->boot_id = hello->boot_id;
 	if (hello->session_seq > c->session_seq)
 		c->session_seq = hello->session_seq;
@@ -380,13 +407,19 @@ static void on_confirmed_event(struct coordinator *c, struct reader *r)
 	uapi_unpack_session_event(r, &m);
 	struct dir_device *dev = directory_device_by_peer(c->dir, m.peer);
 	if (reader_end(r) == 0 && dev)
-		handshake_confirmed(c, dev, m.seq);
+		install_confirmed(c, dev, m.seq);
 }
 
 static void on_expired_event(struct coordinator *c, struct reader *r)
 {
-	struct uapi_session_event m;
-	uapi_unpack_session_event(r, &m);
+	static const char *const why[] = {
+		[UAPI_END_AGE] = "its keys expired",
+		[UAPI_END_SILENCE] = "it fell silent",
+		[UAPI_END_EXIT] = "it said goodbye",
+		[UAPI_END_CLOSED] = "its connection was closed",
+	};
+	struct uapi_session_expired m;
+	uapi_unpack_session_expired(r, &m);
 	struct dir_device *dev = directory_device_by_peer(c->dir, m.peer);
 	struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
 	if (reader_end(r) < 0 || !l || !l->up)
@@ -394,9 +427,19 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 	if (m.seq < l->seq)
 		return; /* late news of keys that newer ones have replaced */
 	char id[ULID_TEXT];
-	log_info("session", "device dev_%s: disconnected, its keys expired",
-		ulid_format(&dev->conf.id, id));
+	log_info("session", "device dev_%s: disconnected, %s", ulid_format(&dev->conf.id, id),
+		m.reason < ARRAY_SIZE(why) && why[m.reason] ? why[m.reason] : "its tunnel ended");
 	session_table_down(c->table, l, true);
+	channels_expired(c, l->channel, m.reason);
+	l->channel = 0;
+}
+
+static void on_connection_closed_event(struct coordinator *c, struct reader *r)
+{
+	struct uapi_connection_closed m;
+	uapi_unpack_connection_closed(r, &m);
+	if (reader_end(r) == 0 && m.connection)
+		channels_connection_closed(c, m.connection);
 }
 
 static void on_rekey_event(struct coordinator *c, struct reader *r)
@@ -410,7 +453,12 @@ static void on_rekey_event(struct coordinator *c, struct reader *r)
 	struct uapi_rekey_wanted m;
 	uapi_unpack_rekey_wanted(r, &m);
 	struct dir_device *dev = directory_device_by_peer(c->dir, m.peer);
-	if (reader_end(r) == 0 && dev && m.reason < ARRAY_SIZE(why) && why[m.reason])
+	if (reader_end(r) < 0 || !dev || m.reason >= ARRAY_SIZE(why) || !why[m.reason])
+		return;
+	struct live *l = session_table_find(c->table, &dev->conf.id);
+	if (l && l->up && l->info.protocol == UAPI_OPENVPN)
+		channels_rekey(c, l->channel);
+	else
 		handshake_call(c, dev, why[m.reason]);
 }
 
@@ -421,7 +469,7 @@ static void on_moved_event(struct coordinator *c, struct reader *r)
 	struct dir_device *dev = directory_device_by_peer(c->dir, m.peer);
 	struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
 	if (reader_end(r) == 0 && l)
-		session_table_moved(c->table, l, &m.path);
+		moved(c, l, &m.path);
 }
 
 void link_on_event(void *arg, enum uapi_type type, struct reader *r)
@@ -435,4 +483,6 @@ void link_on_event(void *arg, enum uapi_type type, struct reader *r)
 		on_rekey_event(c, r);
 	else if (type == UAPI_ENDPOINT_MOVED_MSG)
 		on_moved_event(c, r);
+	else if (type == UAPI_CONNECTION_CLOSED_MSG)
+		on_connection_closed_event(c, r);
 }

@@ -16,6 +16,8 @@
 #include "pki/keystore.h"
 #include "wg/wg_engine.h"
 
+struct ovpn_engine;
+
 /* One job for the loop, from another thread (jobs.c). */
 struct job {
 	STAILQ_ENTRY(job) link;
@@ -62,7 +64,11 @@ struct coordinator {
 	struct directory *dir;
 	struct session_table *table;
 	struct wg_engine *wg;
-	struct index_pool *indices;
+	struct ovpn_engine *ovpn; /* NULL: there is no authority, OpenVPN is not served */
+	struct index_pool *indices, *peer_ids;
+	uint64_t tls_made_at;	  /* mono ms: when the server certificate was renewed */
+	uint64_t refusals_second; /* mono ms: begin of the second in which these were logged */
+	uint32_t refusals_logged, refusals_silent;
 	struct dp_client *dp;
 	enum link_state link;
 	struct ulid boot_id;
@@ -116,7 +122,44 @@ void handshake_call(struct coordinator *c, struct dir_device *dev, const char *w
 void handshake_tick(struct coordinator *c);
 uint32_t handshake_index_alloc(void *arg);
 void handshake_index_free(void *arg, uint32_t index);
-void handshake_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t seq);
+
+/* install.c: new keys on their way to the dataplane */
+struct new_keys {
+	struct uapi_session_set set; /* all but peer, seq, tunnel, times and credential */
+	uint64_t channel;	     /* OpenVPN: the engine's session */
+	bool first;		     /* OpenVPN: its first keys */
+	const uint8_t *reply;	     /* WireGuard: the response that must not go before */
+	size_t reply_len;
+};
+void new_keys_wipe(struct new_keys *n);
+/* Returns: 0 (what comes of it is told to the engine), -ENOMEM, -EIO. */
+int install_keys(struct coordinator *c, struct dir_credential *cr, struct new_keys *n);
+/* A valid packet came on the keys of that number. */
+void install_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t seq);
+
+/* channels.c: OpenVPN's control channels. Nothing happens in any of them without an engine. */
+int channels_init(struct coordinator *c);
+void channels_fini(struct coordinator *c);
+void channels_on_punt(
+	struct coordinator *c, const struct path *from, const uint8_t *datagram, size_t len);
+void channels_tick(struct coordinator *c);
+void channels_keys_done(struct coordinator *c, uint64_t channel, uint8_t key_id, bool ok);
+void channels_moved(struct coordinator *c, uint64_t channel, const struct path *path);
+void channels_connection_closed(struct coordinator *c, uint32_t connection);
+void channels_rekey(struct coordinator *c, uint64_t channel);
+/* A newer tunnel of the device has taken over: its client is told not to come back. */
+void channels_replaced(struct coordinator *c, uint64_t channel);
+/* Its tunnel has ended in the dataplane, for an uapi_end reason. */
+void channels_expired(struct coordinator *c, uint64_t channel, uint8_t reason);
+/* Its keys were lost or taken away, but the client may come again. */
+void channels_restart(struct coordinator *c, uint64_t channel, const char *why);
+void channels_revoked(struct coordinator *c, const struct ulid *credential);
+/* Another dataplane: connections and peer-ids of the former are gone. */
+void channels_new_boot(struct coordinator *c, uint32_t max_peer_ids);
+void channels_adopt_peer_id(struct coordinator *c, uint32_t peer_id);
+void channels_describe(struct coordinator *c, uint64_t channel, char *out, size_t cap);
+/* Bits of enum uapi_openvpn. */
+uint8_t channels_accepted(const struct coordinator *c);
 
 /* expiry.c */
 void expiry_note(struct coordinator *c, int64_t expires_at);

@@ -23,6 +23,8 @@ enum { TABLE_COUNTERS_MS = 30 * 1000 };
 struct pending_session {
 	uint64_t seq; /* 0: none */
 	uint32_t local_index;
+	uint8_t protocol, key_id;
+	uint64_t channel; /* OpenVPN: the engine's session */
 	struct session_info info;
 	struct path path;
 };
@@ -36,6 +38,8 @@ struct live {
 	bool up;
 	struct session_info info; /* when up */
 	uint64_t seq;		  /* of its newest confirmed keys, 0: unknown (adopted) */
+	uint64_t channel; /* OpenVPN: the engine's session that info came from; 0: none, or one of a
+			     control plane before us */
 	struct pending_session pending;
 	uint32_t indices[LIVE_INDICES]; /* of the latest sessions installed, a ring */
 	uint32_t n_installed;

@@ -56,12 +56,17 @@ class Capture:
         """All UDP datagrams: (time, source, source port, destination, destination port, payload)."""
         return list(read_udp(self.file))
 
+    def openvpn(self):
+        """All OpenVPN packets of UDP and TCP 1194 in order: (time, client's (address, port), to the server?, packet)."""
+        return sorted(read_openvpn(self.file), key=lambda p: p[0])
+
     def tshark(self, *argv):
         """tshark's lines about the file."""
         return topology.run("tshark", "-n", "-r", self.file, *argv, timeout=240).splitlines()
 
 
-def read_udp(file):
+def read_ip(file, protocol):
+    """(time, source, destination, what is in it) of all IPv4 and IPv6 packets of a protocol."""
     data = pathlib.Path(file).read_bytes()
     magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", data)
     assert magic == 0xa1b2c3d4 and link == 1, "Ethernet, microseconds"
@@ -74,14 +79,56 @@ def read_udp(file):
         if len(p) < n:
             return
         kind = p[12:14]
-        if kind == b"\x08\x00" and p[23] == 17:
-            ip, source, destination = 14 + (p[14] & 15) * 4, p[26:30], p[30:34]
-        elif kind == b"\x86\xdd" and p[20] == 17:
-            ip, source, destination = 54, p[22:38], p[38:54]
-        else:
+        if kind == b"\x08\x00" and p[23] == protocol:
+            # A length of the packet cuts what the link has padded.
+            length = struct.unpack_from(">H", p, 16)[0]
+            yield sec + usec / 1e6, p[26:30], p[30:34], p[14 + (p[14] & 15) * 4:14 + length]
+        elif kind == b"\x86\xdd" and p[20] == protocol:
+            yield sec + usec / 1e6, p[22:38], p[38:54], p[54:]
+
+
+def read_udp(file):
+    for when, source, destination, p in read_ip(file, 17):
+        sport, dport, length = struct.unpack_from(">HHH", p)
+        yield when, source, sport, destination, dport, p[8:length]
+
+
+def read_tcp(file):
+    """What TCP connections carried, in order and once: (time, source, source port, destination, port, bytes)."""
+    expected, early = {}, {}
+    for when, source, destination, p in read_ip(file, 6):
+        sport, dport, seq = struct.unpack_from(">HHI", p)
+        flow, payload = (source, sport, destination, dport), p[(p[12] >> 4) * 4:]
+        if p[13] & 2:  # SYN
+            expected[flow], early[flow] = (seq + 1) & 0xffffffff, {}
             continue
-        sport, dport, length = struct.unpack_from(">HHH", p, ip)
-        yield sec + usec / 1e6, source, sport, destination, dport, p[ip + 8:ip + length]
+        if flow not in expected or not payload:
+            continue
+        early[flow][seq] = max(payload, early[flow].get(seq, b""), key=len)
+        for at in sorted(early[flow], key=lambda s: (s - expected[flow] + 0x80000000) & 0xffffffff):
+            behind = (expected[flow] - at) & 0xffffffff
+            if behind >= 0x80000000:
+                break  # a hole before it
+            fresh = early[flow].pop(at)[behind:]
+            if fresh:
+                expected[flow] = (expected[flow] + len(fresh)) & 0xffffffff
+                yield (when, *flow, fresh)
+
+
+def read_openvpn(file, port=1194):
+    for when, source, sport, destination, dport, p in read_udp(file):
+        if p and port in (sport, dport):
+            yield when, (destination, dport) if sport == port else (source, sport), dport == port, p
+    waiting = {}
+    for when, source, sport, destination, dport, data in read_tcp(file):
+        if port not in (sport, dport):
+            continue
+        flow = (source, sport, destination, dport)
+        data = waiting.get(flow, b"") + data
+        while len(data) >= 2 and len(data) >= 2 + (n := int.from_bytes(data[:2], "big")):
+            yield when, (destination, dport) if sport == port else (source, sport), dport == port, data[2:2 + n]
+            data = data[2 + n:]
+        waiting[flow] = data
 
 
 def nonces(datagrams):
@@ -99,3 +146,24 @@ def handshakes(datagrams, kind):
     """WireGuard handshake datagrams of a type: 1 initiation, 2 response, 3 cookie."""
     length = {1: 148, 2: 92, 3: 64}[kind]
     return [d for d in datagrams if len(d[5]) == length and d[5][:4] == bytes([kind, 0, 0, 0])]
+
+
+OPCODES = {3: "SOFT_RESET_V1", 4: "CONTROL_V1", 5: "ACK_V1", 6: "DATA_V1", 7: "HARD_RESET_CLIENT_V2",
+           8: "HARD_RESET_SERVER_V2", 9: "DATA_V2", 10: "HARD_RESET_CLIENT_V3", 11: "CONTROL_WKC_V1"}
+
+
+def opcode(packet):
+    return OPCODES.get(packet[0] >> 3)
+
+
+def ovpn_nonces(packets):
+    """How often each (client, session of that client, direction, peer-id, key id, packet id) of OpenVPN data
+    occurs. A session begins with a reset under a session id that was not seen before."""
+    count, session = {}, {}
+    for _, client, to_server, p in packets:
+        if opcode(p) in ("HARD_RESET_CLIENT_V2", "HARD_RESET_CLIENT_V3") and to_server:
+            session.setdefault(client, {})[p[1:9]] = True
+        if opcode(p) == "DATA_V2" and len(p) >= 8:
+            key = (client, len(session.get(client, ())), to_server, p[1:4], p[0] & 7, p[4:8])
+            count[key] = count.get(key, 0) + 1
+    return count

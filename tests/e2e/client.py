@@ -1,4 +1,5 @@
-"""A stock WireGuard client: wireguard-go and wg, fed with the profile as it was downloaded."""
+"""Stock clients, fed with the profile as it was downloaded: what they have in common, and WireGuard's
+(wireguard-go and wg). OpenVPN's is in ovpn_client.py."""
 import itertools
 import os
 import pathlib
@@ -14,17 +15,69 @@ from poll import until
 _numbers = itertools.count()
 
 
-class Client:
-    """One tunnel in a client namespace. What wg-quick would do, without touching the machine's
-    resolver: strip + setconf, addresses, MTU and routes from the profile."""
+class Tunnel:
+    """One tunnel in a client namespace: a process with a device. Beside what stands here a client has
+    start(), handshakes() and attempts() (how many were completed and begun so far), port() (its own, outer)
+    and move_port(new)."""
+
+    def __init__(self, ns, profile, device, log, nice=0):
+        self.ns, self.profile, self.nice = ns, profile, nice
+        self.device = f"{device}{os.getpid() % 10**7}n{next(_numbers) % 1000}"
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="client-", dir=topology.temporary()))
+        self.log = self.dir / log
+        self.process = None
+        self.address4 = self.address6 = None
+
+    def spawn(self, argv, **kw):
+        """Its process, in its namespace, with its log."""
+        with open(self.log, "ab") as log:
+            nice = ["nice", "-n", str(self.nice)] if self.nice else []
+            self.process = self.ns.popen(nice + argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **kw)
+
+    def text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def bytes(self):
+        """What went through the client's own TUN device: inner bytes."""
+        return self.ns.link_bytes(self.device)
+
+    def ping(self, host, count=1, seconds=2, interval=0.2):
+        """True when every one of count pings was answered."""
+        r = subprocess.run(self.ns.prefix() + ["ping", "-n", "-q", "-c", str(count), "-i", str(interval),
+                                               "-W", str(seconds), host],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        m = re.search(r"(\d+) packets transmitted, (\d+) received", r.stdout)
+        return bool(m) and m.group(1) == m.group(2) == str(count)
+
+    def connect(self, seconds=10):
+        """Waits until the tunnel carries packets."""
+        until(lambda: self.ping(topology.INTERNET4, seconds=1), seconds, "tunnel is up")
+        return self
+
+    def stop(self):
+        if self.alive():
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Client(Tunnel):
+    """What wg-quick would do, without touching the machine's resolver: strip + setconf, addresses, MTU and
+    routes from the profile."""
 
     def __init__(self, ns, profile, nice=0):
-        self.ns, self.profile, self.nice = ns, profile, nice
         # The UAPI socket's name is the device's, in one folder for all namespaces.
-        self.device = f"wg{os.getpid() % 10**7}n{next(_numbers) % 1000}"
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="client-", dir=topology.temporary()))
-        self.log = self.dir / "wireguard-go.log"
-        self.process = None
+        super().__init__(ns, profile, "wg", "wireguard-go.log", nice)
         self.addresses = self.values("Address")
         self.address4 = next((a.split("/")[0] for a in self.addresses if ":" not in a), None)
         self.address6 = next((a.split("/")[0] for a in self.addresses if ":" in a), None)
@@ -40,12 +93,8 @@ class Client:
         conf.chmod(0o600)
         stripped = self.dir / "stripped.conf"
         stripped.write_text(topology.run("wg-quick", "strip", conf))
-        with open(self.log, "ab") as log:
-            nice = ["nice", "-n", str(self.nice)] if self.nice else []
-            self.process = self.ns.popen(
-                nice + ["wireguard-go", "-f", self.device],
-                env={**os.environ, "WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "verbose"},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.spawn(["wireguard-go", "-f", self.device],
+                   env={**os.environ, "WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "verbose"})
         sock = pathlib.Path(f"/var/run/wireguard/{self.device}.sock")
         until(lambda: sock.exists() or self.process.poll() is not None, 10, "wireguard-go starts")
         assert self.process.poll() is None, self.log.read_text()
@@ -80,43 +129,27 @@ class Client:
 
     def initiations(self):
         """How many handshake initiations it has sent (from its log)."""
-        return self.log.read_text().count("Sending handshake initiation")
+        return self.text().count("Sending handshake initiation")
+
+    attempts = initiations
 
     def calls(self):
         """How many handshake initiations came from the server (from its log)."""
-        return self.log.read_text().count("Received handshake initiation")
+        return self.text().count("Received handshake initiation")
 
     def responses(self):
-        return self.log.read_text().count("Received handshake response")
+        return self.text().count("Received handshake response")
 
-    def bytes(self):
-        """What went through the client's own TUN device: inner bytes."""
-        return self.ns.link_bytes(self.device)
+    handshakes = responses
 
-    def ping(self, host, count=1, seconds=2, interval=0.2):
-        """True when every one of count pings was answered."""
-        r = subprocess.run(self.ns.prefix() + ["ping", "-n", "-q", "-c", str(count), "-i", str(interval),
-                                               "-W", str(seconds), host],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        m = re.search(r"(\d+) packets transmitted, (\d+) received", r.stdout)
-        return bool(m) and m.group(1) == m.group(2) == str(count)
+    def port(self):
+        return int(self.show_interface("listen-port"))
 
-    def connect(self, seconds=10):
-        """Waits until the tunnel carries packets."""
-        until(lambda: self.ping(topology.INTERNET4, seconds=1), seconds, "tunnel is up")
-        return self
-
-    def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+    def move_port(self, new):
+        """From now on it sends from another port, as behind a NAT that forgot it."""
+        self.wg("set", self.device, "listen-port", new)
 
     def remove(self):
-        self.stop()
         sock = pathlib.Path(f"/var/run/wireguard/{self.device}.sock")
+        super().remove()
         sock.unlink(missing_ok=True)
-        shutil.rmtree(self.dir, ignore_errors=True)

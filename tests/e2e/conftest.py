@@ -9,9 +9,11 @@ sys.dont_write_bytecode = True
 import pytest
 
 import daemons
+import kinds
 import topology
 import traffic
 from client import Client
+from ovpn_client import OpenVpn
 
 
 class Gateway(daemons.Pair):
@@ -32,10 +34,19 @@ class Gateway(daemons.Pair):
         self.owned.append(thing)
         return thing
 
-    def client(self, credential, ns=None, nice=0):
-        """A stock client with that credential's profile, connected."""
-        c = self.own(Client(ns or self.net.client(), credential["profile"], nice))
-        return c.start().connect()
+    def stock(self, credential, ns=None, nice=0, **kw):
+        """A stock client for that credential's protocol and with its profile, not started. kw: of OpenVpn."""
+        kind = {"wireguard": Client, "openvpn": OpenVpn}[credential["protocol"]]
+        return self.own(kind(ns or self.net.client(), credential["profile"], nice=nice, **kw))
+
+    def client(self, credential, ns=None, nice=0, **kw):
+        """The same, connected."""
+        return self.stock(credential, ns, nice, **kw).start().connect()
+
+    def connected(self, name, kind=kinds.WIREGUARD, ns=None, nice=0, **kw):
+        """A fresh user's fresh device, connected by that kind: (device, client)."""
+        _, device, issued = self.provision(name, protocol=kind.protocol)
+        return device, self.client(issued, ns, nice, **kind.options, **kw)
 
     def stream(self, client, **kw):
         return self.own(traffic.Stream(client.ns, self.net.internet, **kw))

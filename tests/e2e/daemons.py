@@ -207,14 +207,20 @@ class Pair:
     def device(self, user, name, **fields):
         return self.api.post("/v1/devices", {"user_id": user["id"], "name": name, **fields})
 
-    def credential(self, device, **fields):
-        return self.api.post(f"/v1/devices/{device['id']}/credentials", {"protocol": "wireguard", **fields})
+    def credential(self, device, protocol="wireguard", **fields):
+        return self.api.post(f"/v1/devices/{device['id']}/credentials", {"protocol": protocol, **fields})
 
-    def provision(self, name, user=None, **fields):
+    def provision(self, name, user=None, protocol="wireguard", **fields):
         """User (unless given), device and credential: (user, device, credential)."""
         user = user or self.user(f"user-{name}")
         device = self.device(user, name, **fields)
-        return user, device, self.credential(device)
+        return user, device, self.credential(device, protocol)
+
+    def restart_controlplane(self):
+        """SIGKILL and start."""
+        self.controlplane.kill()
+        self.controlplane.start()
+        self.wait_ready()
 
     def session_of(self, device):
         return next((s for s in self.api.all("/v1/sessions") if s["device_id"] == device["id"]), None)

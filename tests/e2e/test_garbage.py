@@ -6,7 +6,10 @@ import time
 import pytest
 
 import capture
+import inner
+import kinds
 import noise
+import ovpn_knock
 import topology
 from poll import until
 
@@ -15,36 +18,45 @@ WARM, STORM = 20_000, int(os.environ.get("STORM", 120_000))
 GROWTH_KB = 16 * 1024
 
 
-@pytest.fixture
-def attacked(gateway):
+@pytest.fixture(params=[kinds.WIREGUARD], ids=str)
+def attacked(request, gateway):
     g = gateway(build=BUILD)
-    _, g.device_, g.issued_ = g.provision("laptop")
-    g.tunnel = g.client(g.issued_, nice=-10)
+    g.kind = request.param
+    g.device_, g.tunnel = g.connected("laptop", g.kind, nice=-10)
     g.attacker = g.net.client()
     return g
 
 
+both = pytest.mark.parametrize("attacked", [kinds.WIREGUARD, kinds.UDP], ids=str, indirect=True)
+openvpn = pytest.mark.parametrize("attacked", [kinds.UDP], ids=str, indirect=True)
+
+
 def recorded(g):
     """Real datagrams towards the server: handshakes, data of a stream that already arrived."""
-    wire = g.own(capture.Capture(g.ns, "outer0", "udp dst port 51820", snaplen=1600))
-    _, _, issued = g.provision("short-lived")
-    visitor = g.client(issued)
+    wire = g.own(capture.Capture(g.ns, "outer0", "udp dst port 51820 or udp dst port 1194", snaplen=2048))
+    _, visitor = g.connected(f"short-lived-{len(g.owned)}", g.kind)
     stream = g.stream(g.tunnel, size=120).wait_flowing(packets=300)
     stream.stop()
     visitor.remove()
     wire.stop()
     all_ = [d[5] for d in wire.udp()]
-    first = [m for m in all_ if m[:1] == b"\1"]
-    data = [m for m in all_ if m[:1] == b"\4"]
+    if g.kind == kinds.WIREGUARD:
+        first = [m for m in all_ if m[:1] == b"\1"]
+        data = [m for m in all_ if m[:1] == b"\4"]
+    else:
+        data = [m for m in all_ if capture.opcode(m) == "DATA_V2"]
+        first = [m for m in all_ if capture.opcode(m) not in ("DATA_V2", None)]
     assert first and len(data) > 300
     return first, data
 
 
 def flipped(rng, m):
-    m = bytearray(m)
-    for _ in range(rng.choice((1, 1, 1, 2, 8))):
-        bit = rng.randrange(len(m) * 8)
-        m[bit // 8] ^= 1 << bit % 8
+    """Never what it was: two flips may meet in one bit."""
+    was, m = m, bytearray(m)
+    while bytes(m) == was:
+        for _ in range(rng.choice((1, 1, 1, 2, 8))):
+            bit = rng.randrange(len(m) * 8)
+            m[bit // 8] ^= 1 << bit % 8
     return bytes(m)
 
 
@@ -69,8 +81,15 @@ def extended(rng, first, data):
     return rng.choice((rng.choice(first), rng.choice(data))) + rng.randbytes(rng.randrange(1, 200))
 
 
+def typed_garbage_of_openvpn(rng, first, data):
+    head = bytes([rng.choice((*range(3, 12), 9, 10, rng.randrange(32))) << 3 | rng.choice((0, 0, 0, rng.randrange(8)))])
+    length = rng.choice((14, 22, 50, 54, 66, 353, 1206, 15, 49, 353, rng.randrange(1, 1600)))
+    return head + rng.randbytes(length - 3) + rng.choice((b"\1\x2b", b"\0\0", b"\xff\xff", rng.randbytes(2)))
+
+
 def flipped_handshake(rng, first, data):
-    return flipped(rng, rng.choice(first)[:132]) + bytes(16)
+    m = rng.choice(first)
+    return flipped(rng, m[:132]) + bytes(16) if m[0] == 1 else flipped(rng, m)
 
 
 def flipped_data(rng, first, data):
@@ -87,7 +106,8 @@ def spliced(rng, first, data):
     return (a[:at] + b[at:], b[:at] + a[at:])[rng.randrange(2)]
 
 
-KINDS = [noise_of_any_length, typed_garbage, truncated, extended, flipped_handshake, flipped_data, replayed_data, spliced]
+KINDS = [noise_of_any_length, typed_garbage, typed_garbage_of_openvpn, truncated, extended, flipped_handshake,
+         flipped_data, replayed_data, spliced]
 
 
 def storm(g, rng, first, data, n):
@@ -103,6 +123,7 @@ def storm(g, rng, first, data, n):
     six.close()
 
 
+@both
 def test_garbage(attacked, rng, figure):
     g = attacked
     first, data = recorded(g)
@@ -125,8 +146,8 @@ def test_garbage(attacked, rng, figure):
     figure("counted", {k: after[k] - drops[k] for k in after if after[k] != drops[k]})
     counted = sum(after[k] - drops[k] for k in after)
     assert counted > STORM / 2, "most of it was looked at"
-    for kind in ("malformed", "unknown_session", "bad_tag", "replay", "bad_mac1"):
-        assert after[kind] > drops[kind], f"{kind} was tried"
+    for verdict in ("malformed", "unknown_session", "bad_tag", "replay", "bad_mac1")[:5 if g.kind == kinds.WIREGUARD else 4]:
+        assert after[verdict] > drops[verdict], f"{verdict} was tried"
     for d in g.daemons:
         grown = d.rss_kb() - rss[d.name]
         figure(f"{d.name} grew by", f"{grown} kB of {rss[d.name]} kB")
@@ -146,8 +167,7 @@ def count_fds(pid):
 
 def still_works(g):
     assert g.tunnel.ping(topology.INTERNET4, count=5)
-    _, device, issued = g.provision("newcomer")
-    fresh = g.client(issued)
+    _, fresh = g.connected(f"newcomer-{len(g.owned)}", g.kind)
     assert fresh.ping(topology.INTERNET6)
     s = g.session_of(g.device_)
     assert s["endpoint"].startswith(g.tunnel.ns.address4 + ":"), "a replay moved the endpoint"
@@ -234,4 +254,75 @@ def test_session_with_hostile_counters(attacked):
     after = until(lambda: (d := g.drops())["replay"] - before["replay"] >= 100 and d, 5, "replays are counted")
     assert after["expired"] > before["expired"], "a counter at its limit is refused"
     assert g.dataplane.alive()
+    still_works(g)
+
+
+def spoofed(ns, source, source_port, payload):
+    """Sends a datagram of somebody else."""
+    with ns.socket(topology.socket.AF_INET, topology.socket.SOCK_RAW, topology.socket.IPPROTO_RAW) as s:
+        s.sendto(inner.udp(source, topology.SERVER4, 1194, payload, source_port), (topology.SERVER4, 0))
+
+
+@openvpn
+def test_replayed_openvpn_handshakes(attacked, figure):
+    """Recorded control packets again, from another place and in the client's own name. A reset may be answered, without
+    anything being kept, to where it came from; the rest is met with silence, and no tunnel moves."""
+    g = attacked
+    wire = g.own(capture.Capture(g.ns, "outer0", "udp port 1194"))
+    device, visitor = g.connected("visitor", g.kind)
+    s = until(lambda: g.session_of(device), 3, "session")
+    wire.stop()
+    control = [d[5] for d in wire.udp() if d[4] == 1194 and capture.opcode(d[5]) != "DATA_V2"]
+    heard = g.own(capture.Capture(g.attacker, "eth0", "udp src port 1194"))
+    rounds = 100
+    with g.attacker.socket() as sock:
+        for i in range(rounds):
+            for m in control:
+                sock.sendto(m, (topology.SERVER4, 1194))
+                spoofed(g.attacker, visitor.ns.address4, visitor.port(), m) if i % 10 == 0 else None
+            time.sleep(0.002)
+    resets = rounds * sum(capture.opcode(m) == "HARD_RESET_CLIENT_V3" for m in control)
+    assert visitor.ping(topology.INTERNET4, count=5)
+    answers = [d[5] for d in heard.stop().udp()]
+    figure("answers", f"{len(answers)} to {resets} resets and {rounds * len(control) - resets} others")
+    assert {capture.opcode(m) for m in answers} <= {"HARD_RESET_SERVER_V2"} and len(answers) <= resets
+    assert all(len(m) < 353 for m in answers), "an answer is smaller than its question"
+    again = g.session_of(device)
+    assert again["id"] == s["id"] and again["endpoint"] == s["endpoint"]
+    assert visitor.attempts() == 1 and visitor.up() == 1, "the visitor noticed nothing"
+    still_works(g)
+
+
+def tails(rng, knock, hello):
+    """The clear part of a control packet, wrong in every way that comes to mind."""
+    u32 = lambda: rng.choice((0, 1, 2, 5, 12, 13, 0x7fffffff, 0xffffffff, rng.randrange(1 << 32))).to_bytes(4, "big")
+    n = rng.choice((0, 0, 1, 1, 4, 8, 9, 255, rng.randrange(256)))
+    sid = rng.choice((knock.server_sid, knock.server_sid, bytes(8), rng.randbytes(8)))
+    acks = b"".join(u32() for _ in range(n if rng.random() < 0.8 else rng.randrange(12)))
+    payload = rng.choice((b"", hello[:rng.randrange(len(hello))], hello, flipped(rng, hello), rng.randbytes(rng.randrange(1300))))
+    tail = bytes([n]) + acks + (sid if n else b"") + u32() + payload
+    return tail[:rng.choice((len(tail), len(tail), rng.randrange(len(tail) + 1)))] or b"\0"
+
+
+@openvpn
+def test_wrapped_garbage(attacked, rng, figure):
+    """What is wrong inside of a right wrapper: whoever has a profile can send that, in every opcode and state."""
+    g = attacked
+    profile = g.provision("insider", protocol="openvpn")[2]["profile"]
+    knock, hello = ovpn_knock.Knock(profile), ovpn_knock.client_hello()
+    rss = None
+    for attempt in range(400):
+        with g.attacker.socket() as s:
+            if not knock.knock(s, (topology.SERVER4, 1194), rng.choice((b"", hello, hello[:100])), 0.3):
+                continue  # its budget
+            for _ in range(25):
+                m = knock.wrap(rng.choice((3, 4, 4, 4, 5, 7, 10, 11, rng.randrange(32))), tails(rng, knock, hello),
+                               rng.choice((0, 0, 0, 1, rng.randrange(8))))
+                s.sendto(m + rng.choice((b"", b"", knock.wkc, knock.wkc[:-1])), (topology.SERVER4, 1194))
+        if attempt == 100:
+            rss = {d.name: d.rss_kb() for d in g.daemons}
+    for d in g.daemons:
+        figure(f"{d.name} grew by", f"{d.rss_kb() - rss[d.name]} kB of {rss[d.name]} kB")
+        assert d.alive() and d.rss_kb() - rss[d.name] < GROWTH_KB
+        assert d.log.stat().st_size < 32 << 20, "the log was not flooded"
     still_works(g)

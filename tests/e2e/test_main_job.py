@@ -1,11 +1,16 @@
 """The main job, whole: provisioned by REST, a stock client connects, its traffic flows, the status shows it."""
+import base64
 import re
 import socket
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+import kinds
 import noise
+import ovpn_client
+import ovpn_pki
 import topology
 import traffic
 from poll import until
@@ -13,30 +18,56 @@ from poll import until
 SIZE = 200 * 10**6
 
 
-@pytest.fixture(scope="module")
-def job(module_gateway):
+@pytest.fixture(scope="module", params=kinds.ALL, ids=str)
+def job(request, module_gateway):
     g = module_gateway()
-    g.person, g.laptop, g.issued = g.provision("laptop")
-    g.tunnel = g.client(g.issued)
+    kind = g.kind = request.param
+    g.person, g.laptop, g.issued = g.provision("laptop", protocol=kind.protocol)
+    g.tunnel = g.client(g.issued, **kind.options)
     return g
 
 
-def test_credential_gives_a_whole_profile_once(job):
-    issued = job.issued
-    assert re.fullmatch(r"crd_[0-9A-HJKMNP-TV-Z]{26}", issued["id"])
-    assert issued["device_id"] == job.laptop["id"] and issued["protocol"] == "wireguard"
-    assert issued["profile_filename"].endswith(".conf") and "<svg" in issued["qr_svg"]
+def check_wireguard_profile(tunnel):
+    """Returns: the secrets in it, in every form that could be found in a file."""
     for key in ("PrivateKey", "Address", "DNS", "MTU", "PublicKey", "PresharedKey", "Endpoint", "AllowedIPs",
                 "PersistentKeepalive"):
-        assert len(job.tunnel.values(key)) >= 1, key
+        assert len(tunnel.values(key)) >= 1, key
+    assert tunnel.values("Endpoint") == [f"{topology.SERVER4}:51820"]
+    secret = tunnel.values("PrivateKey")[0]
+    return [secret.encode(), base64.b64decode(secret)]
+
+
+def check_openvpn_profile(tunnel):
+    assert tunnel.values("client") == [[]] and tunnel.values("dev") == [["tun"]]
+    remotes = [(host, port, {"udp": "udp"}.get(proto, "tcp")) for host, port, proto in tunnel.values("remote")]
+    assert remotes == [(topology.SERVER4, "1194", "udp"), (topology.SERVER4, "1194", "tcp")]
+    assert tunnel.values("remote-cert-tls") == [["server"]] and len(tunnel.values("data-ciphers")) == 1
+    for forbidden in ("comp-lzo", "compress", "script-security", "up", "down", "auth-user-pass", "fragment"):
+        assert not tunnel.values(forbidden), forbidden
+    for name in ("ca", "cert", "key", "tls-crypt-v2"):
+        assert ovpn_client.block(tunnel.profile, name), name
+    key = serialization.load_pem_private_key(ovpn_client.block(tunnel.profile, "key").encode(), None)
+    wrapped = ovpn_pki.unarmour(ovpn_client.block(tunnel.profile, "tls-crypt-v2"))
+    return [ovpn_client.block(tunnel.profile, "key").splitlines()[1].encode(),
+            key.private_numbers().private_value.to_bytes(32, "big"), wrapped[:64]]
+
+
+def test_credential_gives_a_whole_profile_once(job):
+    issued, protocol = job.issued, job.kind.protocol
+    assert re.fullmatch(r"crd_[0-9A-HJKMNP-TV-Z]{26}", issued["id"])
+    assert issued["device_id"] == job.laptop["id"] and issued["protocol"] == protocol
+    assert issued["profile_filename"].endswith({"wireguard": ".conf", "openvpn": ".ovpn"}[protocol])
     assert job.tunnel.address4 == job.laptop["address4"] and job.tunnel.address6 == job.laptop["address6"]
-    assert job.tunnel.values("Endpoint") == [f"{topology.SERVER4}:51820"]
     later = job.api.get(f"/v1/devices/{job.laptop['id']}")["credentials"]
     assert [c["id"] for c in later] == [issued["id"]]
     assert not later[0].get("profile") and not later[0].get("qr_svg")
-    secret = job.tunnel.values("PrivateKey")[0].encode()
+    if protocol == "wireguard":
+        assert "<svg" in issued["qr_svg"]
+        secrets = check_wireguard_profile(job.tunnel)
+    else:
+        secrets = check_openvpn_profile(job.tunnel)
     for file in job.data_dir.iterdir():
-        assert secret not in file.read_bytes(), f"{file} holds a client's private key"
+        assert not [s for s in secrets if s in file.read_bytes()], f"{file} holds a client's private key"
 
 
 def test_ping(job):
@@ -76,7 +107,10 @@ def test_http_200_mb_both_ways(job, figure):
 
 def test_dns(job):
     job.own(traffic.NameServer(job.net.internet))
-    assert job.tunnel.values("DNS") == [topology.INTERNET4]
+    if job.kind.protocol == "wireguard":
+        assert job.tunnel.values("DNS") == [topology.INTERNET4]
+    else:
+        assert f"dhcp-option DNS {topology.INTERNET4}" in job.tunnel.pushed()
     for server in (topology.INTERNET4, topology.INTERNET6):
         assert traffic.dig(job.tunnel.ns, server, "A") == [traffic.NAME4]
         assert traffic.dig(job.tunnel.ns, server, "AAAA") == [traffic.NAME6]
@@ -97,15 +131,19 @@ def test_iperf3(job, figure, host):
 
 
 def test_sessions_and_status(job):
-    endpoint = f"{job.tunnel.ns.address4}:{job.tunnel.show_interface('listen-port')}"
+    endpoint = f"{job.tunnel.ns.address4}:{job.tunnel.port()}"
+    kind = (job.kind.protocol, job.kind.transport)
     s = until(lambda: job.session_of(job.laptop), 3, "session is listed")
     assert re.fullmatch(r"ses_[0-9A-HJKMNP-TV-Z]{26}", s["id"])
     assert s["user_id"] == job.person["id"] and s["device_id"] == job.laptop["id"]
-    assert (s["protocol"], s["transport"], s["endpoint"]) == ("wireguard", "udp", endpoint)
-    assert "chacha20" in s["cipher"].lower()
+    assert (s["protocol"], s["transport"], s["endpoint"]) == (*kind, endpoint)
+    if job.kind.protocol == "wireguard":
+        assert "chacha20" in s["cipher"].lower()
+    else:
+        assert s["cipher"].lower() == "aes-256-gcm" and "1.3" in s["tls_version"]
     status = job.api.get(f"/v1/devices/{job.laptop['id']}")["status"]
     assert status["connected"] is True
-    assert (status["protocol"], status["transport"], status["endpoint"]) == ("wireguard", "udp", endpoint)
+    assert (status["protocol"], status["transport"], status["endpoint"]) == (*kind, endpoint)
     assert status["connected_since"] == s["started_at"]
     for t in (s["started_at"], s["last_handshake_at"], status["last_handshake_at"]):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", t), t
@@ -147,16 +185,32 @@ def test_counters_agree_with_what_was_sent(job, figure):
         assert abs(counted - want) <= want / 100, name
 
 
-def test_own_key_never_leaves_the_client(job):
-    """A credential for a key that the client made: the profile has no private key, the tunnel works."""
+def wireguard_own_key(job, device):
     private, public = noise.new_key()
-    device = job.device(job.person, "own-key")
     issued = job.credential(device, public_key=public)
     values = re.findall(r"^\s*PrivateKey\s*=\s*(\S*)", issued["profile"], re.M)
     assert all(len(v) != 44 for v in values), "the server can't know a private key"
     assert noise.Initiator(issued["profile"], private).handshake(job.tunnel.ns)
-    s = until(lambda: job.session_of(device), 3, "session of the own key")
-    assert s["device_id"] == device["id"]
+
+
+def openvpn_own_key(job, device):
+    key = ovpn_pki.new_key()
+    issued = job.credential(device, "openvpn", csr=ovpn_pki.request(key))
+    assert "PRIVATE KEY" not in issued["profile"], "the server can't know a private key"
+    assert not ovpn_client.block(issued["profile"], "key")
+    file = job.dir / "own.key"
+    file.write_text(ovpn_pki.pem(key))
+    tunnel = job.client(issued, options=["--key", file], **job.kind.options)
+    tunnel.remove()
+
+
+def test_own_key_never_leaves_the_client(job):
+    """A credential for a key that the client made: the profile has no private key, the tunnel works."""
+    device = job.device(job.person, "own-key")
+    {"wireguard": wireguard_own_key, "openvpn": openvpn_own_key}[job.kind.protocol](job, device)
+    status = until(lambda: (s := job.api.get(f"/v1/devices/{device['id']}")["status"])["last_handshake_at"] and s, 3,
+                   "session of the own key")
+    assert status["protocol"] in (None, job.kind.protocol)
 
 
 def test_names_are_taken_and_lists_agree(job):

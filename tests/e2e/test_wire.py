@@ -1,11 +1,14 @@
-"""tshark names every packet on the wire as WireGuard."""
+"""tshark names every packet on the wire as WireGuard, or as OpenVPN."""
 import collections
+import re
 
 import pytest
 
 import capture
+import kinds
 import topology
 import traffic
+from poll import until
 
 # Everything on the outer link must be the tunnel, save how neighbours find each other (ARP, ND, MLD) and
 # the kernel's "port unreachable" while there is no dataplane.
@@ -42,3 +45,25 @@ def test_tshark_names_every_packet(gateway, figure, endpoint):
         assert d[5][1:4] == b"\0\0\0"
         if d[5][0] == 4 and d[2] == 51820:
             assert (len(d[5]) - 32) % 16 == 0 or len(d[5]) == 1420 + 32, len(d[5])
+
+
+@pytest.mark.parametrize("kind", kinds.OPENVPN, ids=str)
+def test_tshark_names_openvpn(gateway, figure, kind):
+    """The handshake's packets and the data by their names, nothing malformed; a rekey by the client as well."""
+    g = gateway()
+    wire = g.own(capture.Capture(g.ns, "outer0", f"{kind.transport} port 1194", snaplen=0))
+    _, tunnel = g.connected("laptop", kind, options=["--reneg-sec", "5"])
+    web = g.own(traffic.WebServer(g.net.internet, 5 * 10**6))
+    assert traffic.download(tunnel.ns)[1] == web.sha256
+    until(lambda: tunnel.handshakes() >= 2, 10, "the client renegotiates")
+    assert tunnel.ping(topology.INTERNET6, count=5)
+    wire.stop()
+    lines = wire.tshark("-o", "openvpn.tls_crypt:TRUE", "--disable-protocol", "tls", "-Y", "openvpn", "-T", "fields", "-E",
+                        "separator=|", "-e", "_ws.col.Protocol", "-e", "_ws.col.Info", "-e", "_ws.malformed")
+    assert len(lines) > 1000 and {line.split("|")[0] for line in lines} == {"OpenVPN"}
+    assert not [line for line in lines if line.split("|")[2]]
+    names = collections.Counter(n for line in lines for n in re.findall(r"P_\w+", line.split("|")[1]))
+    figure("packets", dict(names))
+    want = {"P_CONTROL_HARD_RESET_CLIENT_V3", "P_CONTROL_HARD_RESET_SERVER_V2", "P_ACK_V1", "P_CONTROL_V1", "P_DATA_V2",
+            "P_CONTROL_SOFT_RESET_V1"}
+    assert want <= set(names), want - set(names)

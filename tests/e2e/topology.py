@@ -5,9 +5,9 @@
     attacker --'   203.0.113.0/24          198.51.100.0/24
                    2001:db8:0:1::/64       2001:db8:0:2::/64
 
-Clients know only the outer network. The internet knows only its own link, so that whatever comes
-back has been translated by the server. Whoever wants from the outer network to the internet needs
-the tunnel: nothing here turns forwarding on.
+The internet knows only its own link, so that whatever comes back has been translated by the server.
+Whoever wants from the outer network to the internet needs the tunnel: nothing here turns forwarding on,
+and when the gateway does, a rule of ours stands in the way.
 """
 import atexit
 import ctypes
@@ -158,6 +158,8 @@ class Net:
         s.ip("-6", "route", "add", "default", "via", INTERNET6)
         for a in PRIVATE4 + PRIVATE6:
             add_address(i, "lo", a)
+        s.run("nft", "table inet outside { chain forward { type filter hook forward priority -100; "
+                     "iifname outer0 drop; }; }")
 
     def client(self):
         """One more namespace on the outer network; .address4 and .address6 are its own."""
@@ -171,6 +173,16 @@ class Net:
         ns.ip("link", "set", "eth0", "up")
         ns.number = n
         self.clients.append(ns)
+        return ns
+
+    def elsewhere(self, *prefixes):
+        """A client namespace that is at home in whole networks: every address of theirs is its own, and the
+        server's way to them leads there."""
+        ns = self.client()
+        for prefix in prefixes:
+            family, via = ("-6", ns.address6) if ":" in prefix else ("-4", ns.address4)
+            ns.ip(family, "route", "add", "local", prefix, "dev", "lo")
+            self.server.ip(family, "route", "add", prefix, "via", via)
         return ns
 
     def remove(self):

@@ -139,14 +139,15 @@ def iperf(ns, *argv, host=topology.INTERNET4):
 
 # ---- counted streams ----
 
-def stream_program():
-    """tests/e2e/stream.c, compiled when it is newer than the program."""
-    program = HERE.parents[1] / "build" / "e2e" / "stream"
-    source = HERE / "stream.c"
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+def tool(name, *libraries):
+    """The program of tests/e2e/NAME.c, compiled when that is newer. libraries: of build/plain, and flags."""
+    program = HERE.parents[1] / "build" / "e2e" / name
+    needs = [HERE / f"{name}.c", *(x for x in libraries if isinstance(x, pathlib.Path))]
+    if not program.exists() or any(program.stat().st_mtime < x.stat().st_mtime for x in needs):
         program.parent.mkdir(parents=True, exist_ok=True)
-        fresh = program.with_name(f"stream.{os.getpid()}")
-        topology.run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", fresh, source)
+        fresh = program.with_name(f"{name}.{os.getpid()}")
+        topology.run("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", fresh, needs[0],
+                     *libraries)
         fresh.rename(program)
     return program
 
@@ -156,7 +157,7 @@ class End:
 
     def __init__(self, ns, mode, host, port, rate, size, device=None, nice=-15):
         self.log = tempfile.NamedTemporaryFile(prefix="stream-", dir=topology.temporary())
-        argv = ["nice", "-n", nice, stream_program(), mode, host, port, rate, size, self.log.name]
+        argv = ["nice", "-n", nice, tool("stream"), mode, host, port, rate, size, self.log.name]
         self.process = ns.popen(argv + ([device] if device else []), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"

@@ -1,7 +1,8 @@
 /*
  * The data path with the keys in hand. The input is a list of steps, each: one byte what, one byte
  * length n, n bytes. A step seals mutated plaintext and gives it to fwd_rx, gives raw bytes to
- * fwd_rx, gives raw bytes to fwd_tx, rekeys, revokes, or lets time pass.
+ * fwd_rx, gives raw bytes to fwd_tx, rekeys, revokes, or lets time pass; with the keys of one
+ * WireGuard and one OpenVPN session of the same peer.
  *
  * Delivered must be only what was sealed with a live key, from the peer's own address, and once.
  */
@@ -11,6 +12,7 @@
 
 #include "fwd/fwd.h"
 #include "uapi/uapi.h"
+#include "wire/ovpn_wire.h"
 #include "wire/wg_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,15 +23,37 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                                   \
 	} while (0)
 
-enum { SEAL, SEAL_AT, RAW, TX, REKEY, REVOKE, WAIT, STEPS };
+enum {
+	SEAL,
+	SEAL_AT,
+	RAW,
+	TX,
+	REKEY,
+	REVOKE,
+	WAIT,
+	OVPN_SEAL,
+	OVPN_SEAL_AT,
+	OVPN_HEADER, /* the header is mutated before it is sealed */
+	OVPN_REKEY,
+	OVPN_USE,
+	OVPN_CLOSED,
+	STEPS
+};
 
 struct world {
 	struct fwd *f;
 	struct aead_key *key; /* the device's sealing side */
 	uint32_t index;
 	uint64_t now, seq, counter;
-	uint32_t credential;
+	struct ovpn {
+		struct aead_key *key;
+		uint64_t seq;
+		uint32_t peer_id, id, connection;
+		uint8_t key_id, format;
+	} ovpn;
 };
+
+enum { OVPN_PEER_MASK = 7, CONNECTION = 3 };
 
 static const struct ip_addr addr4 = {IP_V4, {10, 0, 0, 2}}, addr6 = {IP_V6, {0xfd, [15] = 2}};
 
@@ -41,8 +65,15 @@ static bool on_event(void *arg, const struct fwd_event *e)
 
 static void on_send(void *arg, struct fwd_packet *p)
 {
-	(void)arg;
-	REQUIRE(p->len == 32 && wire_le32(p->data) == WG_DATA);
+	struct world *w = arg;
+
+	if (p->verdict == FWD_STREAM)
+		fwd_seal(w->f, 1, &p, 1, w->now);
+	REQUIRE(p->verdict == FWD_SEND);
+	if (p->data[0] == WG_DATA)
+		REQUIRE(p->len == 32 && wire_le32(p->data) == WG_DATA);
+	else
+		REQUIRE(p->len == 40 || p->len == 37);
 }
 
 static void rekey(struct world *w, uint8_t how)
@@ -67,6 +98,42 @@ static void rekey(struct world *w, uint8_t how)
 	w->counter = 0;
 }
 
+/* The bits of how: transport, format, tunnel, key id. */
+static void ovpn_rekey(struct world *w, uint8_t how)
+{
+	struct ovpn *o = &w->ovpn;
+	const uint8_t tunnel = how >> 2 & 1;
+	struct fwd_session s = {.peer = 1,
+		.seq = ++w->seq,
+		.protocol = UAPI_OPENVPN,
+		.cipher = how & 64 ? AEAD_CHACHA20_POLY1305 : AEAD_AES_256_GCM,
+		.transport = how & 1 ? UAPI_TCP : UAPI_UDP,
+		.path = {.remote = {{IP_V4, {192, 0, 2, 1}}, 1, 0}},
+		.key_id = how >> 3 & 7,
+		.format = how & 2 ? UAPI_DATA_V1 : UAPI_DATA_V2,
+		.ping_s = 10,
+		.timeout_s = 60,
+		.life_s = 300};
+
+	s.local_index = (uint32_t)w->seq & OVPN_PEER_MASK;
+	s.path.connection = how & 1 ? CONNECTION : 0;
+	s.credential.bytes[0] = 1;
+	s.tunnel.bytes[0] = 7 + tunnel;
+	memset(s.open, (int)w->seq, sizeof(s.open));
+	int r = fwd_session_set(w->f, &s, w->now);
+	REQUIRE(r == 0 || r == -EEXIST);
+	if (r)
+		return;
+	aead_key_free(o->key);
+	*o = (struct ovpn){.seq = s.seq,
+		.peer_id = s.local_index,
+		.id = 1,
+		.connection = s.path.connection,
+		.key_id = s.key_id,
+		.format = s.format};
+	REQUIRE(aead_key_new(&o->key, (enum aead_cipher)s.cipher, s.open, true) == 0);
+}
+
 static void check_delivered(const struct fwd_packet *p, uint32_t max)
 {
 	const bool v4 = p->data[0] >> 4 == 4;
@@ -76,12 +143,11 @@ static void check_delivered(const struct fwd_packet *p, uint32_t max)
 }
 
 /* Exact heap blocks, so that the sanitizer sees every byte too far. */
-static uint8_t rx(struct world *w, const uint8_t *datagram, uint32_t len)
+static uint8_t rx_from(
+	struct world *w, const uint8_t *datagram, uint32_t len, const struct path *path)
 {
 	uint8_t *block = malloc(FWD_HEADROOM + len + FWD_TAILROOM);
-	struct fwd_packet p = {.data = block + FWD_HEADROOM,
-		.len = len,
-		.path = {.remote = {{IP_V4, {192, 0, 2, (uint8_t)len}}, 7, 0}}};
+	struct fwd_packet p = {.data = block + FWD_HEADROOM, .len = len, .path = *path};
 
 	REQUIRE(block);
 	memcpy(p.data, datagram, len);
@@ -90,9 +156,16 @@ static uint8_t rx(struct world *w, const uint8_t *datagram, uint32_t len)
 	fwd_leave(w->f, 0);
 	REQUIRE(p.verdict != FWD_NONE);
 	if (p.verdict == FWD_DELIVER)
-		check_delivered(&p, len - 32);
+		check_delivered(&p, len - OVPN_DATA_V1_OVERHEAD);
 	free(block);
 	return p.verdict;
+}
+
+static uint8_t rx(struct world *w, const uint8_t *datagram, uint32_t len)
+{
+	const struct path path = {.remote = {{IP_V4, {192, 0, 2, (uint8_t)len}}, 7, 0}};
+
+	return rx_from(w, datagram, len, &path);
 }
 
 static void seal(struct world *w, const uint8_t *plain, uint32_t n, uint64_t counter)
@@ -112,6 +185,68 @@ static void seal(struct world *w, const uint8_t *plain, uint32_t n, uint64_t cou
 	REQUIRE(second != FWD_DELIVER && second != FWD_KEEPALIVE);
 }
 
+/* Returns: bytes of the frame in d. flip: goes over the header before it is sealed. */
+static uint32_t ovpn_frame(struct ovpn *o, uint8_t *d, const uint8_t *plain, uint32_t n,
+	uint32_t id, const uint8_t flip[OVPN_DATA_V2_HEAD])
+{
+	const bool v1 = o->format == UAPI_DATA_V1;
+	const uint32_t head = v1 ? OVPN_DATA_V1_HEAD : OVPN_DATA_V2_HEAD;
+	struct aead_op op = {.text = d + head + OVPN_TAG,
+		.len = n,
+		.tag = d + head,
+		.aad = v1 ? d + 1 : d,
+		.aad_len = v1 ? 4 : head};
+
+	wire_put_be32(d, o->peer_id);
+	d[0] = ovpn_first(v1 ? OVPN_DATA_V1 : OVPN_DATA_V2, o->key_id);
+	wire_put_be32(d + head - 4, id);
+	for (uint32_t i = 0; i < head; i++)
+		d[i] ^= flip[i];
+	memcpy(op.nonce, d + head - 4, 4);
+	memcpy(op.text, plain, n);
+	aead_seal_batch(o->key, &op, 1);
+	return head + OVPN_TAG + n;
+}
+
+static void ovpn_seal(struct world *w, const uint8_t *plain, uint32_t n, uint32_t id)
+{
+	static const uint8_t as_it_is[OVPN_DATA_V2_HEAD];
+	const struct path path = {
+		.remote = {{IP_V4, {192, 0, 2, 1}}, 1, 0}, .connection = w->ovpn.connection};
+	uint8_t d[OVPN_DATA_V2_OVERHEAD + 256];
+
+	if (!w->ovpn.key)
+		return;
+	const uint32_t len = ovpn_frame(&w->ovpn, d, plain, n, id, as_it_is);
+	uint8_t first = rx_from(w, d, len, &path);
+	REQUIRE(first != FWD_BAD_TAG && (first != FWD_MALFORMED || !n || !id));
+	uint8_t second = rx_from(w, d, len, &path);
+	REQUIRE(second == FWD_REPLAY || second == first);
+	REQUIRE(second != FWD_DELIVER && second != FWD_KEEPALIVE);
+}
+
+/* A header that is authentic and wrong. What is opened must be under the right key all the same. */
+static void ovpn_header(struct world *w, const uint8_t *p, uint32_t n)
+{
+	const struct path path = {
+		.remote = {{IP_V4, {192, 0, 2, 1}}, 1, 0}, .connection = w->ovpn.connection};
+	uint8_t d[OVPN_DATA_V2_OVERHEAD + 256];
+
+	if (!w->ovpn.key || n < OVPN_DATA_V2_HEAD)
+		return;
+	n -= OVPN_DATA_V2_HEAD;
+	rx_from(w, d, ovpn_frame(&w->ovpn, d, p + OVPN_DATA_V2_HEAD, n, w->ovpn.id++, p), &path);
+}
+
+static void seal_stream(struct world *w, struct fwd_packet *p)
+{
+	if (p->verdict != FWD_STREAM)
+		return;
+	REQUIRE(p->session && p->path.connection == CONNECTION && p->data[0] >> 4 != 2);
+	fwd_seal(w->f, 0, &p, 1, w->now);
+	REQUIRE(p->verdict == FWD_SEND || p->verdict == FWD_NO_SESSION);
+}
+
 static void tx(struct world *w, const uint8_t *inner, uint32_t n)
 {
 	uint8_t *block = malloc(FWD_HEADROOM + n + FWD_TAILROOM);
@@ -121,16 +256,18 @@ static void tx(struct world *w, const uint8_t *inner, uint32_t n)
 	memcpy(p.data, inner, n);
 	fwd_enter(w->f, 0);
 	fwd_tx(w->f, 0, &p, 1, w->now);
-	REQUIRE(p.verdict != FWD_SEND || (p.len >= 52 && p.len <= n + 15 + 32));
+	seal_stream(w, &p);
+	REQUIRE(p.verdict != FWD_SEND || (p.len >= 41 && p.len <= n + 15 + 32));
 	p = (struct fwd_packet){.data = block + FWD_HEADROOM};
-	fwd_unstage(w->f, 0, &p, 1, n, w->now);
+	if (fwd_unstage(w->f, 0, &p, 1, n, w->now))
+		seal_stream(w, &p);
 	fwd_leave(w->f, 0);
 	free(block);
 }
 
 static void step(struct world *w, uint8_t what, const uint8_t *p, uint32_t n)
 {
-	const struct fwd_tick_ops ops = {on_event, on_send, NULL};
+	const struct fwd_tick_ops ops = {on_event, on_send, w};
 	struct ulid credential = {{n ? p[0] % 3 : 0}};
 
 	switch (what % STEPS) {
@@ -157,12 +294,31 @@ static void step(struct world *w, uint8_t what, const uint8_t *p, uint32_t n)
 		w->now += (uint64_t)n * n * 10;
 		fwd_tick(w->f, w->now, &ops);
 		return;
+	case OVPN_SEAL:
+		ovpn_seal(w, p, n, w->ovpn.id++);
+		return;
+	case OVPN_SEAL_AT:
+		if (n >= 4)
+			ovpn_seal(w, p + 4, n - 4, wire_be32(p));
+		return;
+	case OVPN_HEADER:
+		ovpn_header(w, p, n);
+		return;
+	case OVPN_REKEY:
+		ovpn_rekey(w, n ? p[0] : 0);
+		return;
+	case OVPN_USE:
+		(void)fwd_session_use(w->f, 1, n ? p[0] : w->ovpn.seq);
+		return;
+	case OVPN_CLOSED:
+		fwd_connection_closed(w->f, 1, n ? p[0] : CONNECTION);
+		return;
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct fwd_limits limits = {4, 64, 4, 1, 8, 300};
+	const struct fwd_limits limits = {4, 64, OVPN_PEER_MASK + 1, 1, 8, 300};
 	struct world w = {.now = 1};
 
 	static bool ready;
@@ -180,6 +336,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= 2 + n;
 	}
 	aead_key_free(w.key);
+	aead_key_free(w.ovpn.key);
 	fwd_free(w.f);
 	return 0;
 }

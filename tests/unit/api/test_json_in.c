@@ -240,12 +240,43 @@ static void keys_and_protocols(void **state)
 		assert_int_equal(status_of(&body_credential, text), 422);
 		assert_non_null(message_of("public_key"));
 	}
-	assert_int_equal(status_of(&body_credential, "{\"protocol\":\"openvpn\"}"), 422);
-	assert_non_null(strstr(message_of("protocol"), "openvpn is not offered"));
 	assert_int_equal(status_of(&body_credential, "{\"protocol\":\"WireGuard\"}"), 422);
+	assert_int_equal(status_of(&body_credential, "{\"protocol\":\"openvpn2\"}"), 422);
+	assert_int_equal(status_of(&body_credential, "{\"protocol\":\"\"}"), 422);
+	assert_string_equal(message_of("protocol"), "is not wireguard or openvpn");
+	assert_int_equal(status_of(&body_credential, "{\"protocol\":\"openvpn\"}"), 0);
+}
+
+static void a_csr_is_text_of_many_lines(void **state)
+{
+	static const char head[] = "{\"protocol\":\"openvpn\",\"csr\":\"";
+	char *text = malloc(20000);
+	union body b;
+	json_t *doc;
+
+	(void)state;
 	assert_int_equal(
-		status_of(&body_credential, "{\"protocol\":\"openvpn\",\"csr\":\"x\"}"), 422);
-	assert_non_null(message_of("csr"));
+		take(&body_credential,
+			"{\"protocol\":\"openvpn\",\"csr\":\"-----BEGIN\\nAA==\\r\\n\"}", &b, &doc),
+		0);
+	assert_int_equal(b.credential.protocol, DIR_OPENVPN);
+	assert_string_equal(b.credential.csr, "-----BEGIN\nAA==\r\n");
+	assert_false(b.credential.has_public_key);
+	json_decref(doc);
+	assert_int_equal(
+		take(&body_credential, "{\"protocol\":\"openvpn\",\"csr\":null}", &b, NULL), 0);
+	assert_null(b.credential.csr);
+	/* A line that is not escaped is no JSON; a NUL would end the text early. */
+	snprintf(text, 20000, "%sa\nb\"}", head);
+	assert_int_equal(status_of(&body_credential, text), 400);
+	snprintf(text, 20000, "%sa\\u0000b\"}", head);
+	assert_int_equal(status_of(&body_credential, text), 400);
+	for (int n = 8192; n <= 8193; n++) {
+		snprintf(text, 20000, "%s%0*d\"}", head, n, 0);
+		assert_int_equal(status_of(&body_credential, text), n == 8192 ? 0 : 422);
+	}
+	assert_string_equal(message_of("csr"), "is longer than 8192 bytes");
+	free(text);
 }
 
 static void many_and_long_unknown_fields(void **state)
@@ -289,6 +320,7 @@ int main(void)
 		cmocka_unit_test(null_clears_or_is_absent),
 		cmocka_unit_test(values_arrive),
 		cmocka_unit_test(keys_and_protocols),
+		cmocka_unit_test(a_csr_is_text_of_many_lines),
 		cmocka_unit_test(many_and_long_unknown_fields),
 	};
 

@@ -37,6 +37,9 @@ static struct {
 	struct svc_user_change user;
 	struct svc_device_change device;
 	char name[128];
+	char csr[256]; /* of the last credential that was asked for */
+	bool openvpn;  /* live tunnels are OpenVPN's, over TCP */
+	uint16_t tls;
 } fake;
 
 static const struct ulid some_id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
@@ -190,6 +193,12 @@ static void a_session(struct session_info *i)
 	i->protocol = UAPI_WIREGUARD;
 	i->transport = UAPI_UDP;
 	i->cipher = 1;
+	if (fake.openvpn) {
+		i->protocol = UAPI_OPENVPN;
+		i->transport = UAPI_TCP;
+		i->cipher = 2;
+	}
+	i->tls = fake.tls;
 	i->started_at = 1700000000000;
 	i->rx_bytes = UINT64_MAX;
 	assert_int_equal(endpoint_parse(&i->endpoint, "[2001:db8::1]:5"), 0);
@@ -295,8 +304,13 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	memset(out, 0, sizeof(*out));
 	out->credential.id = out->credential.device_id = some_id;
 	out->credential.protocol = r->protocol;
-	snprintf(out->profile, sizeof(out->profile), "[Interface]\nPrivateKey = x\n");
-	snprintf(out->profile_filename, sizeof(out->profile_filename), "laptop.conf");
+	snprintf(fake.csr, sizeof(fake.csr), "%s", r->csr_pem ? r->csr_pem : "none");
+	if (r->protocol == DIR_OPENVPN) /* longer than any QR code */
+		memset(out->profile, '#', sizeof(out->profile) - 1);
+	else
+		snprintf(out->profile, sizeof(out->profile), "[Interface]\nPrivateKey = x\n");
+	snprintf(out->profile_filename, sizeof(out->profile_filename), "laptop.%s",
+		r->protocol == DIR_OPENVPN ? "ovpn" : "conf");
 	return called(e);
 }
 
@@ -1192,6 +1206,65 @@ static void objects_as_the_contract_says(void **state)
 	assert_non_null(strstr(a->text, "\"token\":\"ireko_secret\""));
 }
 
+static void openvpn_credentials(void **state)
+{
+	const struct answer *a;
+	char *body;
+
+	(void)state;
+	a = request("POST /v1/devices/dev_" ID "/credentials", ADMIN, "{\"protocol\":\"openvpn\"}");
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "\"protocol\":\"openvpn\""));
+	assert_non_null(strstr(a->text, "\"profile_filename\":\"laptop.ovpn\""));
+	assert_non_null(strstr(a->text, "\"qr_svg\":null"));
+	assert_string_equal(fake.csr, "none");
+	/* PEM has lines. */
+	a = request("POST /v1/devices/dev_" ID "/credentials", ADMIN,
+		"{\"protocol\":\"openvpn\",\"csr\":\"-----BEGIN X-----\\r\\nAAAA\\n\"}");
+	assert_int_equal(a->status, 201);
+	assert_string_equal(fake.csr, "-----BEGIN X-----\r\nAAAA\n");
+	assert_true(asprintf(&body, "{\"protocol\":\"openvpn\",\"csr\":\"%08193d\"}", 0) > 0);
+	a = request("POST /v1/devices/dev_" ID "/credentials", ADMIN, body);
+	assert_int_equal(a->status, 422);
+	assert_non_null(strstr(a->text, "\"field\":\"csr\""));
+	free(body);
+	a = request("POST /v1/devices/dev_" ID "/credentials", ADMIN, "{\"protocol\":\"ipsec\"}");
+	assert_int_equal(a->status, 422);
+	assert_non_null(strstr(a->text, "is not wireguard or openvpn"));
+}
+
+static void tunnels_say_how_they_are(void **state)
+{
+	static const struct {
+		uint16_t tls;
+		const char *json;
+	} cases[] = {{0x0304, "\"tls_version\":\"TLSv1.3\""},
+		{0x0303, "\"tls_version\":\"TLSv1.2\""}, {0, "\"tls_version\":null"},
+		{0x0302, "\"tls_version\":null"}};
+	static const char *const paths[] = {"GET /v1/sessions", "GET /v1/devices/dev_" ID};
+	const struct answer *a;
+
+	(void)state;
+	for (size_t p = 0; p < ARRAY_SIZE(paths); p++) {
+		fake.openvpn = false;
+		fake.tls = 0;
+		a = request(paths[p], ADMIN, NULL);
+		assert_non_null(strstr(a->text, "\"protocol\":\"wireguard\""));
+		assert_non_null(strstr(a->text, "\"transport\":\"udp\""));
+		assert_non_null(strstr(a->text, "\"tls_version\":null"));
+		fake.openvpn = true;
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			fake.tls = cases[i].tls;
+			a = request(paths[p], ADMIN, NULL);
+			assert_int_equal(a->status, 200);
+			assert_non_null(strstr(a->text, "\"protocol\":\"openvpn\""));
+			assert_non_null(strstr(a->text, "\"transport\":\"tcp\""));
+			assert_non_null(strstr(a->text, "\"cipher\":\"AES-256-GCM\""));
+			assert_non_null(strstr(a->text, cases[i].json));
+		}
+	}
+}
+
 static void pages_continue(void **state)
 {
 	const struct answer *a = request("GET /v1/users?limit=1", ADMIN, NULL);
@@ -1256,10 +1329,6 @@ static void bodies_are_strict(void **state)
 	assert_int_equal(atomic_load(&fake.calls), 1);
 	assert_int_equal(request("POST /v1/users", ADMIN, NULL)->status, 400);
 	assert_int_equal(request("POST /v1/logout", ADMIN, "{}")->status, 400);
-	assert_non_null(strstr(request("POST /v1/devices/dev_" ID "/credentials", ADMIN,
-				       "{\"protocol\":\"openvpn\"}")
-				       ->text,
-		"openvpn is not offered"));
 	assert_int_equal(request("PATCH /v1/users/usr_" ID,
 				 ADMIN "Content-Type: application/merge-patch+json\r\n",
 				 "{\"display_name\":null}")
@@ -1478,6 +1547,8 @@ int main(void)
 		cmocka_unit_test_setup(head_is_like_get, fresh),
 		cmocka_unit_test_setup(login_sets_the_cookie, fresh),
 		cmocka_unit_test_setup(objects_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(openvpn_credentials, fresh),
+		cmocka_unit_test_setup(tunnels_say_how_they_are, fresh),
 		cmocka_unit_test_setup(pages_continue, fresh),
 		cmocka_unit_test_setup(bodies_are_strict, fresh),
 		cmocka_unit_test_setup(preconditions, fresh),

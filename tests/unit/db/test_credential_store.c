@@ -70,6 +70,58 @@ static void keys_are_unique_while_unrevoked(void **state)
 	commit(tx);
 }
 
+static struct credential_row an_openvpn_one(unsigned n, unsigned device, uint8_t serial)
+{
+	return (struct credential_row){
+		.id = id_of(n),
+		.device_id = id_of(device),
+		.protocol = 2,
+		.fingerprint = {0xfe, serial},
+		.ovpn_serial = {0x40, [15] = serial},
+		.created_at = 5,
+	};
+}
+
+static void openvpn_round_trip(void **state)
+{
+	struct credential_row c = an_openvpn_one(1, 1, 7), wg = a_credential(2, 1, 7), got;
+	static const uint8_t none[64];
+	struct db_conn *tx = begin(*state);
+
+	memset(c.wg_public, 1, sizeof(c.wg_public)); /* is not looked at */
+	assert_int_equal(credential_insert(tx, &c), 0);
+	assert_int_equal(credential_insert(tx, &wg), 0);
+	assert_int_equal(credential_get(tx, &c.id, &got), 0);
+	assert_int_equal(got.protocol, 2);
+	assert_memory_equal(got.ovpn_serial, c.ovpn_serial, 16);
+	assert_memory_equal(got.fingerprint, c.fingerprint, 32);
+	assert_memory_equal(got.wg_public, none, 32);
+	assert_int_equal(got.wg_psk_len, 0);
+	assert_int_equal(credential_wg_public_taken(tx, c.wg_public), 0);
+	assert_int_equal(credential_get(tx, &wg.id, &got), 0);
+	assert_memory_equal(got.ovpn_serial, none, 16);
+	assert_int_equal(credential_revoke(tx, &c.id, 50), 0);
+	assert_int_equal(credential_get(tx, &c.id, &got), 0);
+	assert_int_equal(got.revoked_at, 50);
+	assert_memory_equal(got.ovpn_serial, c.ovpn_serial, 16);
+	commit(tx);
+}
+
+/* A revoked certificate lives on in somebody's hands. */
+static void serials_are_unique_for_ever(void **state)
+{
+	struct credential_row c = an_openvpn_one(1, 1, 7), same = an_openvpn_one(2, 2, 7),
+			      other = an_openvpn_one(3, 2, 8);
+	struct db_conn *tx = begin(*state);
+
+	assert_int_equal(credential_insert(tx, &c), 0);
+	assert_int_equal(credential_insert(tx, &same), -EEXIST);
+	assert_int_equal(credential_insert(tx, &other), 0);
+	assert_int_equal(credential_revoke(tx, &c.id, 50), 0);
+	assert_int_equal(credential_insert(tx, &same), -EEXIST);
+	commit(tx);
+}
+
 static void bad_values_are_refused(void **state)
 {
 	struct credential_row c = a_credential(1, 9, 7), got;
@@ -113,6 +165,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(round_trip_and_revoke),
 		T(keys_are_unique_while_unrevoked),
+		T(openvpn_round_trip),
+		T(serials_are_unique_for_ever),
 		T(bad_values_are_refused),
 		T(lists_oldest_first),
 	};

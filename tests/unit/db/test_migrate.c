@@ -228,6 +228,54 @@ static void killed_at_every_statement(void **state)
 	assert_true(killed >= 10);
 }
 
+/* Credentials of before there were serial numbers stay as they are; new ones have what their
+ * protocol asks for. */
+static void credentials_come_along(void **state)
+{
+#define CREDENTIAL(id, protocol, more)                                                             \
+	"INSERT INTO credentials SELECT x'" id "', id, " protocol                                  \
+	", zeroblob(32), NULL, NULL, 1, 0, 0" more " FROM devices;"
+	static const char before[] =
+		"INSERT INTO users VALUES (x'00000000000000000000000000000001', 'a', 'a', '', '', "
+		"0, NULL, 0, 1, 1, 1);"
+		"INSERT INTO devices VALUES (x'00000000000000000000000000000002', "
+		"x'00000000000000000000000000000001', 'd', 1, x'0a000001', zeroblob(16), 1, 0, 1, "
+		"1, 1);" CREDENTIAL("00000000000000000000000000000003", "1", "");
+	static const struct {
+		const char *sql;
+		int rc;
+	} after[] = {
+		{CREDENTIAL("00000000000000000000000000000004", "1", ", NULL"), SQLITE_OK},
+		{CREDENTIAL("00000000000000000000000000000005", "2", ", zeroblob(16)"), SQLITE_OK},
+		{CREDENTIAL("00000000000000000000000000000006", "2", ", zeroblob(16)"),
+			SQLITE_CONSTRAINT_UNIQUE},
+		{CREDENTIAL("00000000000000000000000000000006", "2", ", NULL"),
+			SQLITE_CONSTRAINT_CHECK},
+		{CREDENTIAL("00000000000000000000000000000006", "2", ", zeroblob(15)"),
+			SQLITE_CONSTRAINT_CHECK},
+		{CREDENTIAL("00000000000000000000000000000006", "2", ", zeroblob(17)"),
+			SQLITE_CONSTRAINT_CHECK},
+		{CREDENTIAL("00000000000000000000000000000006", "1", ", randomblob(16)"),
+			SQLITE_CONSTRAINT_CHECK},
+	};
+#undef CREDENTIAL
+	sqlite3 *raw = open_raw(*state);
+	char why[128];
+	size_t n;
+	const struct migration *list = migrations(&n);
+
+	assert_true(n >= 3);
+	assert_int_equal(migrate(raw, list, 2, why), 0);
+	assert_int_equal(sqlite3_exec(raw, before, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(migrate(raw, list, n, why), 0);
+	assert_int_equal(version(raw), n);
+	for (size_t i = 0; i < ARRAY_SIZE(after); i++)
+		assert_int_equal(sqlite3_exec(raw, after[i].sql, NULL, NULL, NULL), after[i].rc);
+	assert_int_equal(sqlite3_exec(raw, "DELETE FROM credentials", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_changes(raw), 3);
+	sqlite3_close(raw);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -240,6 +288,7 @@ int main(void)
 		T(gap_is_refused),
 		T(failing_one_leaves_the_old_schema),
 		T(killed_at_every_statement),
+		T(credentials_come_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

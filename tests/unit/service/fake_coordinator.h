@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ struct coordinator {
 	bool hold_revokes; /* revocations wait until it is false */
 	unsigned waiting;  /* revocations that do */
 	bool connected;
-	struct device_live live; /* of every device in the directory */
+	const char *listen[COORDINATOR_LISTENERS]; /* up to the first NULL */
+	struct device_live live;		   /* of every device in the directory */
 };
 
 static inline struct dir_device_conf *fake_device(struct coordinator *c, const struct ulid *id)
@@ -229,6 +231,8 @@ void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status
 {
 	memset(out, 0, sizeof(*out));
 	out->connected = c->connected;
+	for (size_t i = 0; i < COORDINATOR_LISTENERS && c->listen[i]; i++)
+		snprintf(out->listen[out->n_listen++], sizeof(out->listen[0]), "%s", c->listen[i]);
 }
 
 #endif

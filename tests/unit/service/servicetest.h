@@ -3,6 +3,8 @@
 #define TESTS_SERVICETEST_H
 
 #include "base/secret.h"
+#include "ovpn/wrap.h"
+#include "pki/ca.h"
 #include "pki/keystore.h"
 #include "service/inside.h"
 #include "tests/unit/db/dbtest.h"
@@ -12,6 +14,7 @@ struct servicetest {
 	char dir[64];
 	struct db *db;
 	struct keystore *ks;
+	struct ca *ca;
 	struct coordinator *c;
 	struct service *s;
 	struct fake_clock clock;
@@ -42,7 +45,8 @@ static inline void service_open(struct servicetest *t)
 		assert_int_equal(coordinator_new(&t->c, NULL, NULL), 0);
 		assert_int_equal(keystore_wg_create(t->ks, blob), 0);
 	}
-	assert_int_equal(service_new(&t->s, &t->conf, t->db, t->ks, made), 0);
+	assert_int_equal(ca_open(&t->ca, t->ks, t->db, &t->conf.clock), 0);
+	assert_int_equal(service_new(&t->s, &t->conf, t->db, t->ks, t->ca, made), 0);
 	assert_int_equal(service_attach(t->s, t->c), 0);
 }
 
@@ -74,11 +78,13 @@ static inline int servicetest_setup(void **state)
 		.net6 = {{IP_V6, {0xfd, 0x77}}, 64},
 		.endpoint_host = "vpn.example.org",
 		.wg_port = 51820,
+		.ovpn_port = 1194,
 		.mtu = 1420,
 		.keepalive_s = 25,
 		.clock = clock_fake(&t->clock),
 	};
 	insert_first_admin(t);
+	assert_int_equal(ovpn_wrap_global_init(), 0);
 	service_open(t);
 	*state = t;
 	return 0;
@@ -88,6 +94,7 @@ static inline void service_close(struct servicetest *t)
 {
 	service_stop(t->s);
 	service_free(t->s);
+	ca_free(t->ca);
 	keystore_free(t->ks);
 	db_close(t->db);
 }

@@ -102,7 +102,11 @@ static void bad_requests(void **state)
 	r.wg_public = twin;
 	assert_int_equal(issue(t, &t->admin, &device, r, &out), SVC_INVALID);
 	r = WG;
-	r.protocol = DIR_OPENVPN;
+	r.csr_pem = "";
+	assert_int_equal(issue(t, &t->admin, &device, r, &out), SVC_INVALID);
+	assert_string_equal(t->e.field, "csr");
+	r.csr_pem = NULL;
+	r.protocol = 3;
 	assert_int_equal(issue(t, &t->admin, &device, r, &out), SVC_INVALID);
 	assert_string_equal(t->e.field, "protocol");
 	r.protocol = 0;

@@ -1,4 +1,4 @@
-/* What wg-quick reads, and nothing that it would read otherwise. */
+/* What wg-quick and openvpn read, and nothing that they would read otherwise. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,6 +83,98 @@ static void ipv6_endpoint_has_brackets(void **state)
 	assert_non_null(strstr(out, "Endpoint = 192.0.2.1:51820\n"));
 }
 
+static struct ovpn_profile an_openvpn_profile(void)
+{
+	return (struct ovpn_profile){
+		.endpoint_host = "vpn.example.org",
+		.udp_port = 1194,
+		.tcp_port = 443,
+		.server_name = "ireko-0011223344556677",
+		.ca_pem = "CA\n",
+		.cert_pem = "CERT\n",
+		.key_pem = "KEY\n",
+		.tls_crypt_v2_pem = "V2", /* the newline is added */
+	};
+}
+
+static void whole_openvpn_text(void **state)
+{
+	struct ovpn_profile p = an_openvpn_profile();
+	char out[2048];
+
+	(void)state;
+	assert_int_equal(profile_openvpn(&p, out, sizeof(out)), 0);
+	assert_string_equal(out, "client\n"
+				 "dev tun\n"
+				 "nobind\n"
+				 "persist-tun\n"
+				 "remote vpn.example.org 1194 udp\n"
+				 "remote vpn.example.org 443 tcp\n"
+				 "server-poll-timeout 10\n"
+				 "connect-retry 1 10\n"
+				 "resolv-retry infinite\n"
+				 "remote-cert-tls server\n"
+				 "verify-x509-name ireko-0011223344556677 name\n"
+				 "data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\n"
+				 "auth-nocache\n"
+				 "verb 3\n"
+				 "<ca>\nCA\n</ca>\n"
+				 "<cert>\nCERT\n</cert>\n"
+				 "<key>\nKEY\n</key>\n"
+				 "<tls-crypt-v2>\nV2\n</tls-crypt-v2>\n");
+}
+
+static void openvpn_without_key_or_port(void **state)
+{
+	struct ovpn_profile p = an_openvpn_profile();
+	char out[2048];
+
+	(void)state;
+	p.key_pem = NULL;
+	p.tcp_port = 0;
+	assert_int_equal(profile_openvpn(&p, out, sizeof(out)), 0);
+	assert_null(strstr(out, "\n<key>"));
+	assert_non_null(strstr(out, "</cert>\n# Your private key never left your device"));
+	assert_null(strstr(out, "tcp\n"));
+	p.tcp_port = p.udp_port;
+	p.udp_port = 0;
+	assert_int_equal(profile_openvpn(&p, out, sizeof(out)), 0);
+	assert_null(strstr(out, "udp\n"));
+	assert_non_null(strstr(out, "remote vpn.example.org 1194 tcp\n"));
+}
+
+static void openvpn_hosts_have_no_brackets(void **state)
+{
+	static const char *const hosts[][2] = {{"2001:db8::1", "remote 2001:db8::1 1194 udp\n"},
+		{"[2001:db8::1]", "remote 2001:db8::1 1194 udp\n"},
+		{"192.0.2.1", "remote 192.0.2.1 1194 udp\n"}};
+	struct ovpn_profile p = an_openvpn_profile();
+	char out[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		p.endpoint_host = hosts[i][0];
+		assert_int_equal(profile_openvpn(&p, out, sizeof(out)), 0);
+		assert_non_null(strstr(out, hosts[i][1]));
+	}
+}
+
+static void every_openvpn_length_that_is_too_short(void **state)
+{
+	struct ovpn_profile p = an_openvpn_profile();
+	char out[2048], zero[2048] = {0};
+	size_t whole;
+
+	(void)state;
+	assert_int_equal(profile_openvpn(&p, out, sizeof(out)), 0);
+	whole = strlen(out);
+	for (size_t cap = 1; cap <= whole; cap++) {
+		assert_int_equal(profile_openvpn(&p, out, cap), -EMSGSIZE);
+		assert_memory_equal(out, zero, cap);
+	}
+	assert_int_equal(profile_openvpn(&p, out, whole + 1), 0);
+}
+
 static void every_length_that_is_too_short(void **state)
 {
 	struct wg_profile p = a_profile();
@@ -122,8 +214,11 @@ static void filenames(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		profile_filename(cases[i][0], out, sizeof(out));
+		profile_filename(cases[i][0], "conf", out, sizeof(out));
 		assert_string_equal(out, cases[i][1]);
+		profile_filename(cases[i][0], "ovpn", out, sizeof(out));
+		assert_int_equal(strlen(out), strlen(cases[i][1]));
+		assert_string_equal(strrchr(out, '.'), ".ovpn");
 	}
 }
 
@@ -134,6 +229,10 @@ int main(void)
 		cmocka_unit_test(what_may_be_left_out),
 		cmocka_unit_test(ipv6_endpoint_has_brackets),
 		cmocka_unit_test(every_length_that_is_too_short),
+		cmocka_unit_test(whole_openvpn_text),
+		cmocka_unit_test(openvpn_without_key_or_port),
+		cmocka_unit_test(openvpn_hosts_have_no_brackets),
+		cmocka_unit_test(every_openvpn_length_that_is_too_short),
 		cmocka_unit_test(filenames),
 	};
 

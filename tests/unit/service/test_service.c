@@ -54,7 +54,7 @@ static int start(struct servicetest *t, const char *password, char made[33])
 	assert_int_equal(db_open(&t->db, t->dir, why), 0);
 	assert_int_equal(keystore_open(&t->ks, path, true), 0);
 	assert_int_equal(keystore_wg_create(t->ks, blob), 0);
-	return service_new(&t->s, &t->conf, t->db, t->ks, made);
+	return service_new(&t->s, &t->conf, t->db, t->ks, NULL, made); /* signs nothing */
 }
 
 static void end(struct servicetest *t)

@@ -1,0 +1,374 @@
+/*
+ * Many OpenVPN sessions from one place, each with real TLS and a profile of its own.
+ *
+ *   ovpnload HOST PORT AT_ONCE FOLDER      (FOLDER holds 0.ovpn, 1.ovpn, ...)
+ *
+ * One line of JSON when all handshakes are over, one when a ping through each tunnel was answered
+ * or not; then it keeps the tunnels with a ping every ten seconds until it is ended.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include "crypto/aead.h"
+#include "ovpn_client.h"
+#include "wire/ovpn_wire.h"
+
+enum { SESSIONS_MAX = 4096, PACKET = 2048, PROFILE = 32768, INNER = 20 + 8 + 32, HAND_MS = 30000 };
+
+enum state { WAITING, SHAKING, UP, FAILED };
+
+struct session {
+	enum state state;
+	int fd;
+	struct ovpn_client *client;
+	uint64_t began_ms, took_ms;
+	struct aead_key *seal, *open;
+	uint8_t seal_iv[8], open_iv[8];
+	uint32_t peer_id, next_id;
+	struct in_addr own, gateway;
+	int answered;
+};
+
+static struct session all[SESSIONS_MAX];
+static size_t n_all;
+static struct sockaddr_in server;
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+/* ---- profiles ---- */
+
+static char *block(const char *profile, const char *name)
+{
+	char open[64], close[64];
+
+	snprintf(open, sizeof(open), "<%s>\n", name);
+	snprintf(close, sizeof(close), "</%s>", name);
+	const char *from = strstr(profile, open), *to = from ? strstr(from, close) : NULL;
+	if (!to)
+		die(name);
+	from += strlen(open);
+	return strndup(from, (size_t)(to - from));
+}
+
+static SSL_CTX *context(const char *profile)
+{
+	char *ca = block(profile, "ca"), *cert = block(profile, "cert"),
+	     *key = block(profile, "key");
+	BIO *a = BIO_new_mem_buf(ca, -1), *b = BIO_new_mem_buf(cert, -1),
+	    *c = BIO_new_mem_buf(key, -1);
+	X509 *authority = PEM_read_bio_X509(a, NULL, NULL, NULL);
+	X509 *own = PEM_read_bio_X509(b, NULL, NULL, NULL);
+	EVP_PKEY *private = PEM_read_bio_PrivateKey(c, NULL, NULL, NULL);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (!authority || !own || !private || !ctx || SSL_CTX_use_certificate(ctx, own) != 1 ||
+		SSL_CTX_use_PrivateKey(ctx, private) != 1 ||
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), authority) != 1)
+		die("profile");
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	X509_free(authority);
+	X509_free(own);
+	EVP_PKEY_free(private);
+	BIO_free(a);
+	BIO_free(b);
+	BIO_free(c);
+	free(ca);
+	free(cert);
+	free(key);
+	return ctx;
+}
+
+static int load(const char *folder, size_t i)
+{
+	static char text[PROFILE];
+	char path[512], *pem;
+	struct ovpn_client_conf conf = {.mode = OVPN_CLIENT_V3};
+
+	snprintf(path, sizeof(path), "%s/%zu.ovpn", folder, i);
+	FILE *f = fopen(path, "r");
+	if (!f)
+		return 0;
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	pem = block(text, "tls-crypt-v2");
+	if (ovpn_client_key_parse(pem, &conf.key, conf.wkc, &conf.wkc_len) != 0)
+		die("tls-crypt-v2");
+	conf.tls = context(text);
+	if (ovpn_client_new(&all[i].client, &conf) != 0)
+		die("client");
+	SSL_CTX_free(conf.tls);
+	free(pem);
+	return 1;
+}
+
+/* ---- handshakes ---- */
+
+static void flush(struct session *s)
+{
+	uint8_t packet[PACKET];
+	size_t n;
+
+	while ((n = ovpn_client_output(s->client, packet, sizeof(packet))) > 0)
+		(void)!send(s->fd, packet, n, 0);
+}
+
+static void begin(struct session *s)
+{
+	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	if (s->fd < 0 || connect(s->fd, (struct sockaddr *)&server, sizeof(server)) != 0)
+		die("socket");
+	s->began_ms = now_ms();
+	s->state = SHAKING;
+	if (ovpn_client_start(s->client, s->began_ms, time(NULL)) != 0)
+		die("start");
+	flush(s);
+}
+
+static void take_keys(struct session *s, const struct ovpn_client_event *e)
+{
+	if (aead_key_new(&s->seal, e->keys.cipher, e->keys.seal, true) != 0 ||
+		aead_key_new(&s->open, e->keys.cipher, e->keys.open, false) != 0)
+		die("keys");
+	memcpy(s->seal_iv, e->keys.seal_iv, 8);
+	memcpy(s->open_iv, e->keys.open_iv, 8);
+}
+
+static void take_options(struct session *s, const struct ovpn_client_event *e)
+{
+	char own[32] = "", gateway[32] = "";
+	const char *a = strstr(e->text, "ifconfig "), *b = strstr(e->text, "route-gateway ");
+
+	s->peer_id = e->peer_id;
+	if (!a || !b || sscanf(a, "ifconfig %31[0-9.]", own) != 1 ||
+		sscanf(b, "route-gateway %31[0-9.]", gateway) != 1 ||
+		inet_aton(own, &s->own) == 0 || inet_aton(gateway, &s->gateway) == 0)
+		die("options");
+	s->took_ms = now_ms() - s->began_ms;
+	s->state = UP;
+}
+
+static void on_events(struct session *s)
+{
+	struct ovpn_client_event e;
+
+	while (ovpn_client_event(s->client, &e)) {
+		if (e.kind == OVPN_CLIENT_KEYS && e.key_id == 0)
+			take_keys(s, &e);
+		else if (e.kind == OVPN_CLIENT_UP)
+			take_options(s, &e);
+		else if (e.kind == OVPN_CLIENT_TEXT || e.kind == OVPN_CLIENT_FAILED) {
+			fprintf(stderr, "ovpnload: %s\n", e.text);
+			s->state = FAILED;
+		}
+	}
+}
+
+/* ---- data ---- */
+
+static uint16_t checksum(const uint8_t *p, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i + 1 < n; i += 2)
+		sum += (uint32_t)p[i] << 8 | p[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+}
+
+static void echo_write(const struct session *s, uint8_t p[INNER])
+{
+	memset(p, 0, INNER);
+	p[0] = 0x45;
+	wire_put_be16(p + 2, INNER);
+	p[8] = 64;
+	p[9] = 1;
+	memcpy(p + 12, &s->own, 4);
+	memcpy(p + 16, &s->gateway, 4);
+	wire_put_be16(p + 10, checksum(p, 20));
+	p[20] = 8;
+	wire_put_be16(p + 26, 1);
+	wire_put_be16(p + 22, checksum(p + 20, INNER - 20));
+}
+
+static void send_sealed(struct session *s, const uint8_t *inner, size_t n)
+{
+	uint8_t packet[PACKET];
+	struct aead_op op = {.text = packet + OVPN_DATA_V2_OVERHEAD,
+		.len = (uint32_t)n,
+		.tag = packet + OVPN_DATA_V2_HEAD,
+		.aad = packet,
+		.aad_len = OVPN_DATA_V2_HEAD};
+
+	wire_put_be32(packet, s->peer_id);
+	packet[0] = ovpn_first(OVPN_DATA_V2, 0);
+	wire_put_be32(packet + 4, ++s->next_id);
+	memcpy(op.text, inner, n);
+	memcpy(op.nonce, packet + 4, 4);
+	memcpy(op.nonce + 4, s->seal_iv, 8);
+	aead_seal_batch(s->seal, &op, 1);
+	(void)!send(s->fd, packet, OVPN_DATA_V2_OVERHEAD + n, 0);
+}
+
+static void on_data(struct session *s, uint8_t *p, size_t n)
+{
+	if (n <= OVPN_DATA_V2_OVERHEAD || !s->open)
+		return;
+	struct aead_op op = {.text = p + OVPN_DATA_V2_OVERHEAD,
+		.len = (uint32_t)(n - OVPN_DATA_V2_OVERHEAD),
+		.tag = p + OVPN_DATA_V2_HEAD,
+		.aad = p,
+		.aad_len = OVPN_DATA_V2_HEAD};
+
+	memcpy(op.nonce, p + 4, 4);
+	memcpy(op.nonce + 4, s->open_iv, 8);
+	aead_open_batch(s->open, &op, 1);
+	/* An echo reply to us. */
+	if (op.ok && op.len >= 28 && op.text[9] == 1 && op.text[20] == 0 &&
+		memcmp(op.text + 16, &s->own, 4) == 0)
+		s->answered = 1;
+}
+
+static void on_readable(struct session *s)
+{
+	uint8_t packet[PACKET];
+	ssize_t n;
+
+	while ((n = recv(s->fd, packet, sizeof(packet), 0)) > 0) {
+		if (ovpn_opcode(packet[0]) == OVPN_DATA_V2)
+			on_data(s, packet, (size_t)n);
+		else
+			(void)ovpn_client_input(s->client, packet, (size_t)n, now_ms());
+	}
+	on_events(s);
+	flush(s);
+}
+
+/* One turn over all sockets; ms to wait at most. */
+static void turn(int ms)
+{
+	static struct pollfd fds[SESSIONS_MAX];
+	static struct session *whose[SESSIONS_MAX];
+	nfds_t n = 0;
+
+	for (size_t i = 0; i < n_all; i++) {
+		if (all[i].state != SHAKING && all[i].state != UP)
+			continue;
+		fds[n] = (struct pollfd){.fd = all[i].fd, .events = POLLIN};
+		whose[n++] = &all[i];
+	}
+	if (poll(fds, n, ms) < 0)
+		die("poll");
+	for (nfds_t i = 0; i < n; i++) {
+		if (fds[i].revents)
+			on_readable(whose[i]);
+		if (ovpn_client_next_due(whose[i]->client, now_ms()) <= now_ms())
+			ovpn_client_tick(whose[i]->client, now_ms());
+		on_events(whose[i]);
+		flush(whose[i]);
+		if (whose[i]->state == SHAKING && now_ms() - whose[i]->began_ms > HAND_MS)
+			whose[i]->state = FAILED;
+	}
+}
+
+static size_t count(enum state state)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_all; i++)
+		n += all[i].state == state;
+	return n;
+}
+
+static void shake_hands(size_t at_once)
+{
+	const uint64_t began = now_ms();
+	uint64_t slowest = 0;
+	size_t next = 0;
+
+	while (next < n_all || count(SHAKING) > 0) {
+		for (size_t under_way = count(SHAKING); next < n_all && under_way < at_once;
+			under_way++)
+			begin(&all[next++]);
+		turn(5);
+	}
+	for (size_t i = 0; i < n_all; i++)
+		slowest = all[i].took_ms > slowest ? all[i].took_ms : slowest;
+	printf("{\"sessions\": %zu, \"failed\": %zu, \"seconds\": %.3f, \"slowest_ms\": %llu}\n",
+		count(UP), count(FAILED), (double)(now_ms() - began) / 1000,
+		(unsigned long long)slowest);
+	fflush(stdout);
+}
+
+static void ping_all(void)
+{
+	for (size_t i = 0; i < n_all; i++) {
+		uint8_t inner[INNER];
+
+		if (all[i].state != UP)
+			continue;
+		echo_write(&all[i], inner);
+		send_sealed(&all[i], inner, sizeof(inner));
+	}
+}
+
+static void echo(void)
+{
+	const uint64_t until = now_ms() + 3000;
+	size_t answered = 0;
+
+	ping_all();
+	do {
+		turn(20);
+		answered = 0;
+		for (size_t i = 0; i < n_all; i++)
+			answered += all[i].answered;
+	} while (answered < count(UP) && now_ms() < until);
+	printf("{\"sent\": %zu, \"answered\": %zu}\n", count(UP), answered);
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 5) {
+		fprintf(stderr, "usage: ovpnload HOST PORT AT_ONCE FOLDER\n");
+		return 2;
+	}
+	server.sin_family = AF_INET;
+	server.sin_port = htons((uint16_t)atoi(argv[2]));
+	if (inet_aton(argv[1], &server.sin_addr) == 0 || ovpn_wrap_global_init() != 0 ||
+		aead_init() != 0)
+		return 2;
+	while (n_all < SESSIONS_MAX && load(argv[4], n_all))
+		n_all++;
+	shake_hands((size_t)atoi(argv[3]));
+	echo();
+	for (uint64_t at = now_ms() + 10000;;) {
+		turn(100);
+		if (now_ms() < at)
+			continue;
+		at += 10000;
+		ping_all();
+	}
+}

@@ -1,0 +1,349 @@
+/*
+ * The control channel's engine and a real client of ours, both with their keys: the input says what
+ * happens next. Packets of either side are delivered, doubled, dropped, or opened, changed in their
+ * clear tail and wrapped again rightly; between them come acks that nobody asked for, soft resets,
+ * texts, the dataplane's answers, moves, closed connections, farewells and time.
+ *
+ * After each step: no keys before authorize said yes, nothing is pushed before the dataplane has
+ * them, peer-ids are given back, bytes and sessions stay bounded.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "../sim/ovpn_client.c"
+#include "../sim/ovpn_pki.c"
+#include "ovpn/ovpn_engine.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { QUEUE = 64, STEPS = 160, REAL0 = 1700000000 };
+
+#define REQUIRE(x)                                                                                 \
+	do {                                                                                       \
+		if (!(x))                                                                          \
+			abort();                                                                   \
+	} while (0)
+
+struct queue {
+	size_t n;
+	size_t len[QUEUE];
+	uint8_t bytes[QUEUE][OVPN_DATAGRAM_MAX];
+};
+
+struct world {
+	struct ovpn_engine *e;
+	struct ovpn_client *c;
+	struct path path;
+	struct ovpn_time now;
+	struct queue up, down;
+	uint64_t session;
+	bool may, asked, keys_asked, keys_given;
+	uint8_t key_id;
+	int peer_ids;
+};
+
+static struct test_ca ca;
+static SSL_CTX *server_tls, *client_tls;
+static struct ovpn_key2 key;
+static uint8_t server_key[OVPN_V2_SERVER_KEY];
+static const struct ulid credential = {{7}};
+
+static int authorize(
+	void *arg, const struct ovpn_identity *who, struct ovpn_grant *grant, const char **why)
+{
+	struct world *w = arg;
+
+	(void)who;
+	w->asked = true;
+	*why = "no";
+	grant->credential = credential;
+	REQUIRE(ip_addr_parse(&grant->address4, "10.66.0.2") == 0);
+	REQUIRE(ip_addr_parse(&grant->address6, "fd66::2") == 0);
+	return w->may ? 0 : -EACCES;
+}
+
+static uint32_t peer_id_alloc(void *arg)
+{
+	struct world *w = arg;
+
+	return 100 + (uint32_t)w->peer_ids++;
+}
+
+static void peer_id_free(void *arg, uint32_t peer_id)
+{
+	struct world *w = arg;
+
+	REQUIRE(peer_id >= 100 && w->peer_ids > 0);
+	w->peer_ids--;
+}
+
+static void put(struct queue *q, const uint8_t *p, size_t n)
+{
+	if (q->n == QUEUE || n > OVPN_DATAGRAM_MAX)
+		return;
+	memcpy(q->bytes[q->n], p, n);
+	q->len[q->n++] = n;
+}
+
+static void drop(struct queue *q, size_t i)
+{
+	q->n--;
+	memmove(q->bytes[i], q->bytes[i + 1], (q->n - i) * sizeof(q->bytes[0]));
+	memmove(&q->len[i], &q->len[i + 1], (q->n - i) * sizeof(q->len[0]));
+}
+
+static void pump(struct world *w)
+{
+	struct ovpn_client_event event;
+	struct ovpn_action a;
+	uint8_t packet[OVPN_DATAGRAM_MAX];
+	size_t n;
+
+	while (ovpn_engine_next(w->e, &a)) {
+		if (a.kind == OVPN_ACTION_SEND)
+			put(&w->down, a.bytes, a.len);
+		if (a.kind == OVPN_ACTION_KEYS) {
+			REQUIRE(w->asked && w->may);
+			w->keys_asked = true;
+			w->session = a.session;
+			w->key_id = a.key_id;
+		}
+		REQUIRE(a.kind != OVPN_ACTION_USE || w->keys_given);
+	}
+	while ((n = ovpn_client_output(w->c, packet, sizeof(packet))) > 0)
+		put(&w->up, packet, n);
+	while (ovpn_client_event(w->c, &event))
+		REQUIRE(event.kind != OVPN_CLIENT_UP || w->keys_given);
+}
+
+/* Opens a packet of the client as the server would, changes its tail, wraps it again. */
+static size_t change(struct world *w, uint8_t *p, size_t n, const uint8_t *with, size_t k)
+{
+	uint8_t clear[OVPN_DATAGRAM_MAX], out[OVPN_DATAGRAM_MAX];
+	const uint8_t *wkc = NULL;
+	size_t wkc_len = 0, front = n;
+	struct ovpn_wrap server, client;
+	struct ovpn_opened o;
+
+	if (ovpn_opcode(p[0]) >= OVPN_RESET_CLIENT_V3 &&
+		ovpn_wkc_cut(p, n, &wkc, &wkc_len, &front) != 0)
+		return n;
+	ovpn_wrap_init(&server, &key, OVPN_SERVER, 1, REAL0);
+	if (ovpn_wrap_open(&server, p, front, false, clear, &o) != 0 || o.tail_len == 0)
+		return n;
+	for (size_t i = 0; i + 1 < k; i += 2)
+		o.tail[(with[i] * 7u) % o.tail_len] ^= with[i + 1];
+	if (k > 0 && with[0] & 1 && o.tail_len > 1)
+		o.tail_len -= with[0] % o.tail_len;
+	ovpn_wrap_init(&client, &key, OVPN_CLIENT, o.packet_id, o.time);
+	int len = ovpn_wrap_seal(&client, k > 0 ? (uint8_t)(o.first ^ (with[0] & 7)) : o.first,
+		o.sid, o.tail, o.tail_len, out, sizeof(out));
+	if (len < 0 || (size_t)len + wkc_len > OVPN_DATAGRAM_MAX)
+		return n;
+	memmove(p + len, wkc ? wkc : p, wkc_len);
+	memcpy(p, out, (size_t)len);
+	(void)w;
+	return (size_t)len + wkc_len;
+}
+
+static void deliver_up(struct world *w, size_t i, bool keep, const uint8_t *with, size_t k)
+{
+	uint8_t p[2 * OVPN_DATAGRAM_MAX];
+	size_t n;
+
+	if (w->up.n == 0)
+		return;
+	i %= w->up.n;
+	n = w->up.len[i];
+	memcpy(p, w->up.bytes[i], n);
+	if (!keep)
+		drop(&w->up, i);
+	if (k > 0)
+		n = change(w, p, n, with, k);
+	(void)ovpn_engine_input(w->e, p, n, &w->path, w->now, NULL);
+}
+
+static void deliver_down(struct world *w, size_t i, bool keep)
+{
+	if (w->down.n == 0)
+		return;
+	i %= w->down.n;
+	(void)ovpn_client_input(w->c, w->down.bytes[i], w->down.len[i], w->now.mono_ms);
+	if (!keep)
+		drop(&w->down, i);
+}
+
+static void raw(struct world *w, const uint8_t *p, size_t k)
+{
+	if (k > 1)
+		ovpn_client_raw(w->c, p[0], p + 1, k - 1);
+}
+
+static void answer_keys(struct world *w, bool ok)
+{
+	if (!w->keys_asked)
+		return;
+	w->keys_asked = false;
+	w->keys_given |= ok;
+	ovpn_engine_keys_done(w->e, w->session, w->key_id, ok, w->now);
+}
+
+static void pass_time(struct world *w, uint64_t ms)
+{
+	w->now.mono_ms += ms;
+	w->now.real_s += (int64_t)(ms / 1000);
+	ovpn_engine_tick(w->e, w->now);
+	ovpn_client_tick(w->c, w->now.mono_ms);
+}
+
+/* Everything goes as it should for a while. */
+static void go_well(struct world *w)
+{
+	for (int i = 0; i < 24; i++) {
+		deliver_up(w, 0, false, NULL, 0);
+		answer_keys(w, true);
+		pump(w);
+		deliver_down(w, 0, false);
+		pump(w);
+	}
+	pass_time(w, 20);
+}
+
+static void step(struct world *w, uint8_t what, const uint8_t *p, size_t k)
+{
+	static const char *const texts[] = {"PUSH_REQUEST", "EXIT", "INFO,x", ""};
+	const uint8_t arg = k > 0 ? p[0] : 0;
+	struct path other = w->path;
+
+	switch (what % 16) {
+	case 0:
+	case 1:
+	case 2:
+		go_well(w);
+		break;
+	case 3:
+		deliver_up(w, arg, false, p, k);
+		break;
+	case 4:
+		deliver_up(w, arg, true, NULL, 0);
+		break;
+	case 5:
+		deliver_down(w, arg, arg & 1);
+		break;
+	case 6:
+		raw(w, p, k);
+		break;
+	case 7:
+		answer_keys(w, arg & 1);
+		break;
+	case 8:
+		pass_time(w, (uint64_t)arg * 400);
+		break;
+	case 9:
+		ovpn_client_rekey(w->c, w->now.mono_ms);
+		break;
+	case 10:
+		ovpn_engine_rekey(w->e, w->session, w->now);
+		break;
+	case 11:
+		(void)!ovpn_client_say(
+			w->c, texts[arg % 4], strlen(texts[arg % 4]) + 1, w->now.mono_ms);
+		break;
+	case 12:
+		other.remote.port = (uint16_t)(1000 + arg % 4);
+		ovpn_engine_moved(w->e, w->session, &other);
+		if (arg & 8)
+			w->path = other;
+		break;
+	case 13:
+		if (arg & 1)
+			ovpn_engine_connection_closed(w->e, w->path.connection);
+		else
+			ovpn_engine_forget(w->e, w->session);
+		break;
+	case 14:
+		ovpn_engine_farewell(w->e, w->session,
+			arg & 1 ? OVPN_FAREWELL_REFUSED : OVPN_FAREWELL_RESTART, "bye", w->now);
+		break;
+	case 15:
+		w->may = arg & 1;
+		break;
+	}
+	pump(w);
+}
+
+static void setup(void)
+{
+	REQUIRE(ovpn_wrap_global_init() == 0);
+	test_ca_init(&ca, "fuzz");
+	server_tls = test_server_tls(&ca, &ca, 0);
+	client_tls = test_client_tls(&ca, &ca, TEST_CERT_CLIENT, NULL);
+	for (size_t i = 0; i < sizeof(key.bytes); i++)
+		key.bytes[i] = (uint8_t)i;
+	memset(server_key, 5, sizeof(server_key));
+}
+
+static void begin(struct world *w, uint8_t how)
+{
+	const struct ovpn_ops ops = {authorize, peer_id_alloc, peer_id_free, w};
+	struct ovpn_conf conf = {.mtu = 1420,
+		.ping_s = 10,
+		.restart_s = 60,
+		.reneg_ms = 60000,
+		.has_tls_crypt = true,
+		.tls_crypt = key};
+	struct ovpn_client_conf client = {.tls = client_tls,
+		.mode = (enum ovpn_client_mode)(how % 3),
+		.key = key,
+		.stream = how & 8,
+		.push_request_early = how & 16,
+		.peer_info = how & 32 ? OVPN_CLIENT_PEER_INFO_OLD : NULL};
+	int n = ovpn_wkc_seal(server_key, &key, &credential, REAL0, client.wkc, sizeof(client.wkc));
+
+	REQUIRE(n > 0);
+	client.wkc_len = (size_t)n;
+	memcpy(conf.v2_server_key, server_key, sizeof(server_key));
+	REQUIRE(ip_prefix_parse(&conf.net4, "10.66.0.0/24") == 0);
+	REQUIRE(ip_prefix_parse(&conf.net6, "fd66::/64") == 0);
+	REQUIRE(endpoint_parse(&w->path.remote, "192.0.2.1:1194") == 0);
+	w->path.connection = how & 8 ? 77 : 0;
+	w->now = (struct ovpn_time){.mono_ms = 1000000, .real_s = REAL0};
+	w->may = true;
+	REQUIRE(ovpn_engine_new(&w->e, &conf, server_tls, &ops) == 0);
+	REQUIRE(ovpn_client_new(&w->c, &client) == 0);
+	REQUIRE(ovpn_client_start(w->c, w->now.mono_ms, REAL0) == 0);
+	pump(w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct world w;
+	size_t at = 1;
+
+	if (!server_tls)
+		setup();
+	if (size < 2)
+		return 0;
+	memset(&w, 0, sizeof(w));
+	begin(&w, data[0]);
+	/* A step: what, how many bytes follow, the bytes. */
+	for (int steps = 0; at + 2 <= size && steps < STEPS; steps++) {
+		const size_t left = size - at - 2;
+		const size_t k = data[at + 1] % 64u < left ? data[at + 1] % 64u : left;
+		struct ovpn_figures f;
+
+		step(&w, data[at], data + at + 2, k);
+		at += 2 + k;
+		ovpn_engine_figures(w.e, &f);
+		REQUIRE(f.sessions <= 64 && w.peer_ids <= 64);
+	}
+	ovpn_client_free(w.c);
+	ovpn_engine_free(w.e);
+	REQUIRE(w.peer_ids == 0);
+	ERR_clear_error();
+	return 0;
+}

@@ -15,6 +15,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -255,6 +256,12 @@ int isolate_syscalls(const char *const *allowed, size_t n, int log)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
 	return rc > 0 ? -ECANCELED : rc;
+}
+
+int isolate_allocator(void)
+{
+	/* Only arenas of other threads are shrunk by way of /proc; the first one has the heap. */
+	return mallopt(M_ARENA_MAX, 1) == 1 ? 0 : -EINVAL;
 }
 
 int isolate_no_rings(void)

@@ -38,6 +38,12 @@ int isolate_become(const struct identity *who, uint64_t keep) must_check;
  * Names unknown to this machine's libseccomp are skipped. Returns: 0, -errno. */
 int isolate_syscalls(const char *const *allowed, size_t n, int log) must_check;
 
+/* malloc and free make no system calls from now on but brk and those for mapped memory, in any
+ * thread. Otherwise glibc opens a file in /proc when a thread gives much memory back, whenever that
+ * is, and a filter that has no such call would end the process. Call it before threads start.
+ * Returns: 0, -EINVAL. */
+int isolate_allocator(void) must_check;
+
 /* io_uring is not there for this process from now on (ENOSYS): what goes through a ring passes by
  * any filter, and libuv makes one when it can. Needs no_new_privs. Returns: 0, -errno. */
 int isolate_no_rings(void) must_check;

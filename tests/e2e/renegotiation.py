@@ -1,4 +1,5 @@
 """Streams through tunnels that renegotiate: nothing may be lost."""
+import traffic
 from poll import until
 
 EVERY, ROUNDS = 20, 3
@@ -8,7 +9,8 @@ def run(g, tunnels, figure):
     """Streams through all tunnels until each has renegotiated ROUNDS times."""
     sessions = {name: until(lambda: g.session_of(device), 3, "session") for name, (device, _) in tunnels.items()}
     first = {name: tunnel.handshakes() for name, (_, tunnel) in tunnels.items()}
-    streams = {name: g.stream(tunnel, rate=1000).wait_flowing() for name, (_, tunnel) in tunnels.items()}
+    streams = {name: g.stream(tunnel, rate=1000, port=traffic.STREAM_PORT + i).wait_flowing()
+               for i, (name, (_, tunnel)) in enumerate(tunnels.items())}
     for name, (_, tunnel) in tunnels.items():
         until(lambda: tunnel.handshakes() >= first[name] + ROUNDS, (EVERY + 3) * ROUNDS, f"{name} renegotiates", every=0.5)
     # The last key is used half a period after its handshake began.

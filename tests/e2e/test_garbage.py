@@ -84,7 +84,7 @@ def extended(rng, first, data):
 def typed_garbage_of_openvpn(rng, first, data):
     head = bytes([rng.choice((*range(3, 12), 9, 10, rng.randrange(32))) << 3 | rng.choice((0, 0, 0, rng.randrange(8)))])
     length = rng.choice((14, 22, 50, 54, 66, 353, 1206, 15, 49, 353, rng.randrange(1, 1600)))
-    return head + rng.randbytes(length - 3) + rng.choice((b"\1\x2b", b"\0\0", b"\xff\xff", rng.randbytes(2)))
+    return head + rng.randbytes(max(length - 3, 0)) + rng.choice((b"\1\x2b", b"\0\0", b"\xff\xff", rng.randbytes(2)))
 
 
 def flipped_handshake(rng, first, data):

@@ -22,7 +22,7 @@ DAEMONS = {"ireko-dataplane", "ireko-controlplane"}
 def code_block(readme, starts_with):
     """The block of README that begins so, as a reader would paste it."""
     blocks = [b for b in re.findall(r"^```\n(.*?)^```$", readme, re.M | re.S) if b.startswith(starts_with)]
-    assert len(blocks) == 1, f"README has {len(blocks)} blocks that start with {starts_with}"
+    assert blocks, f"README has no block that starts with {starts_with}"
     return blocks[0]
 
 

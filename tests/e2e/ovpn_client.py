@@ -153,7 +153,8 @@ class OpenVpn(Tunnel):
     def wait_refused(self, seconds=20):
         """Waits until the server has said no, or the handshake failed; it must never have been connected.
         Returns: the reason of the AUTH_FAILED, or None."""
-        until(lambda: self.refusal() is not None or not self.alive() or "TLS handshake failed" in self.text() or self.up(),
+        until(lambda: self.refusal() is not None or not self.alive() or self.up()
+              or any(x in self.text() for x in ("TLS handshake failed", "Received fatal SSL alert")),
               seconds, "openvpn is refused")
         assert not self.up(), f"it was let in:\n{self.tail()}"
         return self.refusal()

@@ -30,6 +30,7 @@
 #include "config.h"
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
+#include "crypto/epoch.h"
 #include "fwd/fwd.h"
 #include "io/ctl_apply.h"
 #include "io/ctl_server.h"
@@ -172,7 +173,7 @@ static int basics(struct dataplane *d)
 
 	if (identity_lookup(d->conf.user, &d->who) != 0)
 		return failed(d->conf.user, "no such user");
-	if (aead_init() != 0 || blake2s_init() != 0)
+	if (aead_init() != 0 || blake2s_init() != 0 || epoch_init() != 0)
 		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
 	if (ulid_new(&d->facts.boot_id, &d->clock) != 0)
 		return failed("randomness", "none");

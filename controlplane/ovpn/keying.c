@@ -130,8 +130,8 @@ static int make_dynamic(const struct turn *t, const struct negotiation *n)
 	struct ovpn_key2 mixed cleanup(ovpn_key2_wipe) = {{0}};
 	int rc = 0;
 
-	s->epoch = t->e->conf.epoch && announced(s, IV_PROTO_EPOCH | IV_PROTO_TLS_EKM |
-							    IV_PROTO_CC_EXIT | IV_PROTO_DATA_V2);
+	s->epoch = t->e->epoch && announced(s, IV_PROTO_EPOCH | IV_PROTO_TLS_EKM |
+						       IV_PROTO_CC_EXIT | IV_PROTO_DATA_V2);
 	if (announced(s, IV_PROTO_DYN_TLS_CRYPT | IV_PROTO_CC_EXIT)) {
 		rc = ovpn_tls_export(n->tls, OVPN_EKM_TLS_CRYPT, &exported);
 		ovpn_key2_mix(&mixed, exported.bytes, &s->key);

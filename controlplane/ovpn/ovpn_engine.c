@@ -74,6 +74,11 @@ void ovpn_engine_free(struct ovpn_engine *e)
 	free(e);
 }
 
+void ovpn_engine_set_epoch(struct ovpn_engine *e, bool on)
+{
+	e->epoch = on;
+}
+
 void ovpn_engine_set_tls(struct ovpn_engine *e, SSL_CTX *tls)
 {
 	if (SSL_CTX_up_ref(tls) != 1)

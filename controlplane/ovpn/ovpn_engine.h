@@ -81,7 +81,6 @@ struct ovpn_conf {
 	uint16_t mtu;
 	uint16_t ping_s, restart_s; /* pushed: 10, 60 */
 	uint32_t reneg_ms;	    /* we start a rekey after so long, less up to a tenth */
-	bool epoch;		    /* the epoch data format, for clients that announce it */
 	bool has_tls_crypt;	    /* resets without a wrapped key are accepted under this key */
 	struct ovpn_key2 tls_crypt;
 	uint8_t v2_server_key[OVPN_V2_SERVER_KEY];
@@ -105,6 +104,9 @@ int ovpn_engine_new(struct ovpn_engine **out, const struct ovpn_conf *conf, SSL_
 void ovpn_engine_free(struct ovpn_engine *e); /* says nothing to anybody */
 /* Handshakes from now on use this one: the server's certificate was renewed. */
 void ovpn_engine_set_tls(struct ovpn_engine *e, SSL_CTX *tls);
+/* Tunnels that begin from now on use the epoch data format when the client announces it; at first
+ * none does. What a tunnel has begun with it keeps. */
+void ovpn_engine_set_epoch(struct ovpn_engine *e, bool on);
 
 /* ---- in ---- */
 

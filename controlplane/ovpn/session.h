@@ -121,6 +121,7 @@ struct ovpn_engine {
 	unsigned freed;	    /* sessions since */
 	uint32_t wrap_time; /* greatest that was sent */
 	uint64_t last_id;
+	bool epoch; /* the epoch data format, for clients that announce it */
 	struct ovpn_figures figures;
 };
 

@@ -408,6 +408,12 @@ void channels_new_boot(struct coordinator *c, uint32_t max_peer_ids)
 	c->peer_ids = pool;
 }
 
+void channels_formats(struct coordinator *c, uint8_t formats)
+{
+	if (c->ovpn)
+		ovpn_engine_set_epoch(c->ovpn, formats & 1 << UAPI_DATA_EPOCH);
+}
+
 void channels_adopt_peer_id(struct coordinator *c, uint32_t peer_id)
 {
 	if (c->peer_ids)

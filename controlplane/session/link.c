@@ -373,6 +373,7 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 		wg_engine_hurry(c->wg);
 		channels_new_boot(c, hello->max_peer_ids);
 	}
+	channels_formats(c, hello->formats);
 	c->boot_id = hello->boot_id;
 	if (hello->session_seq > c->session_seq)
 		c->session_seq = hello->session_seq;

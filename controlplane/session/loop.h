@@ -156,6 +156,8 @@ void channels_restart(struct coordinator *c, uint64_t channel, const char *why);
 void channels_revoked(struct coordinator *c, const struct ulid *credential);
 /* Another dataplane: connections and peer-ids of the former are gone. */
 void channels_new_boot(struct coordinator *c, uint32_t max_peer_ids);
+/* What that dataplane knows: bits 1 << enum uapi_format. */
+void channels_formats(struct coordinator *c, uint8_t formats);
 void channels_adopt_peer_id(struct coordinator *c, uint32_t peer_id);
 void channels_describe(struct coordinator *c, uint64_t channel, char *out, size_t cap);
 /* Bits of enum uapi_openvpn. */

@@ -1,4 +1,4 @@
-/* Headers, nonces and tags of both protocols (reference A14.1, B5). */
+/* Headers, nonces and tags of both protocols (reference A14.1, A14.2, B5). */
 #include "fwd/framing.h"
 
 #include <string.h>
@@ -11,6 +11,7 @@ enum {
 	V2_PACKET_ID = 4, /* where it stands, and what the associated data ends with */
 	V1_PACKET_ID = 1,
 	PACKET_ID = 4,
+	EPOCH_PACKET_ID = 8,
 };
 
 /* OpenVPN's peers refuse an empty text. */
@@ -18,10 +19,24 @@ const struct frame_layout frame_layouts[FRAME_COUNT] = {
 	[FRAME_WG] = {sizeof(struct wg_data), WG_DATA_OVERHEAD, 0},
 	[FRAME_OVPN_V2] = {OVPN_DATA_V2_OVERHEAD, OVPN_DATA_V2_OVERHEAD, 1},
 	[FRAME_OVPN_V1] = {OVPN_DATA_V1_OVERHEAD, OVPN_DATA_V1_OVERHEAD, 1},
+	[FRAME_OVPN_EPOCH] = {OVPN_EPOCH_HEAD, OVPN_EPOCH_OVERHEAD, 1},
+};
+
+/* Where things stand in OpenVPN's packets. */
+static const struct ovpn_layout {
+	enum ovpn_opcode opcode;
+	uint8_t id, id_len; /* the packet id; the header ends with it, as does what is associated */
+	uint8_t aad;	    /* where that begins */
+	bool tag_first;
+} layouts[FRAME_COUNT] = {
+	[FRAME_OVPN_V2] = {OVPN_DATA_V2, V2_PACKET_ID, PACKET_ID, 0, true},
+	[FRAME_OVPN_V1] = {OVPN_DATA_V1, V1_PACKET_ID, PACKET_ID, V1_PACKET_ID, true},
+	[FRAME_OVPN_EPOCH] = {OVPN_DATA_V2, V2_PACKET_ID, EPOCH_PACKET_ID, 0, false},
 };
 
 _Static_assert(OVPN_DATA_V2_HEAD == V2_PACKET_ID + PACKET_ID, "A14.1");
 _Static_assert(OVPN_DATA_V1_HEAD == V1_PACKET_ID + PACKET_ID, "A14.1");
+_Static_assert(OVPN_EPOCH_HEAD == V2_PACKET_ID + EPOCH_PACKET_ID, "A14.2");
 _Static_assert(PACKET_ID + UAPI_IV == AEAD_NONCE && (int)OVPN_TAG == (int)AEAD_TAG, "A14.1");
 _Static_assert((int)FWD_HEADROOM >= (int)OVPN_DATA_V2_OVERHEAD, "header and tag go in front");
 _Static_assert(FWD_HEADROOM >= sizeof(struct wg_data), "the header goes in front");
@@ -39,7 +54,7 @@ enum frame frame_of(uint8_t protocol, uint8_t format)
 	case UAPI_DATA_V1:
 		return FRAME_OVPN_V1;
 	case UAPI_DATA_EPOCH:
-		break;
+		return FRAME_OVPN_EPOCH;
 	}
 	return FRAME_COUNT;
 }
@@ -84,59 +99,60 @@ static void wg_seal(struct aead_op *op, struct fwd_packet *p, const struct sessi
 
 /* ---- OpenVPN ---- */
 
-/* The header is in place. */
+/* The header is in place. In the classic formats iv begins with zeros, so what the packet id is
+ * combined with is the id itself. */
 static void ovpn_op(struct aead_op *op, uint8_t *data, uint32_t len, enum frame frame,
-	const uint8_t iv[UAPI_IV])
+	const uint8_t iv[AEAD_NONCE])
 {
-	const bool v2 = frame == FRAME_OVPN_V2;
-	const uint32_t id = v2 ? V2_PACKET_ID : V1_PACKET_ID;
-	uint8_t *tag = data + id + PACKET_ID;
+	const struct ovpn_layout *l = &layouts[frame];
+	const uint32_t head = l->id + l->id_len, text = len - head - OVPN_TAG;
 
 	*op = (struct aead_op){
-		.text = tag + OVPN_TAG,
-		.len = len - id - PACKET_ID - OVPN_TAG,
-		.tag = tag,
-		.aad = v2 ? data : data + id,
-		.aad_len = v2 ? OVPN_DATA_V2_HEAD : PACKET_ID,
+		.text = data + head + (l->tag_first ? OVPN_TAG : 0),
+		.len = text,
+		.tag = data + head + (l->tag_first ? 0 : text),
+		.aad = data + l->aad,
+		.aad_len = head - l->aad,
 	};
-	memcpy(op->nonce, data + id, PACKET_ID);
-	memcpy(op->nonce + PACKET_ID, iv, UAPI_IV);
+	memcpy(op->nonce, iv, AEAD_NONCE);
+	for (uint32_t i = 0; i < l->id_len; i++)
+		op->nonce[i] ^= data[l->id + i];
 }
 
-static void ovpn_seal(
-	struct aead_op *op, struct fwd_packet *p, const struct session *s, uint64_t counter)
+static void ovpn_seal(struct aead_op *op, struct fwd_packet *p, const struct session *s,
+	const uint8_t iv[AEAD_NONCE], uint64_t counter)
 {
-	const uint32_t overhead = frame_layouts[s->frame].overhead;
+	const enum frame frame = (enum frame)s->frame;
+	const struct ovpn_layout *l = &layouts[frame];
 
-	p->data -= overhead;
-	p->len += overhead;
-	if (s->frame == FRAME_OVPN_V2) {
+	p->data -= frame_layouts[frame].before;
+	p->len += frame_layouts[frame].overhead;
+	if (l->opcode == OVPN_DATA_V2)
 		wire_put_be32(p->data, s->local_index); /* the peer-id; the opcode goes over it */
-		p->data[0] = ovpn_first(OVPN_DATA_V2, s->key_id);
-		wire_put_be32(p->data + V2_PACKET_ID, (uint32_t)counter);
-	} else {
-		p->data[0] = ovpn_first(OVPN_DATA_V1, s->key_id);
-		wire_put_be32(p->data + V1_PACKET_ID, (uint32_t)counter);
-	}
-	ovpn_op(op, p->data, p->len, s->frame, s->seal_iv);
+	p->data[0] = ovpn_first(l->opcode, s->key_id);
+	if (l->id_len == EPOCH_PACKET_ID)
+		wire_put_be64(p->data + l->id, counter);
+	else
+		wire_put_be32(p->data + l->id, (uint32_t)counter);
+	ovpn_op(op, p->data, p->len, frame, iv);
 }
 
 /* ---- runs ---- */
 
-void frame_open(const struct session *s, struct aead_op *ops, struct fwd_packet *const *p,
-	const uint64_t *counters, uint32_t n)
+void frame_open(enum frame frame, const uint8_t iv[AEAD_NONCE], struct aead_op *ops,
+	struct fwd_packet *const *p, const uint64_t *counters, uint32_t n)
 {
-	if (s->frame == FRAME_WG) {
+	if (frame == FRAME_WG) {
 		for (uint32_t i = 0; i < n; i++)
 			wg_open(&ops[i], p[i], counters[i]);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		ovpn_op(&ops[i], p[i]->data, p[i]->len, s->frame, s->open_iv);
+		ovpn_op(&ops[i], p[i]->data, p[i]->len, frame, iv);
 }
 
-void frame_seal(const struct session *s, struct aead_op *ops, struct fwd_packet *const *p,
-	uint32_t n, uint64_t first, uint32_t mtu)
+void frame_seal(const struct session *s, const uint8_t iv[AEAD_NONCE], struct aead_op *ops,
+	struct fwd_packet *const *p, uint32_t n, uint64_t first, uint32_t mtu)
 {
 	if (s->frame == FRAME_WG) {
 		for (uint32_t i = 0; i < n; i++)
@@ -144,5 +160,5 @@ void frame_seal(const struct session *s, struct aead_op *ops, struct fwd_packet 
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
-		ovpn_seal(&ops[i], p[i], s, first + i);
+		ovpn_seal(&ops[i], p[i], s, iv, first + i);
 }

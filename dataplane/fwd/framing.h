@@ -4,9 +4,11 @@
  *      WireGuard    type 4 | index 4 | counter 8 | text | tag 16             nonce 0 4 | counter 8
  *      OpenVPN V2   op | peer-id 3 | packet id 4 | tag 16 | text             nonce id 4 | iv 8
  *      OpenVPN V1   op | packet id 4 | tag 16 | text                         the same
+ *      epoch format op | peer-id 3 | epoch 2, counter 6 | text | tag 16      (both | 0 4) xor iv 12
  *
- * Associated data (reference A14.1, B5): none; the whole header; the packet id alone. It stands in
- * the packet itself, apart from text and tag, so it is whole while both are worked on in place.
+ * Associated data (reference A14.1, A14.2, B5): none; the whole header; the packet id alone; the
+ * whole header. It stands in the packet itself, apart from text and tag, so it is whole while both
+ * are worked on in place.
  */
 #ifndef FWD_FRAMING_H
 #define FWD_FRAMING_H
@@ -22,7 +24,7 @@
 struct fwd_packet;
 struct session;
 
-enum frame { FRAME_WG, FRAME_OVPN_V2, FRAME_OVPN_V1, FRAME_COUNT };
+enum frame { FRAME_WG, FRAME_OVPN_V2, FRAME_OVPN_V1, FRAME_OVPN_EPOCH, FRAME_COUNT };
 
 /* Bytes of a packet beside its text. */
 struct frame_layout {
@@ -52,18 +54,22 @@ static inline bool frame_counter(
 	case FRAME_OVPN_V1:
 		*counter = wire_be32(data + 1);
 		return *counter;
+	case FRAME_OVPN_EPOCH: /* neither part of it begins at 0 */
+		*counter = wire_be64(data + 4);
+		return ovpn_epoch(*counter) && *counter & OVPN_EPOCH_COUNTER;
 	case FRAME_COUNT:
 		break;
 	}
 	return false;
 }
 
-/* Both prepare the whole run for the batch functions of crypto/aead. Open leaves the packets as
- * they are; their lengths fit the frame. Seal puts the header in front of the text, and for
- * WireGuard padding behind it: data and len become the outer datagram. */
-void frame_open(const struct session *s, struct aead_op *ops, struct fwd_packet *const *p,
-	const uint64_t *counters, uint32_t n);
-void frame_seal(const struct session *s, struct aead_op *ops, struct fwd_packet *const *p,
-	uint32_t n, uint64_t first, uint32_t mtu);
+/* Both prepare the whole run for the batch functions of crypto/aead; iv is the fixed part of its
+ * nonces. Open leaves the packets as they are; their lengths fit the frame. Seal puts the header in
+ * front of the text, and for WireGuard padding behind it: data and len become the outer datagram.
+ */
+void frame_open(enum frame frame, const uint8_t iv[AEAD_NONCE], struct aead_op *ops,
+	struct fwd_packet *const *p, const uint64_t *counters, uint32_t n);
+void frame_seal(const struct session *s, const uint8_t iv[AEAD_NONCE], struct aead_op *ops,
+	struct fwd_packet *const *p, uint32_t n, uint64_t first, uint32_t mtu);
 
 #endif

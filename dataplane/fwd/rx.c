@@ -2,8 +2,8 @@
  * Outer datagrams to inner packets. The order is security (design.md 4):
  *
  *   receiver index | peer-id and key id | origin and key id -> came its way -> young, counter
- *   below the limit -> AEAD open -> replay window -> promote -> endpoint -> timers -> keepalive?
- *   -> inner header -> source is the peer's own -> deliver
+ *   below the limit -> key of its epoch -> AEAD open -> replay window, epoch -> promote ->
+ *   endpoint -> timers -> keepalive? -> inner header -> source is the peer's own -> deliver
  *
  * Consecutive datagrams of one session are a run: opened together, and what is per peer (promote,
  * endpoint, timers) happens once.
@@ -88,46 +88,82 @@ static void add(struct run *r, struct fwd_packet *p, uint64_t counter)
 	r->counter[r->n++] = counter;
 }
 
+/* Packets of a run that one key opens: all, or those of one epoch. */
+struct span {
+	uint32_t from, to;
+};
+
+static struct span span_at(const struct run *r, uint32_t from)
+{
+	uint32_t to = from + 1;
+
+	if (!r->s->rx.epochs)
+		return (struct span){from, r->n};
+	while (to < r->n && ovpn_epoch(r->counter[to]) == ovpn_epoch(r->counter[from]))
+		to++;
+	return (struct span){from, to};
+}
+
 /* Whoever holds rx. What is opened is counted before, so that a limit is never passed unseen. */
-static void spend(struct session *s, const struct run *r)
+static void spend(struct session *s, const struct run *r, struct span part)
 {
 	uint64_t blocks = 0;
 
 	if (s->limits.blocks_end == SESSION_NO_LIMIT)
 		return;
-	for (uint32_t i = 0; i < r->n; i++)
+	for (uint32_t i = part.from; i < part.to; i++)
 		blocks += session_blocks(r->ops[i].len);
 	counter_add(&s->rx.blocks, blocks);
+}
+
+/* Returns: FWD_NONE when those of the span were opened and ops say how, otherwise how all ended. */
+static enum fwd_verdict open_span(struct run *r, struct span part)
+{
+	struct session *s = r->s;
+	const struct opening *o = opening_find(&s->rx, r->counter[part.from]);
+	const uint32_t n = part.to - part.from;
+
+	if (!session_can_open(s))
+		return FWD_EXPIRED;
+	if (!o)
+		return FWD_UNKNOWN_SESSION;
+	frame_open((enum frame)s->frame, o->iv, r->ops + part.from, r->p + part.from,
+		r->counter + part.from, n);
+	spend(s, r, part);
+	aead_open_batch(o->key, r->ops + part.from, n);
+	return FWD_NONE;
+}
+
+/* How one that was opened goes on. FWD_NONE: it is authentic and new. */
+static enum fwd_verdict judge(struct session *s, bool authentic, uint64_t counter)
+{
+	if (!authentic) {
+		counter_add(&s->rx.failed, 1);
+		return FWD_BAD_TAG;
+	}
+	return opening_accept(&s->rx, counter) ? FWD_NONE : FWD_REPLAY;
 }
 
 /* Opens and looks into the replay window. Compacts the run to what is authentic and new. */
 static void open_run(struct worker *w, struct run *r)
 {
-	struct session_rx *rx = &r->s->rx;
-	uint32_t good = 0, bad = 0;
+	struct session *s = r->s;
+	uint32_t good = 0;
 
-	spin_lock(&rx->owner);
-	const bool may = session_can_open(r->s);
-	if (may) {
-		frame_open(r->s, r->ops, r->p, r->counter, r->n);
-		spend(r->s, r);
-		aead_open_batch(rx->open, r->ops, r->n);
-	}
-	for (uint32_t i = 0; i < r->n; i++) {
-		if (!may) {
-			end(w, r->p[i], FWD_EXPIRED);
-		} else if (!r->ops[i].ok) {
-			end(w, r->p[i], FWD_BAD_TAG);
-			bad++;
-		} else if (!replay_take(&rx->replay, r->counter[i])) {
-			end(w, r->p[i], FWD_REPLAY);
-		} else {
-			r->p[good++] = r->p[i];
+	spin_lock(&s->rx.owner);
+	for (struct span part = {0, 0}; part.to < r->n;) {
+		part = span_at(r, part.to);
+		const enum fwd_verdict all = open_span(r, part);
+		for (uint32_t i = part.from; i < part.to; i++) {
+			const enum fwd_verdict v =
+				all ? all : judge(s, r->ops[i].ok, r->counter[i]);
+			if (v)
+				end(w, r->p[i], v);
+			else
+				r->p[good++] = r->p[i];
 		}
 	}
-	if (bad)
-		counter_add(&rx->failed, bad);
-	spin_unlock(&rx->owner);
+	spin_unlock(&s->rx.owner);
 	r->n = good;
 }
 

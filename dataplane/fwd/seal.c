@@ -6,30 +6,31 @@
 
 /* Blocks are counted before the counters are taken: a run that goes beyond the limit is not sealed
  * at all, and nothing after it. */
-static bool within_blocks(struct session *s, struct fwd_packet *const *p, uint32_t n)
+static bool within_blocks(struct sealing *t, struct fwd_packet *const *p, uint32_t n)
 {
 	uint64_t blocks = 0;
 
-	if (s->limits.blocks_end == SESSION_NO_LIMIT)
+	if (t->limits.blocks_end == SESSION_NO_LIMIT)
 		return true;
 	for (uint32_t i = 0; i < n; i++)
 		blocks += session_blocks(p[i]->len);
-	return session_spend(s, blocks);
+	return sealing_spend(t, blocks);
 }
 
 uint32_t seal_run(
 	struct session *s, uint32_t sealer, struct fwd_packet *const *p, uint32_t n, uint32_t mtu)
 {
+	struct sealing *t = session_sealing(s); /* asked once: counter and key belong together */
 	struct aead_op ops[FWD_RUN];
 	uint64_t first;
 
-	if (!within_blocks(s, p, n))
+	if (!within_blocks(t, p, n))
 		return 0;
-	n = session_reserve(s, n, &first);
+	n = sealing_reserve(t, n, &first);
 	if (!n)
 		return 0;
-	frame_seal(s, ops, p, n, first, mtu);
-	aead_seal_batch(s->seal[sealer], ops, n);
+	frame_seal(s, t->iv, ops, p, n, first, mtu);
+	aead_seal_batch(t->key[sealer], ops, n);
 	for (uint32_t i = 0; i < n; i++)
 		p[i]->verdict = ops[i].ok ? FWD_SEND : FWD_NO_SESSION;
 	return n;

@@ -14,8 +14,8 @@
 #include "crypto/aead.h"
 #include "fwd/framing.h"
 #include "fwd/fwd.h"
-#include "fwd/replay.h"
-#include "fwd/spin.h"
+#include "fwd/opening.h"
+#include "fwd/sealing.h"
 
 struct peer;
 
@@ -27,24 +27,17 @@ struct session_about {
 	uint64_t tunnel_started_ms, handshake_ms;
 };
 
-/* What keys may be used for. At an end the session neither seals nor opens any more. */
+/* What keys may be used for, beside what limits sealing. At an end the session neither seals nor
+ * opens any more. In the epoch format a counter has the epoch on top, and blocks received are
+ * the client's to count: it goes to the next epoch by itself. */
 struct session_limits {
 	uint64_t life_ms;	/* age */
-	uint64_t counter_end;	/* the first counter that is never used */
+	uint64_t counter_end;	/* the first counter that is not received */
 	uint64_t counter_rekey; /* beyond it the peer should get new keys */
-	uint64_t blocks_end;	/* AES blocks and packets each way; SESSION_NO_LIMIT */
-	uint64_t failed_end;	/* openings that failed */
+	uint64_t blocks_end;	/* AES blocks and packets received; SESSION_NO_LIMIT */
+	uint64_t failed_end;	/* openings that failed, under all keys of the session */
 };
 #define SESSION_NO_LIMIT UINT64_MAX
-
-/* The receiving side. Datagrams of one session are meant for one worker, but the kernel may glue
- * datagrams of two sessions of a peer into one read, so whoever opens a run takes hold of it. */
-struct session_rx {
-	struct spin owner;
-	struct aead_key *open;
-	_Atomic uint64_t blocks, failed; /* written by the owner */
-	struct replay replay;
-};
 
 /* The first line is what every packet asks for. */
 struct session {
@@ -54,7 +47,6 @@ struct session {
 	uint8_t key_id;
 	bool initiator;
 	atomic_bool dead; /* has left the slots: nothing is received with it any more */
-	uint8_t seal_iv[UAPI_IV], open_iv[UAPI_IV];
 	struct peer *peer;
 	uint64_t birth; /* monotonic ms */
 	struct session_limits limits;
@@ -68,10 +60,9 @@ struct session {
 	atomic_bool farewell;	/* the peer said that this was the last packet */
 	uint64_t retired;	/* tick: since when it has been previous, +1 */
 	struct session *next;	/* list of those that left the slots */
-	_Atomic uint64_t counter cacheline_aligned; /* next to send */
-	_Atomic uint64_t blocks;		    /* sealed */
+	_Atomic(struct sealing *) sealing;
+	struct epochs *epochs; /* control thread; NULL: another format */
 	struct session_rx rx cacheline_aligned;
-	struct aead_key *seal[]; /* one per worker, the last for the control thread */
 };
 
 /* Control thread. Returns owned. Returns: 0, -ENOMEM, -EINVAL (cipher). */
@@ -80,6 +71,11 @@ int session_new(struct session **out, const struct fwd_session *s, struct peer *
 /* Wipes keys and window. The caller knows that no worker can hold it. */
 void session_free(struct session *s, uint32_t sealers);
 
+/* Between enter and leave, or on the control thread. */
+static inline struct sealing *session_sealing(const struct session *s)
+{
+	return atomic_load_explicit(&s->sealing, memory_order_acquire);
+}
 static inline bool session_is_ovpn(const struct session *s)
 {
 	return s->frame != FRAME_WG;
@@ -102,10 +98,5 @@ bool session_used_up(const struct session *s);
 /* A limit other than age is near: of what was sealed, of what was opened. */
 bool session_seal_worn(const struct session *s);
 bool session_open_worn(const struct session *s);
-/* Takes up to n send counters, *first and those after it, for good. Returns: how many, 0 when
- * they are used up. */
-uint32_t session_reserve(struct session *s, uint32_t n, uint64_t *first);
-/* Counts blocks that are about to be sealed. Returns: false when they are beyond the limit. */
-bool session_spend(struct session *s, uint64_t blocks);
 
 #endif

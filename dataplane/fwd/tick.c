@@ -1,7 +1,8 @@
 /*
  * The timers (reference B6), and the news from the workers. Control thread.
  *
- *   per active peer: expire (T10, silence, goodbye) -> prove (T11) -> keepalive (T6, ping)
+ *   per active peer: epochs -> expire (T10, silence, goodbye) -> prove (T11) -> keepalive (T6,
+ * ping)
  *                    -> silence (T7) -> tell what happened -> tell rekey wishes (T1 T2 T3 T4)
  *                    -> off the list when nothing is left
  *
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "fwd/engine.h"
+#include "fwd/epochs.h"
 #include "fwd/seal.h"
 #include "fwd/timers.h"
 #include "uapi/uapi.h"
@@ -29,7 +31,9 @@ struct tick {
 	struct fwd *f;
 	const struct fwd_tick_ops *ops;
 	uint64_t now;
-	struct session *dead; /* to be freed at the end */
+	/* to be freed at the end */
+	struct session *dead;
+	struct sealing *replaced;
 };
 
 static bool tell(const struct tick *t, const struct fwd_event *e)
@@ -40,6 +44,35 @@ static bool tell(const struct tick *t, const struct fwd_event *e)
 static bool same_tunnel(const struct session *a, const struct session *b)
 {
 	return ulid_equal(&a->about.tunnel, &b->about.tunnel);
+}
+
+/* ---- epochs ---- */
+
+/* Before anything is sent or found used up. Sessions leave the slots on this thread or, by a
+ * worker, in front of it (out); none is freed meanwhile. */
+static void keep_epochs(struct tick *t, struct peer *p)
+{
+	const _Atomic(struct session *) *const slots[] = {
+		&p->slots.current, &p->slots.next, &p->slots.previous};
+	const struct sealing *before = t->replaced;
+
+	for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		struct session *s = atomic_load_explicit(slots[i], memory_order_acquire);
+		if (s)
+			t->replaced = epochs_keep(s, t->f->limits.workers + 1, t->now, t->replaced);
+	}
+	if (t->replaced != before)
+		engine_ready(t->f); /* what found the last epoch used up */
+}
+
+static void free_replaced(const struct tick *t)
+{
+	struct sealing *next;
+
+	for (struct sealing *s = t->replaced; s; s = next) {
+		next = s->next;
+		sealing_free(s, t->f->limits.workers + 1);
+	}
 }
 
 /* ---- the end of sessions: T10, and OpenVPN's silence and goodbyes ---- */
@@ -136,7 +169,7 @@ static void prove(const struct tick *t, struct peer *p)
 
 	if (!p->ctl.prove)
 		return;
-	if (session_can_seal(s, t->now) && !atomic_load(&s->counter)) {
+	if (session_can_seal(s, t->now) && !atomic_load(&session_sealing(s)->counter)) {
 		if (atomic_load(&p->staged))
 			return;
 		send_keepalive(t, p, s);
@@ -303,6 +336,7 @@ void fwd_tick(struct fwd *f, uint64_t now, const struct fwd_tick_ops *ops)
 	engine_drain_woken(f);
 	for (struct peer *p = f->active; p; p = next) {
 		next = p->ctl.next;
+		keep_epochs(&t, p);
 		expire(&t, p);
 		end_silent(&t, p);
 		end_farewell(p);
@@ -315,8 +349,9 @@ void fwd_tick(struct fwd *f, uint64_t now, const struct fwd_tick_ops *ops)
 		tell_wishes(&t, p);
 		retire(f, p);
 	}
-	if (!t.dead)
+	if (!t.dead && !t.replaced)
 		return;
 	engine_wait(f);
 	engine_bury(f, t.dead);
+	free_replaced(&t);
 }

@@ -179,12 +179,20 @@ static bool wireguard_ok(const struct uapi_session_set *m)
 	       m->timeout_s == 0 && m->life_s == 0 && m->tls == 0;
 }
 
+/* The epoch format makes its own (reference A11.4). */
+static bool ivs_ok(const struct uapi_session_set *m)
+{
+	return m->format != UAPI_DATA_EPOCH ||
+	       (secret_is_zero(m->seal_iv, sizeof(m->seal_iv)) &&
+		       secret_is_zero(m->open_iv, sizeof(m->open_iv)));
+}
+
 static bool openvpn_ok(const struct uapi_session_set *m)
 {
 	return m->cipher >= AEAD_CHACHA20_POLY1305 && m->cipher <= AEAD_AES_128_GCM &&
 	       m->role == UAPI_RESPONDER && m->key_id < OVPN_KEY_IDS &&
 	       m->format <= UAPI_DATA_EPOCH && m->local_index < OVPN_NO_PEER_ID &&
-	       m->remote_index == m->local_index;
+	       m->remote_index == m->local_index && ivs_ok(m);
 }
 
 static bool session_ok(const struct ctl_facts *f, const struct uapi_session_set *m)

@@ -171,6 +171,7 @@ static int hello_reply(
 	reply.max_indices = a->facts->max_indices;
 	reply.max_peer_ids = a->facts->max_peer_ids;
 	reply.session_seq = fwd_session_seq(a->fwd);
+	reply.formats = UAPI_DATA_ALL;
 	strncpy(reply.software, ireko_version(), sizeof(reply.software) - 1);
 	uapi_begin(&w, UAPI_HELLO_REPLY_MSG, seq);
 	uapi_pack_hello_reply(&w, &reply);

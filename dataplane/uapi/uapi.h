@@ -93,7 +93,8 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(u32, max_indices)  /* a session's local index modulo this is its table slot */           \
 	F(u32, max_peer_ids) /* the same for OpenVPN's peer-ids: a power of two, at most 2^24 */   \
 	F(u64, session_seq)  /* highest session number seen in this boot */                        \
-	F(text32, software)  /* version of the program */
+	F(u8, formats)	    /* bits 1 << enum uapi_format: OpenVPN's data packets that it knows */ \
+	F(text32, software) /* version of the program */
 #define UAPI_FIELDS_reply(F) F(u32, status) /* 0 or an errno */
 #define UAPI_FIELDS_config_set(F)                                                                  \
 	F(addr, net4) /* tunnel networks; the server is the first address of each */               \
@@ -132,7 +133,7 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	/* OpenVPN only, otherwise zero: */                                                        \
 	F(u8, key_id)  /* 0 to 7; one peer-id has a session for each */                            \
 	F(u8, format)  /* enum uapi_format */                                                      \
-	F(iv, seal_iv) /* implicit part of the nonce */                                            \
+	F(iv, seal_iv) /* implicit part of the nonce; zero for the epoch format */                 \
 	F(iv, open_iv)                                                                             \
 	F(u16, ping_s)	  /* send a ping when nothing was sent for so long, 0: never */            \
 	F(u16, timeout_s) /* the peer is gone when nothing came for so long, 0: never */           \
@@ -215,6 +216,7 @@ enum uapi_role { UAPI_RESPONDER = 0, UAPI_INITIATOR = 1 };
 enum uapi_transport { UAPI_UDP = 1, UAPI_TCP = 2 };
 /* The data packets of an OpenVPN session (reference A14). EPOCH: the keys are the first epoch's. */
 enum uapi_format { UAPI_DATA_V2 = 0, UAPI_DATA_V1 = 1, UAPI_DATA_EPOCH = 2 };
+enum { UAPI_DATA_ALL = 1 << UAPI_DATA_V2 | 1 << UAPI_DATA_V1 | 1 << UAPI_DATA_EPOCH };
 enum uapi_openvpn {
 	UAPI_OPENVPN_V3 = 1, /* resets with a wrapped key: tls-crypt-v2 */
 	UAPI_OPENVPN_V2 = 2, /* resets without: tls-crypt */

@@ -39,6 +39,8 @@ enum {
 	/* Epoch format (A14.2): op, peer-id 3, epoch 2, counter 6, ciphertext, tag. */
 	OVPN_EPOCH_HEAD = 12,
 	OVPN_EPOCH_OVERHEAD = OVPN_EPOCH_HEAD + OVPN_TAG,
+	OVPN_EPOCH_FIRST = 1,
+	OVPN_EPOCH_LAST = 0xffff,
 	OVPN_PING = 16,
 	OVPN_OCC_HEAD = 16, /* then the operation */
 	OVPN_OCC_EXIT = 6,
@@ -49,6 +51,10 @@ enum {
 #define OVPN_REJECT_AFTER_PACKETS 0xffffffffull /* the last packet id is never used */
 #define OVPN_GCM_BLOCKS		  (1ull << 36)	/* blocks and packets under one AES-GCM key */
 #define OVPN_FAILED_OPENS	  (1ull << 35)	/* forgeries tried against one key */
+/* Epoch and counter of a packet are one number here, as they stand in it. The last counter of an
+ * epoch is never used. */
+#define OVPN_EPOCH_COUNTER     ((1ull << 48) - 1)
+#define OVPN_EPOCH_REKEY_AFTER (0xf000ull << 48) /* from that epoch on there should be new keys */
 
 /* What a data packet says inside instead of an IP packet (A15). */
 extern const uint8_t ovpn_ping[OVPN_PING];
@@ -75,6 +81,10 @@ static inline uint32_t wire_be32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | wire_be24(p + 1);
 }
+static inline uint64_t wire_be64(const uint8_t *p)
+{
+	return (uint64_t)wire_be32(p) << 32 | wire_be32(p + 4);
+}
 static inline void wire_put_be16(uint8_t *p, uint16_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
@@ -84,6 +94,21 @@ static inline void wire_put_be32(uint8_t *p, uint32_t v)
 {
 	wire_put_be16(p, (uint16_t)(v >> 16));
 	wire_put_be16(p + 2, (uint16_t)v);
+}
+static inline void wire_put_be64(uint8_t *p, uint64_t v)
+{
+	wire_put_be32(p, (uint32_t)(v >> 32));
+	wire_put_be32(p + 4, (uint32_t)v);
+}
+
+static inline uint16_t ovpn_epoch(uint64_t counter)
+{
+	return (uint16_t)(counter >> 48);
+}
+/* The first counter of an epoch. */
+static inline uint64_t ovpn_epoch_first(uint16_t epoch)
+{
+	return (uint64_t)epoch << 48 | 1;
 }
 
 #endif

@@ -308,7 +308,6 @@ static void engine_init(struct sim *s, const struct setup *how)
 		.ping_s = 10,
 		.restart_s = 60,
 		.reneg_ms = how->reneg_ms,
-		.epoch = how->epoch,
 		.has_tls_crypt = true,
 		.tls_crypt = shared_key};
 	SSL_CTX *tls = test_server_tls(&ca, &ca, how->version);
@@ -317,6 +316,7 @@ static void engine_init(struct sim *s, const struct setup *how)
 	assert_int_equal(ip_prefix_parse(&conf.net6, "fd66::/64"), 0);
 	memcpy(conf.v2_server_key, v2_server_key, sizeof(v2_server_key));
 	assert_int_equal(ovpn_engine_new(&s->e, &conf, tls, &ops), 0);
+	ovpn_engine_set_epoch(s->e, how->epoch);
 	SSL_CTX_free(tls);
 }
 

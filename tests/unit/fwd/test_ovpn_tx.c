@@ -72,7 +72,7 @@ static void test_packet_id_limit(void **state)
 	(void)state;
 	struct client c = start(&r, AEAD_AES_256_GCM, 0);
 	struct session *s = rig_current(&r, 1);
-	atomic_store(&s->counter, OVPN_REKEY_AFTER_PACKETS - 1);
+	atomic_store(&session_sealing(s)->counter, OVPN_REKEY_AFTER_PACKETS - 1);
 	rig_say_to(&r, 1, &c);
 	rig_tick(&r, 100);
 	assert_int_equal(r.n_events, 0);
@@ -80,7 +80,7 @@ static void test_packet_id_limit(void **state)
 	rig_tick(&r, 100);
 	assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_COUNTER), 1);
 
-	atomic_store(&s->counter, OVPN_REJECT_AFTER_PACKETS - 4);
+	atomic_store(&session_sealing(s)->counter, OVPN_REJECT_AFTER_PACKETS - 4);
 	make_batch(b, p, 10);
 	fwd_enter(r.f, 0);
 	fwd_tx(r.f, 0, p, 10, r.now);
@@ -94,7 +94,7 @@ static void test_packet_id_limit(void **state)
 	}
 	for (int i = 0; i < 1000; i++)
 		rig_say(&r, 1);
-	assert_true(atomic_load(&s->counter) == OVPN_REJECT_AFTER_PACKETS);
+	assert_true(atomic_load(&session_sealing(s)->counter) == OVPN_REJECT_AFTER_PACKETS);
 	assert_int_equal(rig_hear_ping(&r, &c), FWD_KEEPALIVE); /* until the tick sees it */
 	rig_tick(&r, 100);
 	assert_int_equal(rig_told(&r, FWD_EVENT_EXPIRED, UAPI_END_AGE), 1);
@@ -116,17 +116,18 @@ static void test_gcm_limit(void **state)
 		struct client c = start(&r, ciphers[i], 0);
 		struct session *s = rig_current(&r, 1);
 		rig_say_to(&r, 1, &c);
-		assert_int_equal(atomic_load(&s->blocks), gcm ? 5 : 0); /* 60 bytes, one packet */
-		atomic_store(&s->blocks, OVPN_GCM_BLOCKS / 8 * 7 - 5);
+		assert_int_equal(atomic_load(&session_sealing(s)->blocks),
+			gcm ? 5 : 0); /* 60 bytes, one packet */
+		atomic_store(&session_sealing(s)->blocks, OVPN_GCM_BLOCKS / 8 * 7 - 5);
 		rig_say_to(&r, 1, &c);
 		rig_tick(&r, 100);
 		assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_COUNTER), 0);
 		rig_say_to(&r, 1, &c);
 		rig_tick(&r, 100);
 		assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_COUNTER), gcm);
-		atomic_store(&s->blocks, OVPN_GCM_BLOCKS - 5);
+		atomic_store(&session_sealing(s)->blocks, OVPN_GCM_BLOCKS - 5);
 		rig_say_to(&r, 1, &c); /* exactly up to it */
-		atomic_store(&s->blocks, OVPN_GCM_BLOCKS - 4);
+		atomic_store(&session_sealing(s)->blocks, OVPN_GCM_BLOCKS - 4);
 		assert_int_equal(rig_say(&r, 1), gcm ? FWD_STAGED : FWD_SEND);
 		assert_int_equal(rig_say(&r, 1), gcm ? FWD_STAGED : FWD_SEND);
 		rig_tick(&r, 100);
@@ -198,13 +199,13 @@ static void test_stream_ends(void **state)
 	struct session *s = rig_current(&r, 1);
 	make_batch(b, p, 10);
 	fwd_tx(r.f, 0, p, 10, r.now);
-	atomic_store(&s->counter, OVPN_REJECT_AFTER_PACKETS - 3);
+	atomic_store(&session_sealing(s)->counter, OVPN_REJECT_AFTER_PACKETS - 3);
 	seal(&r, 0, p, 10);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(p[i].verdict, i < 3 ? FWD_SEND : FWD_NO_SESSION);
 	assert_int_equal(rig_verdicts(&r, FWD_NO_SESSION), 7);
 	assert_int_equal(rig_stats(&r, 1).tx_packets, 3);
-	atomic_store(&s->counter, 10);
+	atomic_store(&session_sealing(s)->counter, 10);
 
 	make_batch(b, p, 3);
 	fwd_tx(r.f, 0, p, 3, r.now);

@@ -7,7 +7,7 @@ static struct session *make(uint64_t counter, uint64_t birth)
 
 	assert_non_null(s);
 	memset(s, 0, sizeof(*s));
-	atomic_store(&s->counter, counter);
+	atomic_store(&session_sealing(s)->counter, counter);
 	s->birth = birth;
 	s->limits = (struct session_limits){.life_ms = WG_REJECT_AFTER_MS,
 		.counter_end = WG_REJECT_AFTER_MESSAGES,
@@ -28,13 +28,13 @@ static void test_reserve(void **state)
 	assert_true(first == 0);
 	assert_int_equal(session_reserve(s, 1, &first), 1);
 	assert_true(first == 5);
-	atomic_store(&s->counter, limit - 3);
+	atomic_store(&session_sealing(s)->counter, limit - 3);
 	assert_int_equal(session_reserve(s, 64, &first), 3);
-	assert_true(first == limit - 3 && atomic_load(&s->counter) == limit);
+	assert_true(first == limit - 3 && atomic_load(&session_sealing(s)->counter) == limit);
 	for (int i = 0; i < 100000; i++) /* asking on and on does not bring it round */
 		assert_int_equal(session_reserve(s, 64, &first), 0);
-	assert_true(atomic_load(&s->counter) == limit);
-	atomic_store(&s->counter, UINT64_MAX);
+	assert_true(atomic_load(&session_sealing(s)->counter) == limit);
+	atomic_store(&session_sealing(s)->counter, UINT64_MAX);
 	assert_int_equal(session_reserve(s, 1, &first), 0);
 	free(s);
 }
@@ -51,7 +51,7 @@ static void test_usable(void **state)
 	assert_true(session_can_seal(s, 5000 + 179999));
 	assert_false(session_can_seal(s, 5000 + 180000));
 	assert_false(session_young(s, 5000 + 180000));
-	atomic_store(&s->counter, WG_REJECT_AFTER_MESSAGES);
+	atomic_store(&session_sealing(s)->counter, WG_REJECT_AFTER_MESSAGES);
 	assert_false(session_can_seal(s, 5000));
 	assert_true(session_young(s, 5000));
 	free(s);

@@ -108,7 +108,7 @@ static void test_t3(void **state)
 		(void)state;
 		start(&x, role);
 		struct session *s = keyslot_current(&x.r.f->peers[1]->slots);
-		atomic_store(&s->counter, WG_REKEY_AFTER_MESSAGES - 1);
+		atomic_store(&session_sealing(s)->counter, WG_REKEY_AFTER_MESSAGES - 1);
 		assert_int_equal(rig_say(&x.r, 1), FWD_SEND);
 		rig_tick(&x.r, 100);
 		assert_int_equal(x.r.n_events, 0);

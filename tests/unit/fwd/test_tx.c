@@ -119,7 +119,7 @@ static void test_counter_limit(void **state)
 	rig_peer(&r, 1);
 	struct device d = rig_session(&r, 1, I, 7, 1);
 	struct session *s = keyslot_current(&r.f->peers[1]->slots);
-	atomic_store(&s->counter, WG_REJECT_AFTER_MESSAGES - 4);
+	atomic_store(&session_sealing(s)->counter, WG_REJECT_AFTER_MESSAGES - 4);
 	for (int i = 0; i < 10; i++) {
 		inner4(&b[i], &internet, &a4, 60);
 		p[i] = b[i].p;
@@ -137,7 +137,7 @@ static void test_counter_limit(void **state)
 	}
 	for (int i = 0; i < 1000; i++)
 		rig_say(&r, 1);
-	assert_true(atomic_load(&s->counter) == WG_REJECT_AFTER_MESSAGES);
+	assert_true(atomic_load(&session_sealing(s)->counter) == WG_REJECT_AFTER_MESSAGES);
 	rig_tick(&r, 100);
 	assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_COUNTER), 1);
 	assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_NO_SESSION), 1);

@@ -184,6 +184,7 @@ static void says_hello(void **state)
 	assert_int_equal(m.max_peers, 1024);
 	assert_int_equal(m.max_indices, 2048);
 	assert_int_equal(m.max_peer_ids, 512);
+	assert_int_equal(m.formats, 7);
 	request(fd, UAPI_SYNC_BEGIN_MSG);
 	turns(l);
 	assert_int_equal(door_recv(fd, l->frame, sizeof(l->frame)), UAPI_HEADER + 4);

@@ -63,7 +63,7 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 		uint16_t type, fixed;
 	} rows[] = {
 		{"HELLO", 1, 5},
-		{"HELLO_REPLY", 101, 74},
+		{"HELLO_REPLY", 101, 75},
 		{"CONFIG_SET", 2, 71},
 		{"CONFIG_SET_REPLY", 102, 4},
 		{"SYNC_BEGIN", 3, 0},

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/epoch.h"
 #include "fwd/engine.h"
 #include "uapi/uapi.h"
 #include "wire/wg_wire.h"
@@ -85,6 +86,7 @@ static inline void rig_open(struct rig *r, uint32_t workers)
 {
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(aead_init(), 0);
+	assert_int_equal(epoch_init(), 0);
 	const struct fwd_limits limits = {.max_peers = RIG_PEERS,
 		.max_indices = 256,
 		.max_peer_ids = 64,

@@ -95,6 +95,7 @@ static void check_take(struct model *m, struct stage *s, struct peer **p, uint32
 static void test_against_list(void **state)
 {
 	struct session *session = aligned_alloc(64, (sizeof(*session) + 63) / 64 * 64);
+	struct sealing sealing = {0};
 	struct peer_addrs none = {0};
 	struct peer *p[PEERS];
 	struct stage s;
@@ -106,8 +107,9 @@ static void test_against_list(void **state)
 	assert_non_null(session);
 	memset(session, 0, sizeof(*session));
 	session->birth = UINT64_MAX; /* never too old */
-	session->limits = (struct session_limits){
-		.life_ms = 1, .counter_end = SESSION_NO_LIMIT, .blocks_end = SESSION_NO_LIMIT};
+	session->limits = (struct session_limits){.life_ms = 1};
+	sealing.limits = (struct sealing_limits){0, UINT64_MAX, UINT64_MAX};
+	atomic_store(&session->sealing, &sealing);
 	for (uint32_t i = 0; i < PEERS; i++)
 		assert_non_null(p[i] = peer_new(i, 1, &none, 1));
 	assert_int_equal(stage_init(&s, 0, SLOTS, 64), 0);

@@ -142,7 +142,7 @@ static void test_counter_limit(void **state)
 	assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_COUNTER), 1);
 	assert_int_equal(rig_told(&r, FWD_EVENT_REKEY, UAPI_REKEY_NO_SESSION), 1);
 	uint64_t first;
-	assert_int_equal(session_reserve(s, 1, &first), 0);
+	assert_int_equal(sealing_reserve(session_sealing(s), 1, &first), 0);
 	device_close(&d);
 	rig_close(&r);
 }

@@ -1,13 +1,13 @@
 /*
  * Two workers and a control thread at once; meant for the thread and the address sanitizer.
- * WireGuard first, then OpenVPN with a TCP connection that everybody sends on.
+ * WireGuard first, then OpenVPN with a TCP connection that everybody sends on, then its epochs.
  *
  * The workers seal, open, stage and roam while the control thread rekeys, revokes, removes and
  * re-creates peers and ticks. What must hold: no counter of a session is used twice, a packet that
  * was opened is one that was sealed with that session, and after a revocation has returned nothing
  * more comes out of it.
  */
-#include "ovpn_rig.h"
+#include "epoch_rig.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -416,6 +416,219 @@ static void test_stream(void **state)
 	fwd_free(line.f);
 }
 
+/* ---- OpenVPN: a client that goes through its epochs while both workers seal and open ---- */
+
+enum { EPOCHS = 48, EPOCH_ROUNDS = 150, EPOCH_SESSIONS = 64, EPOCH_COUNTERS = 16 * 1024 };
+
+struct chain {
+	struct fwd *f;
+	atomic_bool stop;
+	_Atomic uint64_t now, opened, sealed;
+	_Atomic uint32_t client; /* peer-id and, in the low half, the epoch it sends in */
+	_Atomic uint32_t heard;	 /* the newest of these that a packet was opened of */
+	struct epoch_keys up[EPOCHS], down[EPOCHS]; /* of every session */
+	_Atomic uint64_t used[EPOCH_SESSIONS][EPOCH_COUNTERS / 64];
+	_Atomic uint64_t last_epoch; /* that was sealed with */
+};
+
+struct chain_arg {
+	struct chain *chain;
+	uint32_t number;
+};
+
+static struct fwd_session chain_keys(struct chain *c, uint64_t seq)
+{
+	struct rig r = {.f = c->f, .seq = seq - 1};
+	struct fwd_session s = epoch_session(&r, TCP_PEER, (uint32_t)seq, seq % 8, 1);
+
+	memset(s.open, 1, sizeof(s.open));
+	memset(s.seal, 2, sizeof(s.seal));
+	s.ping_s = 1;
+	return s;
+}
+
+static void derive_all(struct epoch_keys k[EPOCHS], uint8_t first)
+{
+	uint8_t secret[EPOCH_SECRET];
+
+	memset(secret, first, sizeof(secret));
+	for (int e = 1; e < EPOCHS; e++) {
+		assert_int_equal(epoch_derive(secret, AEAD_AES_256_GCM, &k[e]), 0);
+		assert_int_equal(epoch_step(secret), 0);
+	}
+}
+
+static bool chain_crypt(const struct epoch_keys *k, uint8_t *frame, uint32_t len, bool sealing)
+{
+	struct aead_op op = {.text = frame + 12,
+		.len = len - 28,
+		.tag = frame + len - 16,
+		.aad = frame,
+		.aad_len = 12};
+	struct aead_key *key;
+
+	assert_int_equal(aead_key_new(&key, AEAD_AES_256_GCM, k->key, sealing), 0);
+	for (int i = 0; i < 12; i++)
+		op.nonce[i] = k->iv[i] ^ (i < 8 ? frame[4 + i] : 0);
+	if (sealing)
+		aead_seal_batch(key, &op, 1);
+	else
+		aead_open_batch(key, &op, 1);
+	aead_key_free(key);
+	return op.ok;
+}
+
+/* A counter serves once in an epoch, and the key is the epoch's. */
+static void check_sealed(struct chain *c, uint8_t *frame, uint32_t len)
+{
+	const uint32_t session = wire_be24(frame + 1);
+	const uint64_t id = wire_be64(frame + 4), counter = id & OVPN_EPOCH_COUNTER;
+	const uint16_t epoch = ovpn_epoch(id);
+
+	assert_in_range(epoch, 1, EPOCHS - 1);
+	assert_true(session < EPOCH_SESSIONS && counter);
+	/* One bit for each: epochs of one session have few packets. */
+	const uint64_t at = (counter * EPOCHS + epoch) % EPOCH_COUNTERS, bit = 1ull << at % 64;
+	if (counter < EPOCH_COUNTERS / EPOCHS)
+		assert_false(atomic_fetch_or(&c->used[session][at / 64], bit) & bit);
+	assert_true(chain_crypt(&c->down[epoch], frame, len, false));
+	atomic_fetch_add(&c->sealed, 1);
+	if (epoch > atomic_load(&c->last_epoch))
+		atomic_store(&c->last_epoch, epoch);
+}
+
+static void chain_send(struct chain_arg *a, struct buffer *b)
+{
+	struct fwd_packet p[BATCH];
+	struct chain *c = a->chain;
+	struct ip_addr dst = rig_addr4(TCP_PEER);
+
+	for (uint32_t i = 0; i < BATCH; i++) {
+		inner4(&b[i], &internet, &dst, 60 + i);
+		p[i] = b[i].p;
+	}
+	fwd_enter(c->f, a->number);
+	fwd_tx(c->f, a->number, p, BATCH, atomic_load(&c->now));
+	for (uint32_t i = 0; i < BATCH; i++)
+		if (p[i].verdict == FWD_SEND)
+			check_sealed(c, p[i].data, p[i].len);
+	fwd_leave(c->f, a->number);
+}
+
+/* Two epochs mixed in one batch. */
+static void chain_hear(struct chain_arg *a, struct buffer *b, uint64_t *counter)
+{
+	struct fwd_packet p[BATCH];
+	struct chain *c = a->chain;
+	const uint32_t client = atomic_load(&c->client), epoch = client & 0xffff;
+	struct ip_addr src = rig_addr4(TCP_PEER);
+
+	for (uint32_t i = 0; i < BATCH; i++) {
+		const uint32_t e = epoch > 1 && i % 5 == 0 ? epoch - 1 : epoch;
+		inner4(&b[i], &src, &internet, 60);
+		uint8_t *frame = b[i].p.data - 12;
+		put32(frame, client >> 16);
+		frame[0] = (uint8_t)(9 << 3 | (client >> 16) % 8);
+		wire_put_be64(frame + 4, (uint64_t)e << 48 | (++*counter * WORKERS + a->number));
+		assert_true(chain_crypt(&c->up[e], frame, 88, true));
+		p[i] = (struct fwd_packet){.data = frame, .len = 88, .path = rig_path(1, 1194)};
+	}
+	fwd_enter(c->f, a->number);
+	fwd_rx(c->f, a->number, p, BATCH, atomic_load(&c->now));
+	fwd_leave(c->f, a->number);
+	for (uint32_t i = 0; i < BATCH; i++) {
+		assert_int_not_equal(p[i].verdict, FWD_BAD_TAG);
+		if (p[i].verdict == FWD_DELIVER) {
+			assert_int_equal(p[i].len, 60);
+			atomic_fetch_add(&c->opened, 1);
+		}
+	}
+	if (p[1].verdict == FWD_DELIVER && client > atomic_load(&c->heard))
+		atomic_store(&c->heard, client);
+}
+
+static void *chain_main(void *arg)
+{
+	struct chain_arg *a = arg;
+	struct buffer *b = calloc(BATCH, sizeof(*b));
+	uint64_t counter = 0;
+
+	assert_non_null(b);
+	while (!atomic_load(&a->chain->stop)) {
+		chain_send(a, b);
+		chain_hear(a, b, &counter);
+	}
+	free(b);
+	return NULL;
+}
+
+static void on_chain_ping(void *arg, struct fwd_packet *p)
+{
+	check_sealed(arg, p->data, p->len);
+}
+
+/* A new session when the keys that were derived come to their end, and now and then before. */
+static void chain_control(struct chain *c)
+{
+	const struct fwd_tick_ops ops = {on_event, on_chain_ping, c};
+	uint32_t epoch = EPOCHS;
+	uint64_t seq = 0;
+
+	for (uint64_t round = 1; round <= EPOCH_ROUNDS; round++) {
+		epoch += 1 + round % 4;
+		if (epoch >= EPOCHS) {
+			struct fwd_session s = chain_keys(c, ++seq);
+			assert_int_equal(fwd_session_set(c->f, &s, atomic_load(&c->now)), 0);
+			epoch = 1;
+		}
+		const uint32_t client = (uint32_t)seq << 16 | epoch;
+		atomic_store(&c->client, client);
+		while (atomic_load(&c->heard) < client)
+			sched_yield();
+		atomic_fetch_add(&c->now, EPOCHS_GAP_MS);
+		fwd_tick(c->f, atomic_load(&c->now), &ops);
+		if (round % 64 == 63) {
+			assert_int_equal(fwd_session_del(c->f, TCP_PEER, &(struct ulid){{0}}), 0);
+			epoch = EPOCHS;
+		}
+	}
+	assert_true(seq < EPOCH_SESSIONS);
+}
+
+static void test_epochs(void **state)
+{
+	static struct chain c;
+	struct chain_arg args[WORKERS];
+	pthread_t threads[WORKERS];
+	const struct fwd_limits limits = {PEERS, 64, 64, WORKERS, 100, 1420};
+
+	(void)state;
+	assert_int_equal(aead_init() | epoch_init(), 0);
+	assert_int_equal(fwd_new(&c.f, &limits), 0);
+	derive_all(c.up, 1);
+	derive_all(c.down, 2);
+	atomic_store(&c.now, 1000000);
+	atomic_store(&c.client, 1);
+	struct shared sh = {.f = c.f};
+	make_peers(&sh);
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		args[i] = (struct chain_arg){&c, i};
+		assert_int_equal(pthread_create(&threads[i], NULL, chain_main, &args[i]), 0);
+	}
+	chain_control(&c);
+	atomic_store(&c.stop, true);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	print_message("%llu opened, %llu sealed, up to epoch %llu\n",
+		(unsigned long long)atomic_load(&c.opened),
+		(unsigned long long)atomic_load(&c.sealed),
+		(unsigned long long)atomic_load(&c.last_epoch));
+	assert_true(atomic_load(&c.sealed) > 2000);
+	assert_true(atomic_load(&c.opened) > 1000);
+	assert_true(atomic_load(&c.last_epoch) > 10);
+	fwd_free(c.f);
+}
+
 /* A path is read whole or not at all. */
 static void *path_reader(void *arg)
 {
@@ -454,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_pathcell),
 		cmocka_unit_test(test_stress),
 		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_epochs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

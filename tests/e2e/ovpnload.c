@@ -1,14 +1,17 @@
 /*
  * Many OpenVPN sessions from one place, each with real TLS and a profile of its own.
  *
- *   ovpnload HOST PORT AT_ONCE FOLDER      (FOLDER holds 0.ovpn, 1.ovpn, ...)
+ *   ovpnload HOST PORT AT_ONCE FOLDER [epochs]      (FOLDER holds 0.ovpn, 1.ovpn, ...)
  *
  * One line of JSON when all handshakes are over, one when a ping through each tunnel was answered
- * or not; then it keeps the tunnels with a ping every ten seconds until it is ended.
+ * or not; with "epochs" the clients announce the epoch data format, and a line follows for each
+ * thing that they do with it. Then it keeps the tunnels with a ping every ten seconds until it is
+ * ended.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +22,9 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-#include "crypto/aead.h"
+#include "crypto/epoch.h"
 #include "ovpn_client.h"
+#include "ovpn_data.h"
 #include "wire/ovpn_wire.h"
 
 enum { SESSIONS_MAX = 4096, PACKET = 2048, PROFILE = 32768, INNER = 20 + 8 + 32, HAND_MS = 30000 };
@@ -32,9 +36,8 @@ struct session {
 	int fd;
 	struct ovpn_client *client;
 	uint64_t began_ms, took_ms;
-	struct aead_key *seal, *open;
-	uint8_t seal_iv[8], open_iv[8];
-	uint32_t peer_id, next_id;
+	struct ovpn_data data[OVPN_KEY_IDS];
+	uint8_t key_id; /* of what is sent */
 	struct in_addr own, gateway;
 	int answered;
 };
@@ -42,6 +45,7 @@ struct session {
 static struct session all[SESSIONS_MAX];
 static size_t n_all;
 static struct sockaddr_in server;
+static bool epochs;
 
 static uint64_t now_ms(void)
 {
@@ -116,6 +120,7 @@ static int load(const char *folder, size_t i)
 	if (ovpn_client_key_parse(pem, &conf.key, conf.wkc, &conf.wkc_len) != 0)
 		die("tls-crypt-v2");
 	conf.tls = context(text);
+	conf.peer_info = epochs ? OVPN_CLIENT_PEER_INFO_EPOCH : NULL;
 	if (ovpn_client_new(&all[i].client, &conf) != 0)
 		die("client");
 	SSL_CTX_free(conf.tls);
@@ -146,13 +151,16 @@ static void begin(struct session *s)
 	flush(s);
 }
 
+/* A rekey's are sent with at once: the server has them before we do. */
 static void take_keys(struct session *s, const struct ovpn_client_event *e)
 {
-	if (aead_key_new(&s->seal, e->keys.cipher, e->keys.seal, true) != 0 ||
-		aead_key_new(&s->open, e->keys.cipher, e->keys.open, false) != 0)
-		die("keys");
-	memcpy(s->seal_iv, e->keys.seal_iv, 8);
-	memcpy(s->open_iv, e->keys.open_iv, 8);
+	s->data[e->key_id] = (struct ovpn_data){.keys = e->keys,
+		.epochs = e->epoch,
+		.key_id = e->key_id,
+		.peer_id = e->peer_id,
+		.epoch = 1,
+		.id = 1};
+	s->key_id = e->key_id;
 }
 
 static void take_options(struct session *s, const struct ovpn_client_event *e)
@@ -160,7 +168,7 @@ static void take_options(struct session *s, const struct ovpn_client_event *e)
 	char own[32] = "", gateway[32] = "";
 	const char *a = strstr(e->text, "ifconfig "), *b = strstr(e->text, "route-gateway ");
 
-	s->peer_id = e->peer_id;
+	s->data[0].peer_id = e->peer_id;
 	if (!a || !b || sscanf(a, "ifconfig %31[0-9.]", own) != 1 ||
 		sscanf(b, "route-gateway %31[0-9.]", gateway) != 1 ||
 		inet_aton(own, &s->own) == 0 || inet_aton(gateway, &s->gateway) == 0)
@@ -174,7 +182,7 @@ static void on_events(struct session *s)
 	struct ovpn_client_event e;
 
 	while (ovpn_client_event(s->client, &e)) {
-		if (e.kind == OVPN_CLIENT_KEYS && e.key_id == 0)
+		if (e.kind == OVPN_CLIENT_KEYS)
 			take_keys(s, &e);
 		else if (e.kind == OVPN_CLIENT_UP)
 			take_options(s, &e);
@@ -215,38 +223,22 @@ static void echo_write(const struct session *s, uint8_t p[INNER])
 static void send_sealed(struct session *s, const uint8_t *inner, size_t n)
 {
 	uint8_t packet[PACKET];
-	struct aead_op op = {.text = packet + OVPN_DATA_V2_OVERHEAD,
-		.len = (uint32_t)n,
-		.tag = packet + OVPN_DATA_V2_HEAD,
-		.aad = packet,
-		.aad_len = OVPN_DATA_V2_HEAD};
+	const size_t len = ovpn_data_seal(&s->data[s->key_id], inner, n, packet);
 
-	wire_put_be32(packet, s->peer_id);
-	packet[0] = ovpn_first(OVPN_DATA_V2, 0);
-	wire_put_be32(packet + 4, ++s->next_id);
-	memcpy(op.text, inner, n);
-	memcpy(op.nonce, packet + 4, 4);
-	memcpy(op.nonce + 4, s->seal_iv, 8);
-	aead_seal_batch(s->seal, &op, 1);
-	(void)!send(s->fd, packet, OVPN_DATA_V2_OVERHEAD + n, 0);
+	if (!len)
+		die("seal");
+	(void)!send(s->fd, packet, len, 0);
 }
 
 static void on_data(struct session *s, uint8_t *p, size_t n)
 {
-	if (n <= OVPN_DATA_V2_OVERHEAD || !s->open)
-		return;
-	struct aead_op op = {.text = p + OVPN_DATA_V2_OVERHEAD,
-		.len = (uint32_t)(n - OVPN_DATA_V2_OVERHEAD),
-		.tag = p + OVPN_DATA_V2_HEAD,
-		.aad = p,
-		.aad_len = OVPN_DATA_V2_HEAD};
+	struct ovpn_data *d = &s->data[ovpn_key_id(p[0])];
+	size_t len = 0;
+	const uint8_t *text = d->id ? ovpn_data_open(d, p, n, &len) : NULL;
 
-	memcpy(op.nonce, p + 4, 4);
-	memcpy(op.nonce + 4, s->open_iv, 8);
-	aead_open_batch(s->open, &op, 1);
-	/* An echo reply to us. */
-	if (op.ok && op.len >= 28 && op.text[9] == 1 && op.text[20] == 0 &&
-		memcmp(op.text + 16, &s->own, 4) == 0)
+	/* An echo reply to us, under the key that we use. */
+	if (text && len >= 28 && text[9] == 1 && text[20] == 0 &&
+		memcmp(text + 16, &s->own, 4) == 0 && d->key_id == s->key_id)
 		s->answered = 1;
 }
 
@@ -333,37 +325,134 @@ static void ping_all(void)
 	}
 }
 
-static void echo(void)
+static size_t answered(void)
 {
-	const uint64_t until = now_ms() + 3000;
-	size_t answered = 0;
+	size_t n = 0;
 
+	for (size_t i = 0; i < n_all; i++)
+		n += all[i].answered;
+	return n;
+}
+
+/* Returns: how many had an answer. */
+static size_t echo(int wait_ms)
+{
+	const uint64_t until = now_ms() + (uint64_t)wait_ms;
+
+	for (size_t i = 0; i < n_all; i++)
+		all[i].answered = 0;
 	ping_all();
-	do {
+	do
 		turn(20);
-		answered = 0;
-		for (size_t i = 0; i < n_all; i++)
-			answered += all[i].answered;
-	} while (answered < count(UP) && now_ms() < until);
-	printf("{\"sent\": %zu, \"answered\": %zu}\n", count(UP), answered);
+	while (answered() < count(UP) && now_ms() < until);
+	return answered();
+}
+
+/* ---- epochs ---- */
+
+/* The lowest of what the server has come to under the key in use. */
+static uint16_t heard(void)
+{
+	uint16_t least = UINT16_MAX;
+
+	for (size_t i = 0; i < n_all; i++) {
+		const uint16_t h = all[i].data[all[i].key_id].heard;
+		if (all[i].state == UP && h < least)
+			least = h;
+	}
+	return least;
+}
+
+static void tell(const char *what, size_t got)
+{
+	printf("{\"what\": \"%s\", \"sent\": %zu, \"answered\": %zu, \"epoch\": %u}\n", what,
+		count(UP), got, heard());
 	fflush(stdout);
+}
+
+static void send_next(uint16_t epoch, uint64_t id)
+{
+	for (size_t i = 0; i < n_all; i++) {
+		struct ovpn_data *d = &all[i].data[all[i].key_id];
+		d->epoch = epoch;
+		d->id = id;
+	}
+}
+
+/* All go to that epoch, and ping until the server is there as well. */
+static void enter(const char *what, uint16_t epoch)
+{
+	const uint64_t until = now_ms() + 5000;
+	size_t got;
+
+	send_next(epoch, 1);
+	do
+		got = echo(1000);
+	while (heard() < epoch && now_ms() < until);
+	tell(what, got);
+}
+
+/* One ping each in another epoch, as if it had been held up. All have sent the same so far. */
+static void send_in(const char *what, uint16_t epoch, uint64_t id, int wait_ms)
+{
+	const struct ovpn_data was = all[0].data[all[0].key_id];
+
+	send_next(epoch, id);
+	tell(what, echo(wait_ms));
+	send_next(was.epoch, was.id);
+}
+
+static bool all_have(uint8_t key_id)
+{
+	for (size_t i = 0; i < n_all; i++)
+		if (all[i].state == UP && all[i].key_id != key_id)
+			return false;
+	return true;
+}
+
+static void rekey(void)
+{
+	const uint64_t until = now_ms() + 5000;
+
+	for (size_t i = 0; i < n_all; i++)
+		if (all[i].state == UP)
+			ovpn_client_rekey(all[i].client, now_ms());
+	while (!all_have(1) && now_ms() < until)
+		turn(20);
+	tell("rekeyed", all_have(1) ? echo(2000) : 0);
+}
+
+static void through_epochs(void)
+{
+	enter("next", 2);
+	enter("jump", 6);
+	send_in("late", 2, 1000, 2000);
+	send_in("again", 2, 1000, 300);
+	send_in("passed over", 4, 1, 300);
+	send_in("too far", 11, 1, 300);
+	tell("still", echo(2000));
+	rekey();
+	enter("after the rekey", 3);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: ovpnload HOST PORT AT_ONCE FOLDER\n");
+	epochs = argc == 6 && strcmp(argv[5], "epochs") == 0;
+	if (argc != 5 && !epochs) {
+		fprintf(stderr, "usage: ovpnload HOST PORT AT_ONCE FOLDER [epochs]\n");
 		return 2;
 	}
 	server.sin_family = AF_INET;
 	server.sin_port = htons((uint16_t)atoi(argv[2]));
 	if (inet_aton(argv[1], &server.sin_addr) == 0 || ovpn_wrap_global_init() != 0 ||
-		aead_init() != 0)
+		aead_init() != 0 || epoch_init() != 0)
 		return 2;
 	while (n_all < SESSIONS_MAX && load(argv[4], n_all))
 		n_all++;
 	shake_hands((size_t)atoi(argv[3]));
-	echo();
+	tell("first", echo(3000));
+	if (epochs)
+		through_epochs();
 	for (uint64_t at = now_ms() + 10000;;) {
 		turn(100);
 		if (now_ms() < at)

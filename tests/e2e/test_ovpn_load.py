@@ -17,23 +17,24 @@ BUILD = pathlib.Path(__file__).resolve().parents[2] / "build" / "plain"
 def program():
     top = BUILD.parents[1]
     flags = topology.run("pkg-config", "--libs", "libssl", "libcrypto").split()
-    return traffic.tool("ovpnload", top / "tests/sim/ovpn_client.c", BUILD / "libcontrol.a", BUILD / "libdata.a",
-                        f"-I{top}", f"-I{top}/dataplane", f"-I{top}/controlplane", f"-I{top}/tests/sim", *flags)
+    return traffic.tool("ovpnload", top / "tests/sim/ovpn_client.c", top / "tests/sim/ovpn_data.c", BUILD / "libcontrol.a",
+                        BUILD / "libdata.a", f"-I{top}", f"-I{top}/dataplane", f"-I{top}/controlplane", f"-I{top}/tests/sim", *flags)
 
 
 class Load:
     """The tool: connects all, says how it went, keeps the sessions until it is ended."""
 
-    def __init__(self, ns, folder, host=topology.SERVER4, at_once=16):
-        self.process = ns.popen([program(), host, 1194, at_once, folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=sys.stderr, text=True)
+    def __init__(self, ns, folder, host=topology.SERVER4, at_once=16, epochs=False):
+        argv = [program(), host, 1194, at_once, folder] + (["epochs"] if epochs else [])
+        self.process = ns.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sys.stderr, text=True)
 
     def connected(self):
         """{"sessions", "seconds", "failed", ...} when the last handshake is over."""
         return json.loads(self.process.stdout.readline())
 
     def echoes(self):
-        """{"sent", "answered"}: a ping inside of each tunnel."""
+        """{"what", "sent", "answered", "epoch"}: a ping inside of each tunnel, and the lowest of the newest epochs that
+        came back (0: the classic format)."""
         return json.loads(self.process.stdout.readline())
 
     def kill(self):
@@ -66,4 +67,5 @@ def test_200_sessions(gateway, figure):
         assert now - idle[d.name] < SESSIONS * 64 + 4096
     echoes = load.echoes()
     assert echoes["answered"] == echoes["sent"] == SESSIONS, echoes
+    assert echoes["epoch"] == 0, "nobody announced epochs"
     load.kill()

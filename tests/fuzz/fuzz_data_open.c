@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/epoch.h"
 #include "fwd/fwd.h"
 #include "uapi/uapi.h"
 #include "wire/ovpn_wire.h"
@@ -37,6 +38,7 @@ enum {
 	OVPN_REKEY,
 	OVPN_USE,
 	OVPN_CLOSED,
+	OVPN_EPOCH, /* the client goes to a later epoch, or sends in any */
 	STEPS
 };
 
@@ -47,8 +49,11 @@ struct world {
 	uint64_t now, seq, counter;
 	struct ovpn {
 		struct aead_key *key;
+		uint8_t iv[AEAD_NONCE], cipher;
+		uint8_t first[EPOCH_SECRET]; /* the epoch format: what the keys come from */
 		uint64_t seq;
 		uint32_t peer_id, id, connection;
+		uint16_t epoch, newest; /* of the key; the greatest that was accepted */
 		uint8_t key_id, format;
 	} ovpn;
 };
@@ -73,7 +78,7 @@ static void on_send(void *arg, struct fwd_packet *p)
 	if (p->data[0] == WG_DATA)
 		REQUIRE(p->len == 32 && wire_le32(p->data) == WG_DATA);
 	else
-		REQUIRE(p->len == 40 || p->len == 37);
+		REQUIRE(p->len == 40 || p->len == 37 || p->len == 44);
 }
 
 static void rekey(struct world *w, uint8_t how)
@@ -98,7 +103,30 @@ static void rekey(struct world *w, uint8_t how)
 	w->counter = 0;
 }
 
-/* The bits of how: transport, format, tunnel, key id. */
+/* The key of an epoch; chains are short, or the fuzzer would do nothing else. */
+static void ovpn_enter(struct ovpn *o, uint16_t epoch)
+{
+	uint8_t secret[EPOCH_SECRET];
+	struct epoch_keys k;
+
+	memcpy(secret, o->first, sizeof(secret));
+	for (uint16_t i = 1; i < epoch; i++)
+		REQUIRE(epoch_step(secret) == 0);
+	REQUIRE(epoch_derive(secret, (enum aead_cipher)o->cipher, &k) == 0);
+	aead_key_free(o->key);
+	REQUIRE(aead_key_new(&o->key, (enum aead_cipher)o->cipher, k.key, true) == 0);
+	memcpy(o->iv, k.iv, sizeof(o->iv));
+	o->epoch = epoch;
+}
+
+static uint8_t format_of(uint8_t how)
+{
+	if (how & 128)
+		return UAPI_DATA_EPOCH;
+	return how & 2 ? UAPI_DATA_V1 : UAPI_DATA_V2;
+}
+
+/* The bits of how: transport, format, tunnel, key id, cipher, format. */
 static void ovpn_rekey(struct world *w, uint8_t how)
 {
 	struct ovpn *o = &w->ovpn;
@@ -110,7 +138,7 @@ static void ovpn_rekey(struct world *w, uint8_t how)
 		.transport = how & 1 ? UAPI_TCP : UAPI_UDP,
 		.path = {.remote = {{IP_V4, {192, 0, 2, 1}}, 1, 0}},
 		.key_id = how >> 3 & 7,
-		.format = how & 2 ? UAPI_DATA_V1 : UAPI_DATA_V2,
+		.format = format_of(how),
 		.ping_s = 10,
 		.timeout_s = 60,
 		.life_s = 300};
@@ -130,8 +158,14 @@ static void ovpn_rekey(struct world *w, uint8_t how)
 		.id = 1,
 		.connection = s.path.connection,
 		.key_id = s.key_id,
+		.cipher = s.cipher,
+		.newest = 1,
 		.format = s.format};
-	REQUIRE(aead_key_new(&o->key, (enum aead_cipher)s.cipher, s.open, true) == 0);
+	memcpy(o->first, s.open, sizeof(o->first));
+	if (s.format == UAPI_DATA_EPOCH)
+		ovpn_enter(o, 1);
+	else
+		REQUIRE(aead_key_new(&o->key, (enum aead_cipher)s.cipher, s.open, true) == 0);
 }
 
 static void check_delivered(const struct fwd_packet *p, uint32_t max)
@@ -185,27 +219,52 @@ static void seal(struct world *w, const uint8_t *plain, uint32_t n, uint64_t cou
 	REQUIRE(second != FWD_DELIVER && second != FWD_KEEPALIVE);
 }
 
+static uint32_t head_of(const struct ovpn *o)
+{
+	if (o->format == UAPI_DATA_EPOCH)
+		return OVPN_EPOCH_HEAD;
+	return o->format == UAPI_DATA_V1 ? OVPN_DATA_V1_HEAD : OVPN_DATA_V2_HEAD;
+}
+
 /* Returns: bytes of the frame in d. flip: goes over the header before it is sealed. */
 static uint32_t ovpn_frame(struct ovpn *o, uint8_t *d, const uint8_t *plain, uint32_t n,
 	uint32_t id, const uint8_t flip[OVPN_DATA_V2_HEAD])
 {
-	const bool v1 = o->format == UAPI_DATA_V1;
-	const uint32_t head = v1 ? OVPN_DATA_V1_HEAD : OVPN_DATA_V2_HEAD;
-	struct aead_op op = {.text = d + head + OVPN_TAG,
+	const bool v1 = o->format == UAPI_DATA_V1, epochs = o->format == UAPI_DATA_EPOCH;
+	const uint32_t head = head_of(o), from = v1 ? 1 : 4;
+	struct aead_op op = {.text = d + head + (epochs ? 0 : OVPN_TAG),
 		.len = n,
-		.tag = d + head,
+		.tag = d + head + (epochs ? n : 0),
 		.aad = v1 ? d + 1 : d,
 		.aad_len = v1 ? 4 : head};
 
 	wire_put_be32(d, o->peer_id);
 	d[0] = ovpn_first(v1 ? OVPN_DATA_V1 : OVPN_DATA_V2, o->key_id);
-	wire_put_be32(d + head - 4, id);
-	for (uint32_t i = 0; i < head; i++)
+	if (epochs)
+		wire_put_be64(d + 4, (uint64_t)o->epoch << 48 | id);
+	else
+		wire_put_be32(d + head - 4, id);
+	for (uint32_t i = 0; i < head && i < OVPN_DATA_V2_HEAD; i++)
 		d[i] ^= flip[i];
-	memcpy(op.nonce, d + head - 4, 4);
+	memcpy(op.nonce, o->iv, AEAD_NONCE);
+	for (uint32_t i = 0; from + i < head; i++)
+		op.nonce[i] ^= d[from + i];
 	memcpy(op.text, plain, n);
 	aead_seal_batch(o->key, &op, 1);
 	return head + OVPN_TAG + n;
+}
+
+/* In the epoch format a packet may be of an epoch without key, and be no forgery all the same. */
+static void note_epoch(struct ovpn *o, uint8_t verdict, uint32_t n)
+{
+	const bool opened = verdict == FWD_DELIVER || verdict == FWD_KEEPALIVE ||
+			    verdict == FWD_BAD_INNER || verdict == FWD_SPOOFED_SOURCE;
+
+	if (o->format != UAPI_DATA_EPOCH || !opened)
+		return;
+	REQUIRE(n && o->epoch && o->epoch <= o->newest + 4);
+	if (o->epoch > o->newest)
+		o->newest = o->epoch;
 }
 
 static void ovpn_seal(struct world *w, const uint8_t *plain, uint32_t n, uint32_t id)
@@ -213,13 +272,14 @@ static void ovpn_seal(struct world *w, const uint8_t *plain, uint32_t n, uint32_
 	static const uint8_t as_it_is[OVPN_DATA_V2_HEAD];
 	const struct path path = {
 		.remote = {{IP_V4, {192, 0, 2, 1}}, 1, 0}, .connection = w->ovpn.connection};
-	uint8_t d[OVPN_DATA_V2_OVERHEAD + 256];
+	uint8_t d[OVPN_EPOCH_OVERHEAD + 256];
 
 	if (!w->ovpn.key)
 		return;
 	const uint32_t len = ovpn_frame(&w->ovpn, d, plain, n, id, as_it_is);
 	uint8_t first = rx_from(w, d, len, &path);
 	REQUIRE(first != FWD_BAD_TAG && (first != FWD_MALFORMED || !n || !id));
+	note_epoch(&w->ovpn, first, n);
 	uint8_t second = rx_from(w, d, len, &path);
 	REQUIRE(second == FWD_REPLAY || second == first);
 	REQUIRE(second != FWD_DELIVER && second != FWD_KEEPALIVE);
@@ -230,12 +290,23 @@ static void ovpn_header(struct world *w, const uint8_t *p, uint32_t n)
 {
 	const struct path path = {
 		.remote = {{IP_V4, {192, 0, 2, 1}}, 1, 0}, .connection = w->ovpn.connection};
-	uint8_t d[OVPN_DATA_V2_OVERHEAD + 256];
+	uint8_t d[OVPN_EPOCH_OVERHEAD + 256];
 
 	if (!w->ovpn.key || n < OVPN_DATA_V2_HEAD)
 		return;
 	n -= OVPN_DATA_V2_HEAD;
 	rx_from(w, d, ovpn_frame(&w->ovpn, d, p + OVPN_DATA_V2_HEAD, n, w->ovpn.id++, p), &path);
+}
+
+/* Up to seven ahead of what the engine has come to, or back. */
+static void ovpn_epoch_step(struct world *w, uint8_t how)
+{
+	struct ovpn *o = &w->ovpn;
+	const uint32_t to = how & 8 ? how >> 4 : o->newest + (how & 7u);
+
+	if (!o->key || o->format != UAPI_DATA_EPOCH)
+		return;
+	ovpn_enter(o, to < 1 ? 1 : to > 64 ? 64 : (uint16_t)to);
 }
 
 static void seal_stream(struct world *w, struct fwd_packet *p)
@@ -313,6 +384,9 @@ static void step(struct world *w, uint8_t what, const uint8_t *p, uint32_t n)
 	case OVPN_CLOSED:
 		fwd_connection_closed(w->f, 1, n ? p[0] : CONNECTION);
 		return;
+	case OVPN_EPOCH:
+		ovpn_epoch_step(w, n ? p[0] : 1);
+		return;
 	}
 }
 
@@ -323,7 +397,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	static bool ready;
 
-	REQUIRE(ready || aead_init() == 0);
+	REQUIRE(ready || (aead_init() == 0 && epoch_init() == 0));
 	ready = true;
 	REQUIRE(fwd_new(&w.f, &limits) == 0);
 	REQUIRE(fwd_peer_set(w.f, 1, &addr4, &addr6) == 0);

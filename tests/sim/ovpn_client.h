@@ -39,6 +39,10 @@ enum ovpn_client_stop {
 #define OVPN_CLIENT_PEER_INFO                                                                      \
 	"IV_VER=2.6.14\nIV_PLAT=linux\nIV_TCPNL=1\nIV_MTU=1600\nIV_NCP=2\n"                        \
 	"IV_CIPHERS=" OVPN_CLIENT_CIPHERS "\nIV_PROTO=990\n"
+/* And what a client of the epoch format says beside it: bit 10. */
+#define OVPN_CLIENT_PEER_INFO_EPOCH                                                                \
+	"IV_VER=2.7.6\nIV_PLAT=linux\nIV_TCPNL=1\nIV_MTU=1600\nIV_NCP=2\n"                         \
+	"IV_CIPHERS=" OVPN_CLIENT_CIPHERS "\nIV_PROTO=2014\n"
 /* What 2.5 says: no exporter, so the PRF. */
 #define OVPN_CLIENT_PEER_INFO_OLD                                                                  \
 	"IV_VER=2.5.11\nIV_PLAT=linux\nIV_PROTO=6\nIV_NCP=2\n"                                     \

@@ -433,6 +433,46 @@ static void sessions_change_as_ever(void **state)
 	end(&w);
 }
 
+/* Over TCP the ids rise along the stream, also when the epoch changes between two seals. */
+static void a_stream(void **state)
+{
+	struct world w;
+	struct buffer b[4];
+	struct fwd_packet *run[4];
+	struct ip_addr dst = rig_addr4(PEER), src = {.family = IP_V4, .bytes = {8, 8, 8, 8}};
+
+	(void)state;
+	rig_open(&w.r, 1);
+	rig_peer(&w.r, PEER);
+	struct fwd_session keys = epoch_session(&w.r, PEER, PEER_ID, 0, 1);
+	keys.transport = UAPI_TCP;
+	keys.path.connection = 77;
+	keys.ping_s = 1;
+	w.c = epoch_install(&w.r, &keys);
+	assert_int_equal(epoch_hear(&w.r, &w.c), FWD_DELIVER);
+	w.s = rig_current(&w.r, PEER);
+	for (int i = 0; i < 4; i++) {
+		inner4(&b[i], &src, &dst, 60);
+		assert_int_equal(rig_tx(&w.r, 0, &b[i]), FWD_STREAM);
+		run[i] = &b[i].p;
+	}
+	fwd_seal(w.r.f, 0, run, 2, w.r.now);
+	assert_int_equal(epoch_hear_at(&w.r, &w.c, 2, 1), FWD_DELIVER);
+	rig_tick(&w.r, 100);
+	fwd_seal(w.r.f, 0, run + 2, 2, w.r.now);
+	static const uint64_t ids[] = {
+		1ull << 48 | 1, 1ull << 48 | 2, 2ull << 48 | 1, 2ull << 48 | 2};
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(run[i]->verdict, FWD_SEND);
+		assert_true(wire_be64(run[i]->data + 4) == ids[i]);
+		assert_true(epoch_crypt(keys.seal, keys.cipher, run[i]->data, run[i]->len, false));
+	}
+	rig_tick(&w.r, 1000); /* a ping */
+	assert_int_equal(w.r.n_sent, 1);
+	assert_true(wire_be64(w.r.sent[0] + 4) == (2ull << 48 | 3));
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +492,7 @@ int main(void)
 		cmocka_unit_test(no_epoch_after_the_last),
 		cmocka_unit_test(what_was_is_wiped),
 		cmocka_unit_test(sessions_change_as_ever),
+		cmocka_unit_test(a_stream),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

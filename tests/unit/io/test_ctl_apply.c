@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "crypto/aead.h"
+#include "crypto/epoch.h"
 #include "uapi/uapi.h"
 #include "wire/ovpn_wire.h"
 
@@ -415,6 +416,12 @@ static void openvpn_sessions(void **state)
 		m.key_id = (uint8_t)i;
 		assert_int_equal(session_set(l, &m), 0);
 	}
+	m = an_ovpn_session(7, seq++);
+	m.format = UAPI_DATA_EPOCH;
+	m.key_id = 5;
+	memset(m.seal_iv, 0, sizeof(m.seal_iv));
+	memset(m.open_iv, 0, sizeof(m.open_iv));
+	assert_int_equal(session_set(l, &m), 0);
 	/* Over TCP, as another tunnel. */
 	m = an_ovpn_session(7, seq++);
 	m.transport = UAPI_TCP;
@@ -432,7 +439,7 @@ static void bad_openvpn_sessions(void **state)
 	struct lab *l = *state;
 
 	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
-	for (int i = 0; i < 14; i++) {
+	for (int i = 0; i < 16; i++) {
 		struct uapi_session_set m = an_ovpn_session(7, 100);
 
 		switch (i) {
@@ -479,6 +486,14 @@ static void bad_openvpn_sessions(void **state)
 			break;
 		case 13:
 			m.protocol = 3;
+			break;
+		case 14: /* epochs make their own IVs */
+			m.format = UAPI_DATA_EPOCH;
+			memset(m.seal_iv, 0, sizeof(m.seal_iv));
+			break;
+		case 15:
+			m.format = UAPI_DATA_EPOCH;
+			memset(m.open_iv, 0, sizeof(m.open_iv));
 			break;
 		}
 		assert_int_equal(session_set(l, &m), EINVAL);
@@ -730,7 +745,7 @@ int main(void)
 		cmocka_unit_test(packs_events),
 	};
 
-	if (aead_init() != 0)
+	if (aead_init() != 0 || epoch_init() != 0)
 		return 1;
 	return cmocka_run_group_tests_name("ctl_apply", tests, NULL, NULL);
 }

@@ -90,7 +90,8 @@ int epoch_derive(const uint8_t secret[EPOCH_SECRET], enum aead_cipher c, struct 
 
 /* ---- self-test ---- */
 
-/* E_1 = 00 01 .. 1f steps to what begins so (computed apart from this and compared with clients). */
+/* E_1 = 00 01 .. 1f steps to what begins so (computed apart from this and compared with clients).
+ */
 static const uint8_t second[] = {0xe3, 0x5b, 0xff, 0xa3, 0x1e, 0x27, 0x23, 0xbf};
 
 static void look_up(void)

@@ -30,7 +30,7 @@ int epoch_init(void) must_check;
 int epoch_step(uint8_t secret[EPOCH_SECRET]) must_check;
 /* The keys of the epoch whose secret that is. The caller wipes. Returns: 0, -EIO, -EINVAL (no such
  * cipher). */
-int epoch_derive(const uint8_t secret[EPOCH_SECRET], enum aead_cipher c,
-	struct epoch_keys *out) must_check;
+int epoch_derive(
+	const uint8_t secret[EPOCH_SECRET], enum aead_cipher c, struct epoch_keys *out) must_check;
 
 #endif

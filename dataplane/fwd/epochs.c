@@ -55,8 +55,7 @@ static int grow(struct session *s)
 	struct epochs *e = s->epochs;
 	struct opening o;
 
-	while (e->open_last - opening_epoch(rx) < OPENING_AHEAD &&
-		e->open_last < OVPN_EPOCH_LAST) {
+	while (e->open_last - opening_epoch(rx) < OPENING_AHEAD && e->open_last < OVPN_EPOCH_LAST) {
 		free_retired(rx); /* so that there is room for what comes now */
 		int r = make_ahead(e, &o);
 		if (r)

@@ -32,7 +32,7 @@ struct epochs {
 	uint8_t open_secret[EPOCH_SECRET]; /* of the last epoch there is a key for */
 	uint8_t seal_secret[EPOCH_SECRET]; /* of the epoch that is sealed with */
 	uint16_t open_last;
-	uint16_t used; /* the last epoch before this one that something was sealed with */
+	uint16_t used;	   /* the last epoch before this one that something was sealed with */
 	uint64_t grown_at; /* when the client last had us make keys, +1 */
 };
 
@@ -45,7 +45,6 @@ void epochs_fini(struct session *s);
 /* Does what is due at a tick; what fails is tried again by a later one. Puts a sealing that was
  * replaced in front of old, to be freed after the workers were waited for. Returns: the new list.
  */
-struct sealing *epochs_keep(
-	struct session *s, uint32_t sealers, uint64_t now, struct sealing *old);
+struct sealing *epochs_keep(struct session *s, uint32_t sealers, uint64_t now, struct sealing *old);
 
 #endif

@@ -79,7 +79,8 @@ struct fwd_session {
 	uint8_t seal[AEAD_KEY_MAX], open[AEAD_KEY_MAX];
 	/* OpenVPN: local_index is the peer-id, remote_index is not used, role is responder. A
 	 * session of a client without peer-id (UAPI_DATA_V1) is found by its path and key id. */
-	uint8_t key_id, format; /* enum uapi_format */
+	uint8_t key_id, format; /* enum uapi_format; EPOCH: seal and open are the first secrets, 32
+				   bytes whatever the cipher, and there is no IV */
 	uint8_t seal_iv[UAPI_IV], open_iv[UAPI_IV];
 	uint16_t ping_s, timeout_s;
 	uint32_t life_s; /* both protocols; 0: as long as WireGuard's */

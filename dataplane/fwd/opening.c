@@ -61,8 +61,8 @@ bool opening_accept(struct session_rx *rx, uint64_t counter)
 	const uint16_t epoch = ovpn_epoch(counter);
 	if (epoch > current_epoch(e))
 		advance(rx, epoch);
-	return replay_take(epoch == current_epoch(e) ? &rx->replay : &e->replay,
-		counter & OVPN_EPOCH_COUNTER);
+	return replay_take(
+		epoch == current_epoch(e) ? &rx->replay : &e->replay, counter & OVPN_EPOCH_COUNTER);
 }
 
 uint16_t opening_epoch(const struct session_rx *rx)

@@ -35,7 +35,7 @@ struct opening {
 struct epoch_rx {
 	struct opening previous, ahead[OPENING_AHEAD];
 	uint16_t previous_epoch;
-	_Atomic uint16_t epoch;			/* of current; anybody reads */
+	_Atomic uint16_t epoch;		       /* of current; anybody reads */
 	struct aead_key *retired[OPENING_ALL]; /* to be freed by the control thread */
 	uint32_t n_retired;
 	struct replay replay; /* of previous */

@@ -25,7 +25,7 @@ struct sealing {
 	_Atomic uint64_t blocks;		    /* sealed */
 	struct sealing_limits limits cacheline_aligned;
 	uint8_t iv[AEAD_NONCE];
-	struct sealing *next;  /* list of those that were replaced */
+	struct sealing *next;	/* list of those that were replaced */
 	struct aead_key *key[]; /* one per worker, the last for the control thread */
 };
 

@@ -306,7 +306,7 @@ static void ovpn_epoch_step(struct world *w, uint8_t how)
 
 	if (!o->key || o->format != UAPI_DATA_EPOCH)
 		return;
-	ovpn_enter(o, to < 1 ? 1 : to > 64 ? 64 : (uint16_t)to);
+	ovpn_enter(o, to < 1 ? 1 : to > 32 ? 32 : (uint16_t)to);
 }
 
 static void seal_stream(struct world *w, struct fwd_packet *p)

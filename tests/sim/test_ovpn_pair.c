@@ -447,6 +447,34 @@ static void every_kind_of_client_comes_up(void **state)
 		}
 }
 
+/* A dataplane that knows epochs may be followed by one that does not, and the reverse. */
+static void a_tunnel_keeps_its_format(void **state)
+{
+	struct sim *s = calloc(1, sizeof(*s));
+
+	(void)state;
+	assert_non_null(s);
+	for (int epoch = 0; epoch < 2; epoch++) {
+		const struct setup how = {.mode = OVPN_CLIENT_V3,
+			.peer_info = OVPN_CLIENT_PEER_INFO_EPOCH,
+			.epoch = epoch,
+			.wire = calm};
+
+		sim_init(s, &how, 1);
+		run_for(s, 3000);
+		assert_true(s->client_up && same_keys(&s->keys[0]));
+		assert_int_equal(s->keys[0].format, epoch ? UAPI_DATA_EPOCH : UAPI_DATA_V2);
+		ovpn_engine_set_epoch(s->e, !epoch);
+		ovpn_client_rekey(s->c, s->now_ms);
+		pump(s);
+		run_for(s, 1000);
+		assert_true(ovpn_client_key_id(s->c) == 1 && same_keys(&s->keys[1]));
+		assert_int_equal(s->keys[1].format, s->keys[0].format);
+		sim_fini(s);
+	}
+	free(s);
+}
+
 static void lossy(const struct setup *how, const char *name)
 {
 	struct sim *s = calloc(1, sizeof(*s));
@@ -629,6 +657,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_client_comes_up),
+		cmocka_unit_test(a_tunnel_keeps_its_format),
 		cmocka_unit_test(rekeys_from_either_side),
 		cmocka_unit_test(rekeys_survive_a_bad_wire),
 		cmocka_unit_test(handshakes_survive_a_bad_wire),

@@ -289,6 +289,8 @@ static void setup(void)
 
 static void begin(struct world *w, uint8_t how)
 {
+	static const char *const peer_infos[] = {
+		NULL, OVPN_CLIENT_PEER_INFO_OLD, OVPN_CLIENT_PEER_INFO_EPOCH, NULL};
 	const struct ovpn_ops ops = {authorize, peer_id_alloc, peer_id_free, w};
 	struct ovpn_conf conf = {.mtu = 1420,
 		.ping_s = 10,
@@ -301,7 +303,7 @@ static void begin(struct world *w, uint8_t how)
 		.key = key,
 		.stream = how & 8,
 		.push_request_early = how & 16,
-		.peer_info = how & 32 ? OVPN_CLIENT_PEER_INFO_OLD : NULL};
+		.peer_info = peer_infos[how >> 5 & 3]};
 	int n = ovpn_wkc_seal(server_key, &key, &credential, REAL0, client.wkc, sizeof(client.wkc));
 
 	REQUIRE(n > 0);
@@ -314,6 +316,7 @@ static void begin(struct world *w, uint8_t how)
 	w->now = (struct ovpn_time){.mono_ms = 1000000, .real_s = REAL0};
 	w->may = true;
 	REQUIRE(ovpn_engine_new(&w->e, &conf, server_tls, &ops) == 0);
+	ovpn_engine_set_epoch(w->e, !(how & 128));
 	REQUIRE(ovpn_client_new(&w->c, &client) == 0);
 	REQUIRE(ovpn_client_start(w->c, w->now.mono_ms, REAL0) == 0);
 	pump(w);

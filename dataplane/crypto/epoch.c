@@ -47,33 +47,32 @@ static size_t write_info(uint8_t info[INFO_MAX], const char *label, size_t len)
 /* len < 256; label is short and constant. */
 static int expand(const uint8_t secret[EPOCH_SECRET], const char *label, uint8_t *out, size_t len)
 {
-	uint8_t info[INFO_MAX], key[EPOCH_SECRET];
+	secret_key key = {{0}};
+	uint8_t info[INFO_MAX];
 	char digest[] = "SHA256", mode[] = "EXPAND_ONLY";
 	const size_t n = write_info(info, label, len);
 	const OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_MODE, mode, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, sizeof(key)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.bytes, sizeof(key.bytes)),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, n),
 		OSSL_PARAM_construct_end(),
 	};
 
 	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(found.hkdf);
-	memcpy(key, secret, sizeof(key));
+	memcpy(key.bytes, secret, sizeof(key.bytes));
 	const bool ok = ctx && EVP_KDF_derive(ctx, out, len, params) == 1;
 	EVP_KDF_CTX_free(ctx); /* cleanses its copy */
-	secret_wipe(key, sizeof(key));
 	return ok ? 0 : -EIO;
 }
 
 int epoch_step(uint8_t secret[EPOCH_SECRET])
 {
-	uint8_t next[EPOCH_SECRET];
-	const int r = expand(secret, "datakey upd", next, sizeof(next));
+	secret_key next = {{0}};
+	const int r = expand(secret, "datakey upd", next.bytes, sizeof(next.bytes));
 
 	if (r == 0)
-		memcpy(secret, next, sizeof(next));
-	secret_wipe(next, sizeof(next));
+		memcpy(secret, next.bytes, sizeof(next.bytes));
 	return r;
 }
 

@@ -15,21 +15,20 @@
  * changed. */
 static int make_ahead(struct epochs *e, struct opening *out)
 {
-	uint8_t secret[EPOCH_SECRET];
+	secret_key secret = {{0}};
 	struct epoch_keys k cleanup(epoch_keys_wipe);
 
-	memcpy(secret, e->open_secret, sizeof(secret));
-	int r = epoch_step(secret);
+	memcpy(secret.bytes, e->open_secret, sizeof(secret.bytes));
+	int r = epoch_step(secret.bytes);
 	if (!r)
-		r = epoch_derive(secret, e->cipher, &k);
+		r = epoch_derive(secret.bytes, e->cipher, &k);
 	if (!r)
 		r = aead_key_new(&out->key, e->cipher, k.key, false);
 	if (!r) {
 		memcpy(out->iv, k.iv, sizeof(out->iv));
-		memcpy(e->open_secret, secret, sizeof(secret));
+		memcpy(e->open_secret, secret.bytes, sizeof(secret.bytes));
 		e->open_last++;
 	}
-	secret_wipe(secret, sizeof(secret));
 	return r;
 }
 
@@ -110,20 +109,19 @@ static struct sealing *move_to(
 	struct session *s, const struct sealing *t, uint16_t epoch, uint32_t sealers)
 {
 	struct epochs *e = s->epochs;
-	uint8_t secret[EPOCH_SECRET];
+	secret_key secret = {{0}};
 	struct sealing *n = NULL;
 	int r = 0;
 
-	memcpy(secret, e->seal_secret, sizeof(secret));
+	memcpy(secret.bytes, e->seal_secret, sizeof(secret.bytes));
 	for (uint16_t at = sealed_with(t); !r && at < epoch; at++)
-		r = epoch_step(secret);
-	if (!r && make_sealing(&n, e, secret, epoch, sealers) == 0) {
+		r = epoch_step(secret.bytes);
+	if (!r && make_sealing(&n, e, secret.bytes, epoch, sealers) == 0) {
 		if (counter_get(&t->counter) != t->limits.first)
 			e->used = sealed_with(t);
-		memcpy(e->seal_secret, secret, sizeof(secret));
+		memcpy(e->seal_secret, secret.bytes, sizeof(secret.bytes));
 		atomic_store_explicit(&s->sealing, n, memory_order_release);
 	}
-	secret_wipe(secret, sizeof(secret));
 	return n;
 }
 

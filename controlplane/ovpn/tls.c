@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ovpn/hello.h"
+
 struct tls {
 	SSL *ssl;
 	BIO *in, *out; /* ssl's */
 	size_t fed;    /* bytes of the client during the handshake */
+	struct hello_gate gate;
 	const char *failure;
 	bool refused_certificate;
 };
@@ -162,6 +165,7 @@ int ovpn_tls_feed(struct tls *t, const uint8_t *bytes, size_t n)
 
 int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
 {
+	const char *why;
 	int rc;
 
 	if (t->failure)
@@ -169,6 +173,9 @@ int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
 	t->fed += n;
 	if (t->fed > TLS_HANDSHAKE_MAX)
 		return fail(t, "TLS handshake too long");
+	why = hello_gate_look(&t->gate, bytes, n);
+	if (why)
+		return fail(t, why);
 	if (ovpn_tls_feed(t, bytes, n) < 0)
 		return -ENOMEM;
 	ERR_clear_error();

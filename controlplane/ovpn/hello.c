@@ -14,7 +14,6 @@ enum {
 	RECORD_CHANGE_CIPHER_SPEC = 20,
 	RECORD_HANDSHAKE = 22,
 	RECORD_VERSION_MAJOR = 3,
-	RECORD_MAX = 16 * 1024 + 256,
 	MESSAGE_CLIENT_HELLO = 1,
 };
 
@@ -28,15 +27,32 @@ static bool is_handshake(const struct hello_gate *g)
 	return g->record[0] == RECORD_HANDSHAKE;
 }
 
+static bool has_messages(const struct hello_gate *g)
+{
+	return is_handshake(g) && g->state != HELLO_SEALED;
+}
+
+static bool is_hello(const struct hello_gate *g)
+{
+	return g->message[0] == MESSAGE_CLIENT_HELLO;
+}
+
+/* Nothing has begun that has to be whole. */
+static bool is_whole(const struct hello_gate *g)
+{
+	if (g->state == HELLO_WAITED || g->record_left > 0 || g->n_record > 0)
+		return false;
+	/* Of a message whose head is cut nobody knows yet what it is. */
+	return g->n_message == 0 && (g->message_left == 0 || !is_hello(g));
+}
+
 /* ---- headers ---- */
 
 static const char *on_message_head(struct hello_gate *g)
 {
-	const bool is_hello = g->message[0] == MESSAGE_CLIENT_HELLO;
-
-	if (g->state == HELLO_WAITED && !is_hello)
+	if (g->state == HELLO_WAITED && !is_hello(g))
 		return "TLS does not begin with a ClientHello";
-	if (is_hello && message_length(g) > HELLO_MAX)
+	if (is_hello(g) && message_length(g) > HELLO_MAX)
 		return "ClientHello too long";
 	g->state = HELLO_CLEAR;
 	g->messages++;
@@ -51,7 +67,7 @@ static const char *on_record_head(struct hello_gate *g)
 
 	if (g->record[1] != RECORD_VERSION_MAJOR || (begins && !is_handshake(g)))
 		return "no TLS";
-	if (length > (begins ? HELLO_MESSAGE_HEAD + HELLO_MAX : RECORD_MAX))
+	if (length > (begins ? HELLO_MESSAGE_HEAD + HELLO_MAX : HELLO_RECORD))
 		return "TLS record too long";
 	if (g->record[0] == RECORD_CHANGE_CIPHER_SPEC && g->messages > 1)
 		g->state = HELLO_SEALED;
@@ -76,7 +92,7 @@ static size_t skip(struct hello_gate *g, size_t n)
 {
 	size_t k = n < g->record_left ? n : g->record_left;
 
-	if (is_handshake(g)) {
+	if (has_messages(g)) {
 		k = k < g->message_left ? k : g->message_left;
 		g->message_left -= (uint32_t)k;
 	}
@@ -84,7 +100,7 @@ static size_t skip(struct hello_gate *g, size_t n)
 	return k;
 }
 
-/* One step: part of a body, or one byte of a header. Returns: how many bytes it took. */
+/* One step: part of a body, or one byte of a head. Returns: how many bytes it took. */
 static size_t step(struct hello_gate *g, const uint8_t *p, size_t n, const char **why)
 {
 	if (g->record_left == 0) {
@@ -92,7 +108,7 @@ static size_t step(struct hello_gate *g, const uint8_t *p, size_t n, const char 
 			*why = on_record_head(g);
 		return 1;
 	}
-	if (!is_handshake(g) || g->message_left > 0)
+	if (!has_messages(g) || g->message_left > 0)
 		return skip(g, n);
 	g->record_left--;
 	if (take(g->message, &g->n_message, HELLO_MESSAGE_HEAD, *p))
@@ -100,11 +116,20 @@ static size_t step(struct hello_gate *g, const uint8_t *p, size_t n, const char 
 	return 1;
 }
 
-const char *hello_gate_look(struct hello_gate *g, const uint8_t *bytes, size_t n)
+const char *hello_gate_look(struct hello_gate *g, const uint8_t *bytes, size_t n, size_t *whole)
 {
 	const char *why = NULL;
 
-	for (size_t at = 0; at < n && !why && g->state != HELLO_SEALED;)
-		at += step(g, bytes + at, n - at, &why);
+	*whole = 0;
+	for (size_t at = 0, k; at < n && !why; at += k) {
+		k = step(g, bytes + at, n - at, &why);
+		g->pending += (uint32_t)k;
+		if (!why && is_whole(g)) {
+			*whole = at + k;
+			g->pending = 0;
+		}
+		if (g->pending > HELLO_PENDING)
+			why = "ClientHello in too many records";
+	}
 	return why;
 }

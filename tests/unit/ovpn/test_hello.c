@@ -30,6 +30,15 @@ static size_t record(
 	return sizeof(head);
 }
 
+static const char *look(struct hello_gate *g, const uint8_t *p, size_t n)
+{
+	size_t whole;
+	const char *why = hello_gate_look(g, p, n, &whole);
+
+	assert_true(whole <= n);
+	return why;
+}
+
 /* ---- real ones ---- */
 
 /* Everything that a client says in a whole handshake. */
@@ -81,15 +90,15 @@ static void passes(const uint8_t *p, size_t n)
 {
 	struct hello_gate whole = {0}, bytewise = {0};
 
-	assert_null(hello_gate_look(&whole, p, n));
+	assert_null(look(&whole, p, n));
 	for (size_t i = 0; i < n; i++)
-		assert_null(hello_gate_look(&bytewise, p + i, 1));
+		assert_null(look(&bytewise, p + i, 1));
 	assert_memory_equal(&whole, &bytewise, sizeof(whole));
 	for (size_t cut = 0; cut <= n; cut++) {
 		struct hello_gate g = {0};
 
-		assert_null(hello_gate_look(&g, p, cut));
-		assert_null(hello_gate_look(&g, p + cut, n - cut));
+		assert_null(look(&g, p, cut));
+		assert_null(look(&g, p + cut, n - cut));
 		assert_memory_equal(&g, &whole, sizeof(g));
 	}
 }
@@ -111,7 +120,7 @@ static void a_second_client_hello_passes(void **state)
 
 	(void)state;
 	passes(p, n);
-	assert_null(hello_gate_look(&g, p, n));
+	assert_null(look(&g, p, n));
 	assert_int_equal(g.messages, 2);
 }
 
@@ -140,9 +149,9 @@ static void fragments_pass(void **state)
 			memcpy(again + k + 5, p + 5 + at, part);
 			k += 5 + part;
 		}
-		assert_null(hello_gate_look(&g, again, k));
+		assert_null(look(&g, again, k));
 		assert_int_equal(g.messages, 1);
-		assert_int_equal(g.message_left, 0);
+		assert_int_equal(g.pending, 0);
 	}
 }
 
@@ -152,12 +161,12 @@ static void refused_at(const uint8_t *p, size_t n, size_t at, const char *why)
 {
 	struct hello_gate whole = {0};
 
-	assert_string_equal(hello_gate_look(&whole, p, n), why);
+	assert_string_equal(look(&whole, p, n), why);
 	for (size_t cut = 0; cut <= at; cut++) {
 		struct hello_gate g = {0};
 
-		assert_null(hello_gate_look(&g, p, cut));
-		assert_string_equal(hello_gate_look(&g, p + cut, n - cut), why);
+		assert_null(look(&g, p, cut));
+		assert_string_equal(look(&g, p + cut, n - cut), why);
 	}
 }
 
@@ -167,7 +176,7 @@ static void the_longest_one_passes_and_one_more_does_not(void **state)
 	struct hello_gate g = {0};
 
 	(void)state;
-	assert_null(hello_gate_look(&g, p, record(p, 22, HELLO_MAX + 4, 1, HELLO_MAX)));
+	assert_null(look(&g, p, record(p, 22, HELLO_MAX + 4, 1, HELLO_MAX)));
 	refused_at(p, record(p, 22, HELLO_MAX, 1, HELLO_MAX + 1), 8, "ClientHello too long");
 	refused_at(p, record(p, 22, 100, 1, 0xffffff), 8, "ClientHello too long");
 	refused_at(p, record(p, 22, 100, 1, 131396), 8, "ClientHello too long");
@@ -210,13 +219,13 @@ static void long_records_are_refused(void **state)
 	(void)state;
 	refused_at(p, record(p, 22, HELLO_MAX + 5, 1, 50), 4, "TLS record too long");
 	refused_at(p, record(p, 22, 0xffff, 1, 50), 4, "TLS record too long");
-	assert_null(hello_gate_look(&g, p, record(p, 22, 54, 1, 50)));
-	assert_null(hello_gate_look(&g, zeroes, 50));
-	(void)record(p, 23, 16 * 1024 + 256, 0, 0);
+	assert_null(look(&g, p, record(p, 22, 54, 1, 50)));
+	assert_null(look(&g, zeroes, 50));
+	(void)record(p, 23, HELLO_RECORD, 0, 0);
 	struct hello_gate sealed = g;
-	assert_null(hello_gate_look(&sealed, p, 5));
-	(void)record(p, 23, 16 * 1024 + 257, 0, 0);
-	assert_string_equal(hello_gate_look(&g, p, 5), "TLS record too long");
+	assert_null(look(&sealed, p, 5));
+	(void)record(p, 23, HELLO_RECORD + 1, 0, 0);
+	assert_string_equal(look(&g, p, 5), "TLS record too long");
 }
 
 /* Whatever is put between the two, the second one is looked at as well. */
@@ -236,13 +245,80 @@ static void the_second_one_is_bounded_too(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(between); i++) {
 		struct hello_gate g = {0};
 
-		assert_null(hello_gate_look(&g, p, record(p, 22, 54, 1, 50)));
-		assert_null(hello_gate_look(&g, zeroes, 50));
-		assert_null(hello_gate_look(&g, between[i] + 1, between[i][0]));
+		assert_null(look(&g, p, record(p, 22, 54, 1, 50)));
+		assert_null(look(&g, zeroes, 50));
+		assert_null(look(&g, between[i] + 1, between[i][0]));
 		(void)record(p, 22, 100, 1, HELLO_MAX + 1);
-		assert_null(hello_gate_look(&g, p, 8));
-		assert_string_equal(hello_gate_look(&g, p + 8, 1), "ClientHello too long");
+		assert_null(look(&g, p, 8));
+		assert_string_equal(look(&g, p + 8, 1), "ClientHello too long");
 	}
+}
+
+/* ---- what is let through, and when ---- */
+
+static size_t let_through(struct hello_gate *g, const uint8_t *p, size_t n)
+{
+	size_t whole;
+
+	assert_null(hello_gate_look(g, p, n, &whole));
+	return whole;
+}
+
+/* The first flight when all of it is there, the others record by record: the same bytes in the same
+ * order, and never more than the announced ones are waited for. */
+static void whole_things_are_let_through(void **state)
+{
+	static uint8_t p[FLIGHTS];
+
+	(void)state;
+	for (int retry = 0; retry < 2; retry++) {
+		const size_t n = client_side(TLS1_3_VERSION, retry, p);
+		struct hello_gate g = {0};
+		size_t end = 0, held = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			if (i == end)
+				end += 5 + ((size_t)p[i + 3] << 8 | p[i + 4]);
+			held++;
+			const size_t whole = let_through(&g, p + i, 1);
+
+			assert_int_equal(whole, i + 1 == end);
+			held = whole ? 0 : held;
+			assert_int_equal(g.pending, held);
+		}
+		assert_int_equal(end, n);
+	}
+}
+
+static void a_client_hello_is_kept_together(void **state)
+{
+	static const uint8_t first[] = {22, 3, 1, 0, 6, 1, 0, 0, 4, 9, 9},
+			     alert[] = {21, 3, 1, 0, 2, 1, 0}, empty[] = {22, 3, 1, 0, 0},
+			     rest[] = {22, 3, 1, 0, 2, 9, 9, 22, 3};
+	struct hello_gate g = {0};
+
+	(void)state;
+	assert_int_equal(let_through(&g, empty, sizeof(empty)), 0);
+	assert_int_equal(let_through(&g, first, sizeof(first)), 0);
+	assert_int_equal(let_through(&g, alert, sizeof(alert)), 0);
+	assert_int_equal(let_through(&g, empty, sizeof(empty)), 0);
+	assert_int_equal(g.pending, 2 * sizeof(empty) + sizeof(first) + sizeof(alert));
+	assert_int_equal(let_through(&g, rest, sizeof(rest)), 7);
+	assert_int_equal(g.pending, 2);
+}
+
+static void it_waits_for_no_more_than_that(void **state)
+{
+	static const uint8_t part[] = {22, 3, 1, 0, 5, 1, 0, 0x10, 0, 7},
+			     tiny[] = {22, 3, 1, 0, 1, 7};
+	struct hello_gate g = {0};
+	size_t n = sizeof(part);
+
+	(void)state;
+	assert_null(look(&g, part, sizeof(part)));
+	for (; n + sizeof(tiny) <= HELLO_PENDING; n += sizeof(tiny))
+		assert_null(look(&g, tiny, sizeof(tiny)));
+	assert_string_equal(look(&g, tiny, sizeof(tiny)), "ClientHello in too many records");
 }
 
 int main(void)
@@ -256,6 +332,9 @@ int main(void)
 		cmocka_unit_test(only_a_client_hello_begins),
 		cmocka_unit_test(long_records_are_refused),
 		cmocka_unit_test(the_second_one_is_bounded_too),
+		cmocka_unit_test(whole_things_are_let_through),
+		cmocka_unit_test(a_client_hello_is_kept_together),
+		cmocka_unit_test(it_waits_for_no_more_than_that),
 	};
 	return cmocka_run_group_tests_name("hello", tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@ static void send_frame(int fd, const uint8_t *frame, size_t len)
 static void answer(struct dp_script *d, int fd, struct writer *w, const uint8_t *frame)
 {
 	assert_int_equal(writer_end(w), 0);
+	d->holding |= d->holds_all;
 	if (!d->holding || fd != d->ctl) {
 		send_frame(fd, frame, writer_len(w));
 		return;
@@ -39,7 +40,7 @@ static void forget_held(struct dp_script *d)
 {
 	while (d->n_held)
 		free(d->held[--d->n_held].frame);
-	d->holding = false;
+	d->holding = d->holds_all = false;
 }
 
 void dp_script_release(struct dp_script *d)

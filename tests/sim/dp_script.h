@@ -36,6 +36,7 @@ struct dp_script {
 	size_t n_fds;
 	struct ulid boot;
 	/* what it is to do */
+	bool holds_all;	  /* answers nothing from now on */
 	bool holds_keys;  /* answers nothing from the next SESSION_SET on */
 	int refuses_keys; /* an errno for the next SESSION_SET */
 	bool confirms;	  /* SESSION_USE makes a SESSION_CONFIRMED */

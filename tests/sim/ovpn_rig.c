@@ -187,13 +187,25 @@ static bool is_for(const struct rig_client *client, const struct path *to)
 	return to->connection || endpoint_equal(&client->path.remote, &to->remote);
 }
 
+static void deliver_one(struct rig *r, const struct dp_datagram *d)
+{
+	bool taken = false;
+
+	for (size_t i = 0; i < RIG_CLIENTS; i++) {
+		if (!is_for(&r->clients[i], &d->to))
+			continue;
+		(void)ovpn_client_input(
+			r->clients[i].c, d->bytes, d->len, clock_mono_ms(&r->clock));
+		taken = true;
+	}
+	if (!taken && r->on_other)
+		r->on_other(r->arg, d);
+}
+
 static void deliver(struct rig *r)
 {
 	for (size_t k = 0; k < r->d.n_out; k++)
-		for (size_t i = 0; i < RIG_CLIENTS; i++)
-			if (is_for(&r->clients[i], &r->d.out[k].to))
-				(void)ovpn_client_input(r->clients[i].c, r->d.out[k].bytes,
-					r->d.out[k].len, clock_mono_ms(&r->clock));
+		deliver_one(r, &r->d.out[k]);
 	r->d.n_out = 0;
 }
 

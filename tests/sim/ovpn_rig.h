@@ -44,6 +44,9 @@ struct rig {
 	struct dir_device_conf device;
 	struct rig_credential credentials[RIG_CREDENTIALS]; /* of that one device */
 	struct rig_client clients[RIG_CLIENTS];
+	/* gets what is for none of them; may be NULL */
+	void (*on_other)(void *arg, const struct dp_datagram *d);
+	void *arg;
 	/* a call that waits for the dataplane */
 	pthread_t waiter;
 	int (*call)(struct coordinator *c, const struct ulid *id);

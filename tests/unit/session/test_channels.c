@@ -504,6 +504,25 @@ static void killed_while_another_waits(void **state)
 	assert_int_equal(n_dels(r), 1);
 }
 
+/* He comes again so fast that the word on what he had arrives after his new keys went. */
+static void killed_and_back_at_once(void **state)
+{
+	struct rig *r = *state;
+	(void)tunnel(r, 0, 0, 0);
+	const struct ulid id = rig_session(r).id;
+
+	r->d.holds_all = true;
+	rig_call(r, coordinator_session_kill, &id);
+	rig_until(r, n_dels(r) == 1);
+	struct rig_client *client = rig_client(r, 1, 0, 0, 0);
+	rig_until(r, n_sets(r) == 2);
+	assert_false(r->called_back);
+	dp_script_release(&r->d);
+	assert_int_equal(rig_result(r), 0);
+	rig_until(r, client->up && rig_sessions(r) == 1);
+	assert_true(is_session(r, &r->d.keys.tunnel));
+}
+
 /* The newer one with another credential of the device is no business of a revocation of the older
  * one's. */
 static void revoked_while_another_credential_waits(void **state)
@@ -554,6 +573,7 @@ int main(void)
 		CASE(the_older_one_says_goodbye_meanwhile),
 		CASE(statistics_are_faster_than_the_news),
 		CASE(killed_while_another_waits),
+		CASE(killed_and_back_at_once),
 		CASE(revoked_while_another_credential_waits),
 	};
 	return cmocka_run_group_tests_name("channels", tests, NULL, NULL);

@@ -134,7 +134,7 @@ build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
 build/fuzz/liball.a: $(FUZZ_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a $(wildcard tests/fuzz/*.h)
 	$(call say,FUZZ,$@)
 	$(Q)clang $(subst fuzzer-no-link,fuzzer,$(FUZZ_FLAGS)) $< build/fuzz/liball.a $(CONTROL_LIBS) $(DATA_LIBS) -o $@
 fuzz-targets: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))

@@ -11,11 +11,21 @@
 #include <string.h>
 
 #include "fwd/fwd.h"
+#include "openssl_pool.h"
 #include "uapi/uapi.h"
 #include "wire/ovpn_wire.h"
 #include "wire/wg_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	openssl_pool_init();
+	return 0;
+}
 
 #define REQUIRE(x)                                                                                 \
 	do {                                                                                       \

@@ -463,7 +463,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* A step: what, how many bytes follow, the bytes. */
 	for (int steps = 0; at + 2 <= size && steps < STEPS; steps++) {
 		const size_t left = size - at - 2;
-		const size_t k = data[at + 1] % 64u < left ? data[at + 1] % 64u : left;
+		const size_t k = data[at + 1] < left ? data[at + 1] : left;
 		struct ovpn_figures f;
 
 		step(&w, data[at], data + at + 2, k);

@@ -65,6 +65,7 @@ def test_half_open_handshakes(gateway, figure):
         took = newcomers(g, 2, name.split()[0])
         figure(f"{name}: others connect in", ", ".join(f"{t * 1000:.0f} ms" for t in took))
         assert max(took) < 2
+    assert "refused: ClientHello too long" in g.controlplane.text()
     until(lambda: g.controlplane.rss_kb() <= idle * 1.1 + 1024, WINDOW + 15, "memory is given back", every=0.5)
     figure("memory afterwards", f"{g.controlplane.rss_kb()} kB, {idle} kB before")
 

@@ -11,7 +11,7 @@ from poll import until
 
 SESSIONS, AT_ONCE = 2000, 1024    # tried; kept in all at most
 SILENT_KB, HALF_KB, STARTED_KB = 4, 24, 64  # of memory for each: before its first TLS byte, in the ClientHello, after it
-PROMISE = b"\x16\x03\x01\x40\x00\x01\x02\x01\x44" + bytes(600)  # the head of a ClientHello of 128 kB
+PROMISE = b"\x16\x03\x01\x04\x00\x01\x02\x01\x44" + bytes(600)  # the head of a ClientHello of 128 kB
 SLACK_KB = 4 * 1024
 IPV6_FREEBIND = 78
 WINDOW = 60                       # seconds after which a handshake is given up

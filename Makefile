@@ -120,7 +120,7 @@ $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcontrol.a $
 
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
-THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
+THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/test_install %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
 	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_db,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 
@@ -134,7 +134,7 @@ build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
 build/fuzz/liball.a: $(FUZZ_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a $(wildcard tests/fuzz/*.h)
 	$(call say,FUZZ,$@)
 	$(Q)clang $(subst fuzzer-no-link,fuzzer,$(FUZZ_FLAGS)) $< build/fuzz/liball.a $(CONTROL_LIBS) $(DATA_LIBS) -o $@
 fuzz-targets: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))

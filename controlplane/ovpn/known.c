@@ -9,7 +9,7 @@
 enum {
 	/* Out-of-order messages that are kept, in bytes with the rest of reliable's. */
 	KEPT_BEFORE_TLS = 2048,
-	KEPT_UNAUTHORISED = 8 * 1024,
+	KEPT_UNAUTHORISED = 6 * 1024,
 	KEPT = 20 * 1024,
 };
 

@@ -16,7 +16,7 @@
  *
  * Limits: half-open sessions (not authorised yet) are bounded in total and per prefix, /24 or /64;
  * when full the least advanced, then the oldest one gives way. Until the first TLS byte a session
- * takes at most 4 kB, until it is authorised at most 64 kB.
+ * takes at most 4 kB, until it is authorised at most 64 kB, whatever it announces (hello.h).
  */
 #ifndef OVPN_OVPN_ENGINE_H
 #define OVPN_OVPN_ENGINE_H

@@ -11,10 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ovpn/hello.h"
+
+enum { PIECE = 1024 };
+
 struct tls {
 	SSL *ssl;
 	BIO *in, *out; /* ssl's */
 	size_t fed;    /* bytes of the client during the handshake */
+	struct hello_gate gate;
+	uint8_t *held; /* bytes that the gate has not let through yet */
+	size_t n_held;
 	const char *failure;
 	bool refused_certificate;
 };
@@ -63,6 +70,7 @@ void ovpn_tls_free(struct tls *t)
 		return;
 	SSL_free(t->ssl);
 	ERR_clear_error();
+	free(t->held);
 	free(t);
 }
 
@@ -160,15 +168,43 @@ int ovpn_tls_feed(struct tls *t, const uint8_t *bytes, size_t n)
 	return 0;
 }
 
-int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
+static int hold(struct tls *t, const uint8_t *bytes, size_t n)
+{
+	uint8_t *grown;
+
+	if (n == 0)
+		return 0;
+	grown = realloc(t->held, t->n_held + n);
+	if (!grown)
+		return -ENOMEM;
+	memcpy(grown + t->n_held, bytes, n);
+	t->held = grown;
+	t->n_held += n;
+	return 0;
+}
+
+/* The first n of them. */
+static void let_go(struct tls *t, size_t n)
+{
+	const size_t left = t->n_held - n;
+	uint8_t *smaller;
+
+	t->n_held = left;
+	if (left == 0) {
+		free(t->held);
+		t->held = NULL;
+		return;
+	}
+	memmove(t->held, t->held + n, left);
+	smaller = realloc(t->held, left);
+	if (smaller)
+		t->held = smaller;
+}
+
+static int shake(struct tls *t, const uint8_t *bytes, size_t n)
 {
 	int rc;
 
-	if (t->failure)
-		return -EPROTO;
-	t->fed += n;
-	if (t->fed > TLS_HANDSHAKE_MAX)
-		return fail(t, "TLS handshake too long");
 	if (ovpn_tls_feed(t, bytes, n) < 0)
 		return -ENOMEM;
 	ERR_clear_error();
@@ -178,6 +214,44 @@ int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
 	if (SSL_get_error(t->ssl, rc) == SSL_ERROR_WANT_READ)
 		return TLS_MORE;
 	return fail_handshake(t);
+}
+
+/* The first n of those held. In pieces: a memory BIO never becomes smaller again. */
+static int let_through(struct tls *t, size_t n)
+{
+	size_t at = 0, k;
+	int rc = TLS_MORE;
+
+	for (; at < n && rc == TLS_MORE; at += k) {
+		k = n - at < PIECE ? n - at : PIECE;
+		rc = shake(t, t->held + at, k);
+	}
+	/* What comes behind a handshake is read when its time has come. */
+	if (rc == TLS_DONE) {
+		if (ovpn_tls_feed(t, t->held + at, t->n_held - at) < 0)
+			rc = -ENOMEM;
+		at = t->n_held;
+	}
+	let_go(t, at);
+	return rc;
+}
+
+int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n)
+{
+	const char *why;
+	size_t whole;
+
+	if (t->failure)
+		return -EPROTO;
+	t->fed += n;
+	if (t->fed > TLS_HANDSHAKE_MAX)
+		return fail(t, "TLS handshake too long");
+	why = hello_gate_look(&t->gate, bytes, n, &whole);
+	if (why)
+		return fail(t, why);
+	if (hold(t, bytes, n) < 0)
+		return -ENOMEM;
+	return whole > 0 ? let_through(t, t->n_held - (n - whole)) : TLS_MORE;
 }
 
 /* The rest of a record that was too long. */

@@ -16,7 +16,7 @@
 
 enum {
 	TLS_HANDSHAKE_MAX = 24 * 1024, /* bytes of a client until it is verified */
-	TLS_CERTS_MAX = 10 * 1024,
+	TLS_CERTS_MAX = 6 * 1024,      /* one of ours has 1 kB; goes into a HELLO_RECORD */
 };
 
 struct tls;
@@ -29,7 +29,8 @@ enum tls_outcome {
 	TLS_MORE = 0, /* the client's turn */
 	TLS_DONE = 1, /* its certificate is verified */
 };
-/* Feeds bytes of the client and goes on with the handshake. Returns: an outcome, -EPROTO (for good:
+/* Takes bytes of the client, which may end anywhere, and goes on with the handshake when records of
+ * them are whole (hello.h). Returns: an outcome, -EPROTO (for good:
  * ovpn_tls_failure says why; an alert may be pending), -ENOMEM. */
 int ovpn_tls_handshake(struct tls *t, const uint8_t *bytes, size_t n) must_check;
 /* After the handshake. Returns: 0, -ENOMEM. */

@@ -64,6 +64,14 @@ void install_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t s
 		channels_replaced(c, replaced);
 }
 
+uint64_t install_give_up(struct live *l, const struct ulid *credential)
+{
+	if (!l->pending.seq || !ulid_equal(&l->pending.info.credential_id, credential))
+		return 0;
+	l->pending.seq = 0;
+	return l->pending.channel;
+}
+
 /* A peer that shakes hands as fast as it may, for hours, holds no more indices than others. */
 static void hold_index(struct coordinator *c, const struct ulid *device, uint32_t index)
 {
@@ -91,6 +99,12 @@ static void refused(struct keys_under_way *k, struct dir_device *dev, int status
 		handshake_index_free(c, k->local_index);
 }
 
+static bool is_expected(const struct keys_under_way *k)
+{
+	const struct live *l = session_table_find(k->c->table, &k->device);
+	return l && l->pending.seq == k->seq;
+}
+
 static void on_keys_set(void *arg, int status, struct reader *r)
 {
 	(void)r;
@@ -104,7 +118,7 @@ static void on_keys_set(void *arg, int status, struct reader *r)
 		hold_index(c, &k->device, k->local_index);
 		if (k->initiator)
 			install_confirmed(c, dev, k->seq);
-		else
+		else if (is_expected(k)) /* not revoked or replaced meanwhile */
 			dp_client_reinject(c->dp, &k->path, k->reply, k->reply_len);
 	}
 	if (k->protocol == UAPI_OPENVPN)

@@ -261,6 +261,7 @@ void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, stru
 	if (l) {
 		session_table_down(c->table, l, true);
 		l->channel = 0;
+		l->pending.seq = 0;
 	}
 	for (struct dir_credential *cr = dev->credentials; cr; cr = cr->next)
 		engines_forget(c, cr);
@@ -272,8 +273,8 @@ void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, stru
 void coordinator_drop_credential(struct coordinator *c, struct dir_credential *cr, struct job *j)
 {
 	struct live *l = session_table_find(c->table, &cr->conf.device_id);
-	if (l && l->pending.seq && ulid_equal(&l->pending.info.credential_id, &cr->conf.id))
-		l->pending.seq = 0;
+	if (l)
+		(void)install_give_up(l, &cr->conf.id);
 	if (l && ulid_equal(&l->state.credential, &cr->conf.id)) {
 		session_table_down(c->table, l, true);
 		l->channel = 0;
@@ -354,10 +355,13 @@ static void run_session_kill(struct coordinator *c, struct job *j)
 		job_fail(j, -ENOENT);
 		return;
 	}
+	/* The dataplane drops all that the credential has there, also what nobody uses yet. */
 	const struct ulid credential = l->info.credential_id;
+	const uint64_t channel = l->channel, waiting = install_give_up(l, &credential);
 	session_table_down(c->table, l, true);
-	channels_restart(c, l->channel, "this session was ended by the operator");
 	l->channel = 0;
+	channels_restart(c, channel, "this session was ended by the operator");
+	channels_restart(c, waiting, "this session was ended by the operator");
 	revocation_start(c, j,
 		&(struct revocation){.what = REVOKE_CREDENTIAL,
 			.peer = dev->conf.peer,

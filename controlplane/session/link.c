@@ -110,6 +110,12 @@ static void moved(struct coordinator *c, struct live *l, const struct path *path
 	channels_moved(c, l->channel, path);
 }
 
+static bool is_pending(const struct live *l, const struct uapi_peer_stats *st)
+{
+	return st->up && l->pending.seq && ulid_equal(&l->pending.info.id, &st->tunnel) &&
+	       l->pending.info.last_handshake_at == (int64_t)st->handshake_ms;
+}
+
 static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats *st)
 {
 	struct dir_device *dev = directory_device_by_peer(c->dir, st->peer);
@@ -123,6 +129,8 @@ static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats 
 		session_table_down(c->table, l, true);
 		return;
 	}
+	if (is_pending(l, st)) /* its own event is still on its way */
+		install_confirmed(c, dev, l->pending.seq);
 	if (st->up && (!l->up || !ulid_equal(&l->info.id, &st->tunnel) ||
 			      l->info.last_handshake_at != (int64_t)st->handshake_ms))
 		adopt(c, dev, l, st);
@@ -430,6 +438,9 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 	char id[ULID_TEXT];
 	log_info("session", "device dev_%s: disconnected, %s", ulid_format(&dev->conf.id, id),
 		m.reason < ARRAY_SIZE(why) && why[m.reason] ? why[m.reason] : "its tunnel ended");
+	/* The dataplane has dropped the tunnel's keys, not another's that wait. */
+	if (ulid_equal(&l->pending.info.id, &l->info.id))
+		l->pending.seq = 0;
 	session_table_down(c->table, l, true);
 	channels_expired(c, l->channel, m.reason);
 	l->channel = 0;

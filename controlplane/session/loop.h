@@ -134,6 +134,9 @@ struct new_keys {
 void new_keys_wipe(struct new_keys *n);
 /* Returns: 0 (what comes of it is told to the engine), -ENOMEM, -EIO. */
 int install_keys(struct coordinator *c, struct dir_credential *cr, struct new_keys *n);
+/* Keys of that credential that wait to be confirmed are not to be expected any more. Returns: the
+ * control channel that they came from, 0: none. */
+uint64_t install_give_up(struct live *l, const struct ulid *credential);
 /* A valid packet came on the keys of that number. */
 void install_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t seq);
 

@@ -133,10 +133,8 @@ void session_table_down(struct session_table *t, struct live *l, bool called_off
 	if (l->up || (called_off && l->state.was_up))
 		l->dirty = true;
 	live_unlink_session(t, l);
-	if (called_off) {
+	if (called_off)
 		l->state.was_up = false;
-		l->pending.seq = 0;
-	}
 	pthread_mutex_unlock(&t->lock);
 }
 

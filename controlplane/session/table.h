@@ -63,7 +63,8 @@ void session_table_forget(struct session_table *t, const struct ulid *device);
 /* The session is there (new, or a newer handshake of it), in the dataplane of that boot. */
 void session_table_up(struct session_table *t, struct live *l, const struct session_info *info,
 	const struct path *path, const struct ulid *boot);
-/* It ended. called_off: it is not to be called back after a restart of the dataplane. */
+/* It ended; keys of another tunnel that wait to be confirmed go on waiting. called_off: it is not
+ * to be called back after a restart of the dataplane. */
 void session_table_down(struct session_table *t, struct live *l, bool called_off);
 void session_table_moved(struct session_table *t, struct live *l, const struct path *path);
 /* The dataplane's counters of a peer. */

@@ -1,5 +1,6 @@
-"""Handshakes that stop half way: thousands complete the stateless start and fall silent, or stop in the middle of
-a ClientHello. The control plane's memory stays bounded, others connect meanwhile, and it is all given back."""
+"""Handshakes that stop half way: thousands complete the stateless start and fall silent, announce a ClientHello that is
+too long, or stop in the middle of one. The control plane's memory stays bounded, others connect meanwhile, and it is all
+given back."""
 import socket
 import time
 
@@ -9,7 +10,8 @@ import topology
 from poll import until
 
 SESSIONS, AT_ONCE = 2000, 1024    # tried; kept in all at most
-SILENT_KB, STARTED_KB = 4, 64     # of memory for each: before its first TLS byte, and after it
+SILENT_KB, HALF_KB, STARTED_KB = 4, 24, 64  # of memory for each: before its first TLS byte, in the ClientHello, after it
+PROMISE = b"\x16\x03\x01\x04\x00\x01\x02\x01\x44" + bytes(600)  # the head of a ClientHello of 128 kB
 SLACK_KB = 4 * 1024
 IPV6_FREEBIND = 78
 WINDOW = 60                       # seconds after which a handshake is given up
@@ -49,19 +51,21 @@ def test_half_open_handshakes(gateway, figure):
     attacker = g.net.elsewhere("100.64.0.0/10", "2001:db8:f000::/36")
     g.connected("before", kinds.UDP)
     idle = g.controlplane.rss_kb()
-    hello = ovpn_knock.client_hello()
-    for name, payload, each in (("silent after the cookie", b"", SILENT_KB),
-                                ("stopped in the ClientHello", hello[:len(hello) // 2], STARTED_KB)):
+    hello, first = ovpn_knock.client_hello(), 0
+    for name, payload, each in (("silent after the cookie", b"", SILENT_KB), ("promising a long ClientHello", PROMISE, SILENT_KB),
+                                ("stopped in the ClientHello", hello[:len(hello) // 2], HALF_KB)):
         start = time.monotonic()
-        answered = knock_from_everywhere(attacker, issued["profile"], payload, SESSIONS if payload else 0)
+        answered = knock_from_everywhere(attacker, issued["profile"], payload, first)
         figure(name, f"{answered} of {SESSIONS} in {time.monotonic() - start:.1f} s")
         assert answered > SESSIONS * 0.9
+        first += SESSIONS
         grown = g.controlplane.rss_kb() - idle
         figure(f"{name}: memory", f"{grown} kB more than {idle} kB idle")
         assert grown < AT_ONCE * each + SLACK_KB
-        took = newcomers(g, 3, name.split()[0])
+        took = newcomers(g, 2, name.split()[0])
         figure(f"{name}: others connect in", ", ".join(f"{t * 1000:.0f} ms" for t in took))
         assert max(took) < 2
+    assert "refused: ClientHello too long" in g.controlplane.text()
     until(lambda: g.controlplane.rss_kb() <= idle * 1.1 + 1024, WINDOW + 15, "memory is given back", every=0.5)
     figure("memory afterwards", f"{g.controlplane.rss_kb()} kB, {idle} kB before")
 

@@ -7,9 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "openssl_pool.h"
 #include "pki/csr.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	openssl_pool_init();
+	return 0;
+}
 
 enum { LARGEST = 6000 };
 

@@ -7,16 +7,27 @@
  * Delivered must be only what was sealed with a live key, from the peer's own address, and once.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/epoch.h"
 #include "fwd/fwd.h"
+#include "openssl_pool.h"
 #include "uapi/uapi.h"
 #include "wire/ovpn_wire.h"
 #include "wire/wg_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	openssl_pool_init();
+	return 0;
+}
 
 #define REQUIRE(x)                                                                                 \
 	do {                                                                                       \
@@ -59,6 +70,13 @@ struct world {
 };
 
 enum { OVPN_PEER_MASK = 7, CONNECTION = 3 };
+
+static unsigned long long runs, messages;
+
+static void tell(void)
+{
+	fprintf(stderr, "stat::messages: %llu in %llu runs\n", messages, runs);
+}
 
 static const struct ip_addr addr4 = {IP_V4, {10, 0, 0, 2}}, addr6 = {IP_V6, {0xfd, [15] = 2}};
 
@@ -395,16 +413,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct fwd_limits limits = {4, 64, OVPN_PEER_MASK + 1, 1, 8, 300};
 	struct world w = {.now = 1};
 
-	static bool ready;
-
-	REQUIRE(ready || (aead_init() == 0 && epoch_init() == 0));
-	ready = true;
+	if (runs++ == 0)
+		REQUIRE(aead_init() == 0 && epoch_init() == 0 && atexit(tell) == 0);
 	REQUIRE(fwd_new(&w.f, &limits) == 0);
 	REQUIRE(fwd_peer_set(w.f, 1, &addr4, &addr6) == 0);
 	rekey(&w, 0);
 	while (size >= 2) {
 		const uint8_t what = data[0];
 		const uint32_t n = data[1] < size - 2 ? data[1] : (uint32_t)(size - 2);
+		messages++;
 		step(&w, what, data + 2, n);
 		data += 2 + n;
 		size -= 2 + n;

@@ -2,12 +2,16 @@
  * The control channel's engine and a real client of ours, both with their keys: the input says what
  * happens next. Packets of either side are delivered, doubled, dropped, or opened, changed in their
  * clear tail and wrapped again rightly; between them come acks that nobody asked for, soft resets,
- * texts, the dataplane's answers, moves, closed connections, farewells and time.
+ * texts of any kind, key method 2 messages that are changed before they are sealed, the dataplane's
+ * answers, moves, closed connections, farewells and time. A handshake costs a thousand times what a
+ * packet does, so a burst sends one packet of the client in many changed forms, each sealed anew;
+ * how many messages of all kinds there were is printed at the end.
  *
  * After each step: no keys before authorize said yes, nothing is pushed before the dataplane has
  * them, peer-ids are given back, bytes and sessions stay bounded.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +20,19 @@
 
 #include "../sim/ovpn_client.c"
 #include "../sim/ovpn_pki.c"
+#include "openssl_pool.h"
 #include "ovpn/ovpn_engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	openssl_pool_init();
+	return 0;
+}
 
 enum { QUEUE = 64, STEPS = 160, REAL0 = 1700000000 };
 
@@ -44,6 +58,9 @@ struct world {
 	bool may, asked, keys_asked, keys_given;
 	uint8_t key_id;
 	int peer_ids;
+	/* what the client said last under its own key, opened */
+	uint8_t first, tail[OVPN_TAIL_MAX];
+	size_t tail_len;
 };
 
 static struct test_ca ca;
@@ -51,6 +68,9 @@ static SSL_CTX *server_tls, *client_tls;
 static struct ovpn_key2 key;
 static uint8_t server_key[OVPN_V2_SERVER_KEY];
 static const struct ulid credential = {{7}};
+static uint8_t km2[8192];
+static int km2_len;
+static unsigned long long runs, messages;
 
 static int authorize(
 	void *arg, const struct ovpn_identity *who, struct ovpn_grant *grant, const char **why)
@@ -96,6 +116,30 @@ static void drop(struct queue *q, size_t i)
 	memmove(&q->len[i], &q->len[i + 1], (q->n - i) * sizeof(q->len[0]));
 }
 
+static void remember(struct world *w, const uint8_t *p, size_t n)
+{
+	const uint8_t *wkc;
+	size_t wkc_len, front = n;
+	struct ovpn_wrap server;
+	struct ovpn_opened o;
+
+	if (ovpn_key_id(p[0]) != 0 || (ovpn_opcode(p[0]) >= OVPN_RESET_CLIENT_V3 &&
+					      ovpn_wkc_cut(p, n, &wkc, &wkc_len, &front) != 0))
+		return;
+	ovpn_wrap_init(&server, &key, OVPN_SERVER, 1, REAL0);
+	if (ovpn_wrap_open(&server, p, front, false, w->tail, &o) != 0)
+		return;
+	memmove(w->tail, o.tail, o.tail_len);
+	w->tail_len = o.tail_len;
+	w->first = p[0];
+}
+
+static void input(struct world *w, const uint8_t *p, size_t n)
+{
+	messages++;
+	(void)ovpn_engine_input(w->e, p, n, &w->path, w->now, NULL);
+}
+
 static void pump(struct world *w)
 {
 	struct ovpn_client_event event;
@@ -116,6 +160,8 @@ static void pump(struct world *w)
 	}
 	while ((n = ovpn_client_output(w->c, packet, sizeof(packet))) > 0)
 		put(&w->up, packet, n);
+	if (w->up.n > 0)
+		remember(w, w->up.bytes[w->up.n - 1], w->up.len[w->up.n - 1]);
 	while (ovpn_client_event(w->c, &event))
 		REQUIRE(event.kind != OVPN_CLIENT_UP || w->keys_given);
 }
@@ -164,7 +210,7 @@ static void deliver_up(struct world *w, size_t i, bool keep, const uint8_t *with
 		drop(&w->up, i);
 	if (k > 0)
 		n = change(w, p, n, with, k);
-	(void)ovpn_engine_input(w->e, p, n, &w->path, w->now, NULL);
+	input(w, p, n);
 }
 
 static void deliver_down(struct world *w, size_t i, bool keep)
@@ -181,6 +227,37 @@ static void raw(struct world *w, const uint8_t *p, size_t k)
 {
 	if (k > 1)
 		ovpn_client_raw(w->c, p[0], p + 1, k - 1);
+}
+
+/* Two bytes a form: where, and with what. */
+static void burst(struct world *w, const uint8_t *p, size_t k)
+{
+	uint8_t tail[OVPN_TAIL_MAX], packet[OVPN_DATAGRAM_MAX];
+	size_t n;
+
+	for (size_t i = 0; i + 1 < k && w->tail_len > 0; i += 2) {
+		const bool cut = p[i] & 0x80;
+		const size_t at = cut ? p[i] & 0x7f : p[i];
+
+		memcpy(tail, w->tail, w->tail_len);
+		tail[at % w->tail_len] ^= p[i + 1];
+		ovpn_client_raw(w->c, w->first, tail,
+			cut ? w->tail_len - p[i + 1] % w->tail_len : w->tail_len);
+		while ((n = ovpn_client_output(w->c, packet, sizeof(packet))) > 0)
+			input(w, packet, n);
+		pump(w);
+	}
+}
+
+/* Records of any content, the first byte of each its length. */
+static void say(struct world *w, const uint8_t *p, size_t k)
+{
+	for (size_t at = 0, n; at < k; at += n) {
+		n = p[at++] % 24;
+		n = n < k - at ? n : k - at;
+		messages++;
+		(void)!ovpn_client_say(w->c, p + at, n, w->now.mono_ms);
+	}
 }
 
 static void answer_keys(struct world *w, bool ok)
@@ -219,7 +296,7 @@ static void step(struct world *w, uint8_t what, const uint8_t *p, size_t k)
 	const uint8_t arg = k > 0 ? p[0] : 0;
 	struct path other = w->path;
 
-	switch (what % 16) {
+	switch (what % 18) {
 	case 0:
 	case 1:
 	case 2:
@@ -272,8 +349,36 @@ static void step(struct world *w, uint8_t what, const uint8_t *p, size_t k)
 	case 15:
 		w->may = arg & 1;
 		break;
+	case 16:
+		burst(w, p, k);
+		break;
+	case 17:
+		say(w, p, k);
+		go_well(w);
+		break;
 	}
 	pump(w);
+}
+
+/* Chains are not what this is about, and cost a third of a handshake. */
+static int believe(X509_STORE_CTX *store, void *arg)
+{
+	(void)arg;
+	X509_STORE_CTX_set_error(store, X509_V_OK);
+	return 1;
+}
+
+static void tell(void)
+{
+	fprintf(stderr, "stat::messages: %llu in %llu runs\n", messages, runs);
+}
+
+static void make_km2(void)
+{
+	struct km2 k = {.options = "V4,dev-type tun,key-method 2,tls-client"};
+
+	km2_len = km2_pack_client(&k, OVPN_CLIENT_PEER_INFO, km2, sizeof(km2));
+	REQUIRE(km2_len > 0);
 }
 
 static void setup(void)
@@ -282,12 +387,34 @@ static void setup(void)
 	test_ca_init(&ca, "fuzz");
 	server_tls = test_server_tls(&ca, &ca, 0);
 	client_tls = test_client_tls(&ca, &ca, TEST_CERT_CLIENT, NULL);
+	SSL_CTX_set_cert_verify_callback(server_tls, believe, NULL);
+	SSL_CTX_set_cert_verify_callback(client_tls, believe, NULL);
+	make_km2();
+	REQUIRE(atexit(tell) == 0);
 	for (size_t i = 0; i < sizeof(key.bytes); i++)
 		key.bytes[i] = (uint8_t)i;
 	memset(server_key, 5, sizeof(server_key));
 }
 
-static void begin(struct world *w, uint8_t how)
+/* The client's own message, changed: two bytes where, one with what. Returns: how many bytes of p
+ * it took. */
+static size_t change_km2(struct ovpn_client_conf *conf, const uint8_t *p, size_t n)
+{
+	static uint8_t changed[sizeof(km2)];
+	size_t at = 1;
+
+	if (n == 0)
+		return 0;
+	memcpy(changed, km2, (size_t)km2_len);
+	for (size_t i = 0; i < p[0] % 8u && at + 3 <= n; i++, at += 3)
+		changed[((size_t)p[at] << 8 | p[at + 1]) % (size_t)km2_len] ^= p[at + 2];
+	conf->km2 = changed;
+	conf->km2_len = (size_t)km2_len;
+	return at;
+}
+
+/* Returns: how many bytes of the rest it took. */
+static size_t begin(struct world *w, uint8_t how, const uint8_t *rest, size_t n_rest)
 {
 	static const char *const peer_infos[] = {
 		NULL, OVPN_CLIENT_PEER_INFO_OLD, OVPN_CLIENT_PEER_INFO_EPOCH, NULL};
@@ -308,6 +435,7 @@ static void begin(struct world *w, uint8_t how)
 
 	REQUIRE(n > 0);
 	client.wkc_len = (size_t)n;
+	const size_t taken = how & 64 ? change_km2(&client, rest, n_rest) : 0;
 	memcpy(conf.v2_server_key, server_key, sizeof(server_key));
 	REQUIRE(ip_prefix_parse(&conf.net4, "10.66.0.0/24") == 0);
 	REQUIRE(ip_prefix_parse(&conf.net6, "fd66::/64") == 0);
@@ -320,6 +448,7 @@ static void begin(struct world *w, uint8_t how)
 	REQUIRE(ovpn_client_new(&w->c, &client) == 0);
 	REQUIRE(ovpn_client_start(w->c, w->now.mono_ms, REAL0) == 0);
 	pump(w);
+	return taken;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -332,11 +461,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	memset(&w, 0, sizeof(w));
-	begin(&w, data[0]);
+	runs++;
+	at += begin(&w, data[0], data + 1, size - 1);
 	/* A step: what, how many bytes follow, the bytes. */
 	for (int steps = 0; at + 2 <= size && steps < STEPS; steps++) {
 		const size_t left = size - at - 2;
-		const size_t k = data[at + 1] % 64u < left ? data[at + 1] % 64u : left;
+		const size_t k = data[at + 1] < left ? data[at + 1] : left;
 		struct ovpn_figures f;
 
 		step(&w, data[at], data + at + 2, k);

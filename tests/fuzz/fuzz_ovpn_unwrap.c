@@ -8,13 +8,24 @@
  * acknowledged.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "openssl_pool.h"
 #include "ovpn/reliable.h"
 #include "ovpn/wrap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	openssl_pool_init();
+	return 0;
+}
 
 #define REQUIRE(x)                                                                                 \
 	do {                                                                                       \
@@ -29,15 +40,26 @@ struct world {
 	struct reliable *r;
 	uint64_t now;
 	size_t baseline;
+	bool was_sealed;
 };
+
+static unsigned long long runs, messages;
+
+static void tell(void)
+{
+	fprintf(stderr, "stat::messages: %llu in %llu runs\n", messages, runs);
+}
 
 static void begin(struct world *w)
 {
-	struct ovpn_key2 key;
+	static struct ovpn_key2 key;
 
-	for (size_t i = 0; i < OVPN_KEY2; i++)
-		key.bytes[i] = (uint8_t)i;
-	REQUIRE(ovpn_wrap_global_init() == 0);
+	if (runs++ == 0) {
+		REQUIRE(atexit(tell) == 0);
+		REQUIRE(ovpn_wrap_global_init() == 0);
+		for (size_t i = 0; i < OVPN_KEY2; i++)
+			key.bytes[i] = (uint8_t)i;
+	}
 	*w = (struct world){.now = 1000000};
 	ovpn_wrap_init(&w->client, &key, OVPN_CLIENT, 1, 0x5f000000);
 	ovpn_wrap_init(&w->server, &key, OVPN_SERVER, 1, 0x5f000000);
@@ -98,9 +120,8 @@ static int open_exactly(
 
 	if (rc == 0) {
 		REQUIRE(want && o.tail_len == want_len && memcmp(o.tail, want, want_len) == 0);
-		REQUIRE(ovpn_wrap_open(&w->server, packet, n, true, buf, &o) == -EALREADY);
-		REQUIRE(ovpn_wrap_open(&w->server, packet, n, false, buf, &o) == 0);
 		on_tail(w, &o);
+		REQUIRE(ovpn_wrap_open(&w->server, packet, n, true, buf, &o) == -EALREADY);
 	}
 	free(packet);
 	free(buf);
@@ -132,6 +153,10 @@ static void sealed(struct world *w, const uint8_t *p, size_t n, bool at)
 	int rc = open_exactly(w, packet, (size_t)len, p, n);
 
 	REQUIRE(rc == 0 || rc == -EALREADY);
+	/* Once a run is enough of what each packet has to pass. */
+	if (w->was_sealed)
+		return;
+	w->was_sealed = true;
 	packet[len / 2] ^= 1;
 	REQUIRE(open_exactly(w, packet, (size_t)len, NULL, 0) == -EBADMSG);
 }
@@ -182,6 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t at = 0; at + 2 <= size;) {
 		const size_t n = data[at + 1] < size - at - 2 ? data[at + 1] : size - at - 2;
 
+		messages++;
 		step(&w, data[at], data + at + 2, n);
 		at += 2 + n;
 	}

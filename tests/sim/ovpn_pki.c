@@ -118,6 +118,7 @@ SSL_CTX *test_server_tls(
 	need(SSL_CTX_set_min_proto_version(ctx, version ? version : TLS1_2_VERSION) == 1);
 	need(SSL_CTX_set_max_proto_version(ctx, version) == 1);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	need(SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1);
 	SSL_CTX_set_options(
 		ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	need(SSL_CTX_set_num_tickets(ctx, 0) == 1);

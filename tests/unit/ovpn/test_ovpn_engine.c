@@ -3,10 +3,12 @@
  * or options for whom authorize refused, memory that grows with strangers.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -425,6 +427,195 @@ static void silent_ones_are_bounded_and_go(void **state)
 	assert_int_equal(sessions(b), 0);
 }
 
+/* ---- what one costs ---- */
+
+enum { ATTACKERS = 8, BEFORE_TLS = 4 * 1024, AFTER = 64 * 1024 };
+
+/* Of the address sanitizer, which brings an allocator of its own. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t held(void)
+{
+	if (__sanitizer_get_current_allocated_bytes)
+		return __sanitizer_get_current_allocated_bytes();
+	const struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+/* One message of a client that does as it likes. */
+static void message(struct bench *b, uint32_t id, const uint8_t *p, size_t n)
+{
+	const struct ovpn_tail tail = {.id = id, .payload = p, .payload_len = n};
+	uint8_t bytes[OVPN_DATAGRAM_MAX];
+	int len = ovpn_tail_pack(&tail, false, bytes, sizeof(bytes));
+
+	assert_true(len > 0);
+	ovpn_client_raw(b->c, ovpn_first(OVPN_CONTROL, 0), bytes, (size_t)len);
+	len = (int)ovpn_client_output(b->c, bytes, sizeof(bytes));
+	assert_true(len > 0);
+	(void)give(b, bytes, (size_t)len);
+}
+
+/* As much as fits in front of a message that never comes. */
+static void out_of_order(struct bench *b, uint32_t next)
+{
+	static const uint8_t payload[1200];
+
+	for (uint32_t id = next + 1; id < next + RELIABLE_RECEIVE; id++)
+		message(b, id, payload, sizeof(payload));
+}
+
+/* n bytes that begin with these, in order. */
+static void stream(struct bench *b, uint32_t *next, const uint8_t *head, size_t k, size_t n)
+{
+	uint8_t payload[1200];
+
+	while (n > 0) {
+		const size_t part = n < sizeof(payload) ? n : sizeof(payload);
+
+		memset(payload, 0, sizeof(payload));
+		memcpy(payload, head, k);
+		k = 0;
+		message(b, (*next)++, payload, part);
+		n -= part;
+	}
+}
+
+static void nothing_but_the_cookie(struct bench *b)
+{
+	(void)b;
+}
+
+static void later_messages_only(struct bench *b)
+{
+	out_of_order(b, 1);
+}
+
+static void all_that_openssl_would_believe(struct bench *b)
+{
+	static const uint8_t head[] = {22, 3, 1, 0, 200, 1, 2, 1, 0x44};
+	uint32_t next = 1;
+
+	stream(b, &next, head, sizeof(head), 100);
+	out_of_order(b, next);
+}
+
+static void the_longest_message(struct bench *b)
+{
+	static const uint8_t head[] = {22, 3, 1, 0x08, 0, 1, 0, 0x10, 0};
+	uint32_t next = 1;
+
+	stream(b, &next, head, sizeof(head), 5 + 0x800);
+	stream(b, &next, head, 5, 0x800);
+	out_of_order(b, next);
+}
+
+static void the_longest_record(struct bench *b)
+{
+	static const uint8_t head[] = {22, 3, 1, 0x10, 4, 1, 0, 0x10, 0};
+	uint32_t next = 1;
+
+	stream(b, &next, head, sizeof(head), 4100);
+	out_of_order(b, next);
+}
+
+/* Of those who have our flight: they acknowledge none of it. */
+static void a_long_certificate(struct bench *b)
+{
+	static const uint8_t head[] = {22, 3, 3, 0x11, 0, 11, 0, 0x0f, 0xff};
+	uint32_t next = 2;
+
+	stream(b, &next, head, sizeof(head), 0x1100);
+	out_of_order(b, next);
+}
+
+static void a_long_sealed_record(struct bench *b)
+{
+	static const uint8_t head[] = {23, 3, 3, 0x12, 0};
+	uint32_t next = 2;
+
+	stream(b, &next, head, sizeof(head), 0x1200);
+	out_of_order(b, next);
+}
+
+/* After our HelloRetryRequest. */
+static void a_long_second_hello(struct bench *b)
+{
+	static const uint8_t head[] = {22, 3, 3, 0x08, 0, 1, 0, 0x10, 0};
+	uint32_t next = 2;
+
+	stream(b, &next, head, sizeof(head), 5 + 0x800);
+	stream(b, &next, head, 5, 0x800);
+	out_of_order(b, next);
+}
+
+static void attacker_new(struct bench *b, uint8_t i, uint16_t version, bool retry)
+{
+	struct ovpn_client_conf conf = {.mode = OVPN_CLIENT_V2,
+		.key = key,
+		.stop = version ? OVPN_STOP_AFTER_HELLO : OVPN_STOP_BEFORE_HELLO};
+	uint8_t p[OVPN_DATAGRAM_MAX];
+	size_t n;
+
+	b->path.remote.addr.bytes[2] = i;
+	conf.tls = test_client_tls(&ca, &ca, TEST_CERT_CLIENT, NULL);
+	if (version)
+		assert_int_equal(SSL_CTX_set_max_proto_version(conf.tls, version), 1);
+	if (retry) /* the first group is the one that it sends a share of */
+		assert_int_equal(SSL_CTX_set1_groups_list(conf.tls, "P-521:X25519"), 1);
+	assert_int_equal(ovpn_client_new(&b->c, &conf), 0);
+	SSL_CTX_free(conf.tls);
+	assert_int_equal(ovpn_client_start(b->c, b->now.mono_ms, REAL0), 0);
+	for (int k = 0; k < 4; k++)
+		while ((n = ovpn_client_output(b->c, p, sizeof(p))) > 0)
+			(void)give(b, p, n);
+}
+
+static void a_stranger_costs_at_most(void **state)
+{
+	static const struct {
+		const char *name;
+		void (*attack)(struct bench *b);
+		uint16_t version; /* 0: before TLS */
+		bool retry;
+		size_t most;
+	} attacks[] = {
+		{"nothing but the cookie", nothing_but_the_cookie, 0, false, BEFORE_TLS},
+		{"later messages only", later_messages_only, 0, false, BEFORE_TLS},
+		{"a ClientHello of 128 kB", all_that_openssl_would_believe, 0, false, BEFORE_TLS},
+		{"the longest message", the_longest_message, 0, false, AFTER},
+		{"the longest record", the_longest_record, 0, false, AFTER},
+		{"our flight, TLS 1.3", nothing_but_the_cookie, 0x0304, false, AFTER},
+		{"our flight, TLS 1.2", nothing_but_the_cookie, 0x0303, false, AFTER},
+		{"a long certificate", a_long_certificate, 0x0303, false, AFTER},
+		{"a long sealed record", a_long_sealed_record, 0x0304, false, AFTER},
+		{"a long second ClientHello", a_long_second_hello, 0x0304, true, AFTER},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(attacks); i++) {
+		size_t before = 0;
+
+		/* The first one pays for what all of them share. */
+		for (uint8_t k = 0; k <= ATTACKERS; k++) {
+			attacker_new(b, k, attacks[i].version, attacks[i].retry);
+			attacks[i].attack(b);
+			ovpn_client_free(b->c);
+			b->c = NULL;
+			before = k == 0 ? held() : before;
+		}
+		const size_t each = (held() - before) / ATTACKERS;
+
+		print_message("%s: %zu bytes\n", attacks[i].name, each);
+		assert_true(each <= attacks[i].most);
+		b->now.mono_ms += OVPN_HAND_WINDOW_MS + 1000;
+		ovpn_engine_tick(b->e, b->now);
+		pump(b);
+		assert_int_equal(sessions(b), 0);
+	}
+}
+
 static int init(void **state)
 {
 	(void)state;
@@ -465,6 +656,7 @@ int main(void)
 		CASE(the_client_leaves),
 		CASE(a_connection_that_closes),
 		CASE(silent_ones_are_bounded_and_go),
+		CASE(a_stranger_costs_at_most),
 	};
 	return cmocka_run_group_tests_name("ovpn_engine", tests, init, fini);
 }

@@ -152,7 +152,7 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 
 	if (r->status)
 		return;
-	if (rc <= 0 || (size_t)rc >= ARRAY_SIZE(outcomes)) {
+	if (rc < 1 || rc >= (int)ARRAY_SIZE(outcomes)) {
 		log_error("http", "service failed: %s", strerror(rc < 0 ? -rc : EPROTO));
 		reply_problem(r, 500, NULL);
 		return;

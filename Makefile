@@ -34,7 +34,7 @@ BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev l
 	libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libqrencode-dev libcurl4-openssl-dev \
 	libmnl-dev libnftables-dev libseccomp-dev
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
-CHECK_PACKAGES := libcmocka-dev clang-format clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
+CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-cryptography wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils
 
@@ -173,7 +173,7 @@ e2e: check-deps ## only the end-to-end tests with real clients
 fuzz: check-deps ## every fuzz target for FUZZ_SECONDS (600) seconds
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PYTHON) tests/run.py fuzz
 format: ## let clang-format put every C file right
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-19 -i
 clean: ## remove everything that was built
 	$(Q)rm -rf build
 help: ## this

@@ -2,15 +2,10 @@
 
 #include <assert.h>
 
-#define AT(type, member) offsetof(type, member)
-#define FIELD(type, name, kind, flags, max)                                                        \
-	{                                                                                          \
-#name, kind, flags, max, AT(type, name), IN_NO_FLAG                                \
-	}
+#define AT(type, member)		    offsetof(type, member)
+#define FIELD(type, name, kind, flags, max) {#name, kind, flags, max, AT(type, name), IN_NO_FLAG}
 #define FIELD_SET(type, name, kind, flags, max)                                                    \
-	{                                                                                          \
-#name, kind, flags, max, AT(type, name), AT(type, set_##name)                      \
-	}
+	{#name, kind, flags, max, AT(type, name), AT(type, set_##name)}
 
 enum {
 	TIME_MAX = 40,

@@ -1,8 +1,9 @@
 /*
  * How the head is seen as it stood on the wire: libmicrohttpd parses in place, in one buffer, and
- * replaces each line's CR and LF by NUL. So every name and value is followed by exactly two bytes,
- * and the pieces lie one behind the other; where they don't, a line ended in a bare LF, was folded,
- * held a NUL, or had extra blanks in the request line. Only addresses are compared.
+ * ends each piece with a NUL where its line's CR was. So every value is followed by exactly two
+ * bytes, and the pieces lie one behind the other; where they don't, a line ended in a bare LF, was
+ * folded, held a NUL, or had extra blanks in the request line. Addresses are compared, and the
+ * blanks looked at that libmicrohttpd 1.0 leaves out at the end of a value.
  *
  * What stays hidden: empty lines before the request line (RFC 9112 2.2 allows them), and a line
  * that ends in NUL LF instead of CR LF.
@@ -118,6 +119,24 @@ static enum MHD_Result collect_field(void *cls, enum MHD_ValueKind kind, const c
 	return MHD_YES;
 }
 
+/* Whether nothing but the end of the line lies between a value and what comes next. Where 1.0 has
+ * left out blanks, the first of them is NUL now and the CRLF stands untouched; 0.9 keeps blanks and
+ * leaves no CR, so that there is no gap to be had with it. */
+static bool ends_its_line(const char *end, uintptr_t next, size_t head_size)
+{
+	const size_t gap = next - (uintptr_t)end;
+
+	if (gap == 2)
+		return true;
+	if (gap < 3 || gap > head_size || end[0] != '\0')
+		return false;
+	for (size_t i = 1; i < gap - 2; i++) {
+		if (end[i] != ' ' && end[i] != '\t')
+			return false;
+	}
+	return end[gap - 2] == '\r' && end[gap - 1] == '\n';
+}
+
 /* Whether the pieces lie one behind the other; see above. */
 static bool is_ragged(const struct exchange *x, const struct head *h)
 {
@@ -134,10 +153,13 @@ static bool is_ragged(const struct exchange *x, const struct head *h)
 		return false; /* refused for that */
 	for (size_t i = 0; i < h->n_fields; i++) {
 		const struct head_field *f = &h->fields[i];
+		const bool last = i + 1 == h->n_fields;
 
 		if ((uintptr_t)f->name != at)
 			return true;
-		at = (uintptr_t)f->value + f->value_len + 2;
+		at = last ? begin + h->size - 2 : (uintptr_t)h->fields[i + 1].name;
+		if (!ends_its_line(f->value + f->value_len, at, h->size))
+			return true;
 	}
 	return at + 2 != begin + h->size;
 }

@@ -144,6 +144,11 @@ static const struct {
 	[SVC_UNAVAILABLE] = {503, "Done, but the dataplane has not acknowledged it yet."},
 };
 
+static bool is_outcome(int rc)
+{
+	return rc > 0 && (size_t)rc < ARRAY_SIZE(outcomes);
+}
+
 void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 {
 	struct field_errors fields = {.n = 0};
@@ -152,7 +157,7 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 
 	if (r->status)
 		return;
-	if (rc <= 0 || (size_t)rc >= ARRAY_SIZE(outcomes)) {
+	if (!is_outcome(rc)) {
 		log_error("http", "service failed: %s", strerror(rc < 0 ? -rc : EPROTO));
 		reply_problem(r, 500, NULL);
 		return;

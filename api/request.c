@@ -100,7 +100,7 @@ static void read_body(struct request *rq)
 
 void request_run(struct request *rq)
 {
-	static void (*const steps[])(struct request * rq) = {authorise, read_conditions, read_body};
+	static void (*const steps[])(struct request *rq) = {authorise, read_conditions, read_body};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (rq->reply.status)

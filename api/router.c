@@ -9,7 +9,7 @@
 
 #define ROUTE_CHECK(method, pattern, lane, access, query, body, handler)                           \
 	static_assert((access) != 0, "every route says who may call it");                          \
-	static_assert(((access)&ACCESS_PUBLIC) == 0 || (access) == ACCESS_PUBLIC,                  \
+	static_assert(((access) & ACCESS_PUBLIC) == 0 || (access) == ACCESS_PUBLIC,                \
 		"a public route has no roles");
 ROUTES(ROUTE_CHECK)
 #undef ROUTE_CHECK

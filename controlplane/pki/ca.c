@@ -173,16 +173,12 @@ void ca_issued_wipe(struct ca_issued *i)
 	secret_wipe(i, sizeof(*i));
 }
 
-static int sign_client(
-	struct ca *ca, const struct ulid *credential, struct x509_leaf *leaf, struct ca_issued *out)
+static int sign_client(struct ca *ca, struct x509_leaf *leaf, struct ca_issued *out)
 {
-	char id[ULID_TEXT], name[48];
 	unsigned n = 0;
 	X509 *cert;
 	int err;
 
-	snprintf(name, sizeof(name), "crd_%s", ulid_format(credential, id));
-	leaf->name = name;
 	if (x509_serial(leaf->serial) < 0)
 		return -EIO;
 	cert = x509_sign(leaf, &ca->own);
@@ -201,7 +197,9 @@ static int issue(struct ca *ca, const struct ulid *credential, const char *csr_p
 	int64_t not_after_ms, struct ca_issued *out, const char **why)
 {
 	const int64_t now_s = clock_real_ms(&ca->clock) / 1000;
+	char id[ULID_TEXT], name[48];
 	struct x509_leaf leaf = {
+		.name = name,
 		.from_s = now_s - X509_DAY_S,
 		.until_s = not_after_ms ? not_after_ms / 1000 : now_s + CLIENT_DAYS * X509_DAY_S,
 		.extensions = client_extensions,
@@ -209,6 +207,7 @@ static int issue(struct ca *ca, const struct ulid *credential, const char *csr_p
 	};
 	int err = 0;
 
+	snprintf(name, sizeof(name), "crd_%s", ulid_format(credential, id));
 	if (csr_pem)
 		err = csr_key(csr_pem, &leaf.key, why);
 	else
@@ -216,7 +215,7 @@ static int issue(struct ca *ca, const struct ulid *credential, const char *csr_p
 	if (!err && !leaf.key)
 		err = -EIO;
 	if (!err)
-		err = sign_client(ca, credential, &leaf, out);
+		err = sign_client(ca, &leaf, out);
 	if (!err && !csr_pem)
 		err = take_text(x509_key_pem(leaf.key), out->key_pem);
 	EVP_PKEY_free(leaf.key);

@@ -65,7 +65,7 @@ static uint64_t key_of(const struct throttle *t, char kind, const void *data, si
 
 static uint64_t account_key(const struct throttle *t, const char *name)
 {
-	char lower[256];
+	char lower[256] = {0};
 	size_t n = strnlen(name, sizeof(lower));
 
 	for (size_t i = 0; i < n; i++)

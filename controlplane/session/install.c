@@ -185,7 +185,7 @@ int install_keys(struct coordinator *c, struct dir_credential *cr, struct new_ke
 		.channel = n->channel,
 		.path = n->set.path};
 	int r = k && l ? session_identity(c, l, cr, n, &next.info) : -ENOMEM;
-	if (r < 0) {
+	if (!k || r < 0) {
 		free(k);
 		return r;
 	}

@@ -10,7 +10,7 @@
 /* Bytes that the text of n bytes takes, with the NUL. */
 #define HEX_TEXT(n)	  (2 * (n) + 1)
 #define BASE64_TEXT(n)	  (((n) + 2) / 3 * 4 + 1)
-#define BASE64URL_TEXT(n) (((n)*4 + 2) / 3 + 1)
+#define BASE64URL_TEXT(n) (((n) * 4 + 2) / 3 + 1)
 
 /* out has HEX_TEXT(n) bytes; lower case. */
 void hex_encode(const void *in, size_t n, char *out);

@@ -340,15 +340,17 @@ static bool event_send(struct ctl_server *s, const uint8_t *frame, size_t len)
 bool ctl_server_event(struct ctl_server *s, const struct fwd_event *e)
 {
 	uint8_t frame[EVENT_MAX];
+	size_t len = ctl_event(e, frame, sizeof(frame));
 
-	return event_send(s, frame, ctl_event(e, frame, sizeof(frame)));
+	return event_send(s, frame, len);
 }
 
 bool ctl_server_closed(struct ctl_server *s, uint32_t connection)
 {
 	uint8_t frame[EVENT_MAX];
+	size_t len = ctl_event_closed(connection, frame, sizeof(frame));
 
-	return event_send(s, frame, ctl_event_closed(connection, frame, sizeof(frame)));
+	return event_send(s, frame, len);
 }
 
 int ctl_server_new(struct ctl_server **out, const struct ctl_server_conf *conf)

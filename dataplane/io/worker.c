@@ -312,9 +312,12 @@ static void send_streams(struct worker *w, uint32_t n, uint64_t now)
 	struct fwd_packet *run[UDP_BATCH];
 
 	for (uint32_t i = 0; i < n; i++) {
+		uint32_t len;
+
 		if (w->p[i].verdict != FWD_STREAM)
 			continue;
-		tcp_send_run(w->group->conf.tcp, w->number, run, run_of(w, i, n, run), now);
+		len = run_of(w, i, n, run);
+		tcp_send_run(w->group->conf.tcp, w->number, run, len, now);
 	}
 }
 

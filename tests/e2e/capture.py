@@ -10,10 +10,16 @@ import topology
 from poll import Late, until
 
 
+# tcpdump's buffer has room for so many packets as snaplen goes into it, however short they are. A segment between
+# veths is at most 65296 bytes with its headers; from 65536 on, with tcpdump's own, it would take twice the room.
+DATAGRAM, SEGMENT = 2048, 65400
+WHOLE = {"udp": DATAGRAM, "tcp": SEGMENT}
+
+
 class Capture:
     """tcpdump on one device of a namespace; packets() and tshark() after stop()."""
 
-    def __init__(self, ns, device, expression="", snaplen=2048):
+    def __init__(self, ns, device, expression="", snaplen=DATAGRAM):
         self.dir = tempfile.TemporaryDirectory(prefix="pcap-", dir=topology.temporary())
         self.file = pathlib.Path(self.dir.name) / "capture.pcap"
         self.errors = open(pathlib.Path(self.dir.name) / "stderr", "w+")

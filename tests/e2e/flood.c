@@ -69,7 +69,7 @@ static bool usable(uint32_t a)
 {
 	static const struct {
 		uint32_t net, mask;
-	} not [] = {
+	} not[] = {
 		{0x00000000, 0xff000000},
 		{0x0a000000, 0xff000000},
 		{0x64400000, 0xffc00000},
@@ -82,8 +82,8 @@ static bool usable(uint32_t a)
 		{0xe0000000, 0xe0000000},
 	};
 
-	for (size_t i = 0; i < sizeof(not ) / sizeof(not [0]); i++)
-		if ((a & not [i].mask) == not [i].net)
+	for (size_t i = 0; i < sizeof(not) / sizeof(not[0]); i++)
+		if ((a & not[i].mask) == not[i].net)
 			return false;
 	return true;
 }

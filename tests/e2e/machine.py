@@ -152,7 +152,8 @@ class Machine:
             if self.unshare.poll() is not None:
                 raise AssertionError(f"the machine did not start: {self.unshare.stderr.read()}")
             first = children.read_text().split()
-            if not first or os.readlink(f"/proc/{first[0]}/root") != str(self.disk):
+            # Not by name: seen from within a chroot, another mount namespace's paths begin elsewhere.
+            if not first or not os.path.samefile(f"/proc/{first[0]}/root", self.disk):
                 return None
             return int(first[0])
         self.first = until(booted, 10, "the machine starts")

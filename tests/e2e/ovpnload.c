@@ -202,7 +202,7 @@ static uint16_t checksum(const uint8_t *p, size_t n)
 	for (size_t i = 0; i + 1 < n; i += 2)
 		sum += (uint32_t)p[i] << 8 | p[i + 1];
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+	return (uint16_t)~((sum & 0xffff) + (sum >> 16));
 }
 
 static void echo_write(const struct session *s, uint8_t p[INNER])

@@ -97,8 +97,11 @@ def test_http_200_mb_both_ways(job, figure):
         s = job.api.get(f"/v1/devices/{job.laptop['id']}")["status"]
         return {k: s[k] - before[k] for k in ("rx_bytes", "tx_bytes")}
 
+    # Debian 13's wireguard-go takes TCP in super-packets: its device counts one header where the tunnel carries many.
+    super_packets = tun["tx_bytes"] > 1500 * tun["tx_packets"]
+    sent = tun["tx_bytes"] + (SIZE // 1300 * 52 if super_packets else 0)
     # No less than arrived, no more than was sent. Each side may lose what TCP then repeats.
-    until(lambda: SIZE < counted()["rx_bytes"] <= tun["tx_bytes"] * 1.01
+    until(lambda: SIZE < counted()["rx_bytes"] <= sent * 1.01
           and tun["rx_bytes"] * 0.99 <= counted()["tx_bytes"] <= SIZE * 1.25, 5,
           f"counters of the bulk transfer: {counted()} against {tun}")
     job.owned.remove(web)

@@ -26,7 +26,7 @@ def resets(packets):
 def test_kill_and_start(gateway, figure, kind):
     g = gateway(nice=-10)
     device, tunnel = g.connected("laptop", kind, nice=-10)
-    wire = g.own(capture.Capture(g.ns, "outer0", "port 1194", snaplen=0))
+    wire = g.own(capture.Capture(g.ns, "outer0", "port 1194", snaplen=capture.WHOLE[kind.transport]))
     stream = g.stream(tunnel).wait_flowing(packets=1000)
     starts = []
     for _ in range(2):

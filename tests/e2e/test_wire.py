@@ -51,7 +51,7 @@ def test_tshark_names_every_packet(gateway, figure, endpoint):
 def test_tshark_names_openvpn(gateway, figure, kind):
     """The handshake's packets and the data by their names, nothing malformed; a rekey by the client as well."""
     g = gateway()
-    wire = g.own(capture.Capture(g.ns, "outer0", f"{kind.transport} port 1194", snaplen=0))
+    wire = g.own(capture.Capture(g.ns, "outer0", f"{kind.transport} port 1194", snaplen=capture.WHOLE[kind.transport]))
     _, tunnel = g.connected("laptop", kind, options=["--reneg-sec", "5"])
     web = g.own(traffic.WebServer(g.net.internet, 5 * 10**6))
     assert traffic.download(tunnel.ns)[1] == web.sha256

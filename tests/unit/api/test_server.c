@@ -544,7 +544,7 @@ static struct answer *request(const char *line, const char *fields, const char *
 
 static const struct {
 	const char *name, *text;
-	unsigned status; /* 0: closed without an answer is as good */
+	unsigned status;
 } malformed[] = {
 	{"two Content-Length",
 		"POST /v1/users HTTP/1.1\r\n" HOST ADMIN JSON
@@ -666,18 +666,60 @@ static void refuses_malformed_requests(void **state)
 	assert_int_equal(atomic_load(&fake.calls), 0);
 }
 
+/* libmicrohttpd 1.0 hangs up on some of them by itself, before we see the request. */
+static void assert_refused(const char *text, size_t n)
+{
+	const struct answer *a = ask_bytes(text, n);
+
+	if ((a->status != 400 && a->len > 0) || !a->closed)
+		fail_msg("%s: %u%s: %s", text, a->status, a->closed ? "" : ", not closed", a->text);
+}
+
 static void refuses_nul_bytes(void **state)
 {
-	static const char target[] = "GET /heal\0thz HTTP/1.1\r\n" HOST "\r\n";
-	static const char value[] = "GET /healthz HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n";
-	static const char line[] = "GET /healthz HTTP/1.1\r\n" HOST "\0X: b\r\n\r\n";
-	static const char method[] = "GET\0X /healthz HTTP/1.1\r\n" HOST "\r\n";
+	static const char target[] = "GET /v1/user\0s HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	static const char end[] = "GET /v1/users\0 HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	static const char value[] = "GET /v1/users HTTP/1.1\r\n" HOST ADMIN "X: a\0b\r\n\r\n";
+	static const char line[] = "GET /v1/users HTTP/1.1\r\n" HOST ADMIN "\0X: b\r\n\r\n";
+	static const char blank[] = "GET /v1/users HTTP/1.1\r\n" HOST ADMIN "X: a\0 \r\n\r\n";
+	static const char folded[] = "GET /v1/users HTTP/1.1\r\n" HOST ADMIN "X: a\0 \r\n \r\n\r\n";
+	static const char method[] = "GET\0X /v1/users HTTP/1.1\r\n" HOST ADMIN "\r\n";
 
 	(void)state;
-	assert_int_equal(ask_bytes(target, sizeof(target) - 1)->status, 400);
-	assert_int_equal(ask_bytes(value, sizeof(value) - 1)->status, 400);
-	assert_int_equal(ask_bytes(line, sizeof(line) - 1)->status, 400);
-	assert_int_equal(ask_bytes(method, sizeof(method) - 1)->status, 400);
+	assert_refused(target, sizeof(target) - 1);
+	assert_refused(end, sizeof(end) - 1);
+	assert_refused(value, sizeof(value) - 1);
+	assert_refused(line, sizeof(line) - 1);
+	assert_refused(blank, sizeof(blank) - 1);
+	assert_refused(folded, sizeof(folded) - 1);
+	assert_refused(method, sizeof(method) - 1);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+	/* The same without a NUL arrives. */
+	assert_int_equal(ask("GET /v1/users HTTP/1.1\r\n" HOST ADMIN "\r\n")->status, 200);
+	assert_int_not_equal(atomic_load(&fake.calls), 0);
+}
+
+/* RFC 9112 5.1: blanks around a value are no part of it. */
+static void takes_blanks_around_values(void **state)
+{
+	static const char *const fields[] = {
+		"Authorization: Bearer admin \r\n",
+		"Authorization: Bearer admin  \t\r\nX: y\r\n",
+		"Authorization: \t Bearer admin\t \r\nX: y \r\nY: z  \r\n",
+		"X: \r\n" ADMIN,
+		"X:\r\nY: \t \r\n" ADMIN "Z:\r\n",
+		ADMIN "X: \t\r\n",
+		"X:y \r\nAuthorization:Bearer admin \r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		const struct answer *a = request("GET /v1/users", fields[i], NULL);
+
+		if (a->status != 200 || a->closed)
+			fail_msg("%s: %u: %s", fields[i], a->status, a->text);
+	}
+	assert_int_equal(atomic_load(&fake.calls), ARRAY_SIZE(fields));
 }
 
 static void refuses_what_is_too_big(void **state)
@@ -1529,6 +1571,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(refuses_malformed_requests, fresh),
 		cmocka_unit_test_setup(refuses_nul_bytes, fresh),
+		cmocka_unit_test_setup(takes_blanks_around_values, fresh),
 		cmocka_unit_test_setup(refuses_what_is_too_big, fresh),
 		cmocka_unit_test_setup(takes_the_largest_that_is_allowed, fresh),
 		cmocka_unit_test_setup(an_answer_closes_the_door_to_what_follows, fresh),

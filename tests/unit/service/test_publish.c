@@ -136,7 +136,7 @@ static void *meddle(void *arg)
 			if (svc_device_get(s, a, &c->device, &d, &e) == 0 && d.n_credentials)
 				(void)!svc_credential_revoke(s, a,
 					&d.credentials[(unsigned)rand_r(&c->seed) % d.n_credentials]
-						 .id,
+						.id,
 					&e);
 			break;
 		default:

@@ -18,7 +18,7 @@
 #include "base/compiler.h"
 
 enum {
-	HELLO_MAX = 8 * 1024,	       /* of a ClientHello; the largest known ones have 2 kB */
+	HELLO_MAX = 4 * 1024,	       /* of a ClientHello; the largest known ones have 2 kB */
 	HELLO_PENDING = 5 * 1024,      /* of its records, in all */
 	HELLO_RECORD = 4 * 1024 + 512, /* of any later record: a certificate, and more than that */
 	HELLO_RECORD_HEAD = 5,

@@ -128,7 +128,7 @@ def test_iperf3(job, figure, host):
         speed = end["sum_received"]["bits_per_second"] / 1e6
         figure(f"TCP {name} {host}", f"{speed:.0f} Mbit/s")
         assert speed > 5
-        end = traffic.iperf(job.tunnel.ns, "-u", "-b", "20M", "-l", 1200, "-t", 2, *extra, host=host)["end"]["sum"]
+        end = traffic.iperf(job.tunnel.ns, "-u", *traffic.ROOM, "-b", "20M", "-l", 1200, "-t", 2, *extra, host=host)["end"]["sum"]
         figure(f"UDP {name} {host}", f"{end['packets']} packets, {end['lost_percent']:.2f} % lost")
         assert end["packets"] > 3000 and end["lost_percent"] < 1
 

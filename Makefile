@@ -65,7 +65,7 @@ CONTROL_LIBS = $(call pkg,libuv sqlite3 libmicrohttpd gnutls jansson libssl libc
 CLI_LIBS     = $(call pkg,libcurl jansson libcrypto libqrencode)
 
 DATA_SRC    := $(filter-out dataplane/main.c,$(wildcard dataplane/*.c dataplane/*/*.c))
-CONTROL_SRC := $(filter-out controlplane/main.c,$(wildcard controlplane/*.c controlplane/*/*.c db/*.c api/*.c api/handlers/*.c))
+CONTROL_SRC := $(filter-out controlplane/main.c,$(wildcard controlplane/*.c controlplane/*/*.c db/*.c api/*.c api/handlers/*.c api/openapi/*.c))
 CLI_SRC     := $(wildcard api/cli/*.c)
 UNIT_SRC    := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c)
 UNIT_AUX    := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/sim/*.c))

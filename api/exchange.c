@@ -304,6 +304,7 @@ void *exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	if (uri)
 		memcpy(x->target, uri, keep);
 	x->rq.service = env->service;
+	x->rq.openapi = env->openapi;
 	x->rq.clock = env->clock;
 	x->rq.tls = env->tls;
 	x->rq.from = peer_of(mhd);

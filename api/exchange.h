@@ -17,11 +17,13 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 
+struct openapi;
 struct service;
 
 /* What exchanges share; const while they run, but for stopping. */
 struct exchange_env {
 	struct service *service;
+	const struct openapi *openapi;
 	struct conn_table *conns;
 	struct lanes *lanes;
 	struct clock clock;

@@ -20,6 +20,11 @@ enum { JSON_IN_MAX = 64 * 1024, JSON_IN_DEPTH = 16, JSON_IN_ELEMENTS = 1024 };
 /* What a field holds, and the C type it is parsed into. */
 enum json_in_kind {
 	IN_TEXT,     /* const char *, borrowed from the document; NULL for null */
+	IN_NAME,     /* the same; the service judges what stands in it */
+	IN_LABEL,    /* the same */
+	IN_EMAIL,    /* the same */
+	IN_PASSWORD, /* the same */
+	IN_CSR,	     /* the same; the last of those that are text as it is */
 	IN_BOOL,     /* bool */
 	IN_TIME,     /* int64_t Unix milliseconds, from RFC 3339; 0 for null */
 	IN_ROLE,     /* enum svc_role */
@@ -28,6 +33,7 @@ enum json_in_kind {
 	IN_USER_ID,  /* struct ulid, from "usr_..." */
 	IN_PROTOCOL, /* uint8_t, enum dir_protocol */
 	IN_KEY,	     /* uint8_t[32], from base64 */
+	IN_KINDS
 };
 
 enum { IN_REQUIRED = 1, IN_NULLABLE = 2, IN_NULL_IS_ABSENT = 4 };
@@ -35,11 +41,13 @@ enum { IN_NO_FLAG = 0xffff };
 
 struct json_field {
 	const char *name;
-	uint8_t kind;  /* enum json_in_kind */
-	uint8_t flags; /* IN_REQUIRED and so on */
-	uint16_t max;  /* longest text in bytes */
-	uint16_t at;   /* offset of the value */
-	uint16_t set;  /* offset of the bool that says it was there, or IN_NO_FLAG */
+	uint8_t kind;	     /* enum json_in_kind */
+	uint8_t flags;	     /* IN_REQUIRED and so on */
+	uint16_t max;	     /* longest text in bytes */
+	uint16_t at;	     /* offset of the value */
+	uint16_t set;	     /* offset of the bool that says it was there, or IN_NO_FLAG */
+	const char *about;   /* for people, in the OpenAPI document */
+	const char *example; /* NULL: none when it may be left out, else the kind's */
 };
 
 struct json_schema {

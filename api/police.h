@@ -54,6 +54,7 @@ struct head {
 	X(csrf_token, "X-CSRF-Token")                                                              \
 	X(origin, "Origin")                                                                        \
 	X(if_match, "If-Match")                                                                    \
+	X(if_none_match, "If-None-Match")                                                          \
 	X(expect, "Expect")
 
 /* A piece of text, trimmed of blanks; at is NULL when the field is absent. */

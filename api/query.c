@@ -76,24 +76,28 @@ static int user_id_parse(const char *text, struct ulid *out)
 	return strncmp(text, "usr_", 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
 }
 
+enum { LIMIT, CURSOR, USER_ID };
+const struct query_param query_params[] = {
+	[LIMIT] = {"limit", QUERY_PAGE, "is not a number from 1 to 500", "How many items at most.",
+		"{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 500, \"default\": 50}"},
+	[CURSOR] = {"cursor", QUERY_PAGE, "is not a cursor of this list",
+		"next_cursor of the page before.",
+		"{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_-]{23}$\"}"},
+	[USER_ID] = {"user_id", QUERY_USER_ID, "is not the id of a user",
+		"Only what is this user's.",
+		"{\"type\": \"string\", \"pattern\": \"^usr_[0-7][0-9A-HJKMNP-TV-Z]{25}$\"}"},
+};
+const size_t n_query_params = ARRAY_SIZE(query_params);
+
 static void take(struct query *q, const char *name, const char *value, unsigned takes,
 	unsigned *seen, struct field_errors *e)
 {
-	static const struct {
-		const char *name;
-		unsigned needs;
-		const char *wrong;
-	} known[] = {
-		{"limit", QUERY_PAGE, "is not a number from 1 to 500"},
-		{"cursor", QUERY_PAGE, "is not a cursor of this list"},
-		{"user_id", QUERY_USER_ID, "is not the id of a user"},
-	};
 	size_t i = 0;
 	int rc;
 
-	while (i < ARRAY_SIZE(known) && strcmp(known[i].name, name) != 0)
+	while (i < n_query_params && strcmp(query_params[i].name, name) != 0)
 		i++;
-	if (i == ARRAY_SIZE(known) || !(takes & known[i].needs)) {
+	if (i == n_query_params || !(takes & query_params[i].needs)) {
 		field_errors_add(e, name, "is unknown");
 		return;
 	}
@@ -102,16 +106,16 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 		return;
 	}
 	*seen |= 1U << i;
-	if (i == 0) {
+	if (i == LIMIT) {
 		rc = limit_parse(value, &q->page.limit);
-	} else if (i == 1) {
+	} else if (i == CURSOR) {
 		rc = cursor_parse(value, takes & QUERY_KIND, &q->page.after);
 	} else {
 		rc = user_id_parse(value, &q->user_id);
 		q->has_user_id = rc == 0;
 	}
 	if (rc)
-		field_errors_add(e, name, "%s", known[i].wrong);
+		field_errors_add(e, name, "%s", query_params[i].wrong);
 }
 
 /* Copies a piece of the query; text that is too long or encoded can't be anything we know. */

@@ -23,6 +23,17 @@ enum {
 
 enum { CURSOR_BYTES = 17, CURSOR_TEXT = BASE64URL_TEXT(CURSOR_BYTES), QUERY_LIMIT = 50 };
 
+/* A parameter: which bit of a route takes it, and what the OpenAPI document says. */
+struct query_param {
+	const char *name;
+	unsigned needs;
+	const char *wrong; /* what is said of a bad value */
+	const char *about;
+	const char *schema; /* JSON Schema */
+};
+extern const struct query_param query_params[];
+extern const size_t n_query_params;
+
 struct query {
 	struct svc_page page;
 	bool has_user_id;

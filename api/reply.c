@@ -55,7 +55,7 @@ static const struct {
 	{507, "Insufficient Storage"},
 };
 
-static const char *title_of(unsigned status)
+const char *reply_title(unsigned status)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(titles); i++) {
 		if (titles[i].status == status)
@@ -108,7 +108,7 @@ void reply_fields(
 
 	if (r->status)
 		return;
-	doc = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", title_of(status),
+	doc = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", reply_title(status),
 		"status", (int)status);
 	if (detail)
 		json_object_set_new(doc, "detail", json_string(detail));

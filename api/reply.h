@@ -40,6 +40,9 @@ void reply_fields(
 /* What the service said (not 0): an outcome with its error, or a negative errno as 500. */
 void reply_outcome(struct reply *r, int rc, const struct svc_error *e);
 
+/* The status in words. */
+const char *reply_title(unsigned status);
+
 /* ETag of a revision; Location of a new object. */
 void reply_etag(struct reply *r, uint64_t revision);
 void reply_location(struct reply *r, const char *collection, const char *id);

@@ -18,10 +18,12 @@
 #include "base/ulid.h"
 #include "service/service.h"
 
+struct openapi;
 struct route;
 
 struct request {
-	struct service *service; /* borrowed */
+	struct service *service;       /* borrowed */
+	const struct openapi *openapi; /* the same */
 	const struct route *route;
 	struct admitted head;
 	struct clock clock;

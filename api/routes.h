@@ -1,6 +1,7 @@
 /*
  * Every route of the API: one line says what it is, who may call it and what it takes. What is not
- * here does not exist. A line without an access list does not compile.
+ * here does not exist. A line without an access list does not compile, one without a doc_ of its
+ * handler (openapi/docs.h) does not link.
  *
  * R(method, pattern, lane, access, query, body, handler). A pattern's "{usr}" is an id of that
  * kind. access is who may ask at all; the service then checks whose object it is. body is NO_BODY
@@ -20,6 +21,7 @@
 #include "service/service.h"
 
 struct request;
+struct route_doc;
 
 /* Bits of an access list. */
 enum route_access {
@@ -49,6 +51,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/",                              NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             root)              \
 	R(GET,    "/healthz",                       NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             healthz)           \
 	R(GET,    "/readyz",                        READ,  PUBLIC,   QUERY_NONE,  NO_BODY,             readyz)            \
+	R(GET,    "/v1/openapi.json",               NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             openapi)           \
 	R(POST,   "/v1/login",                      LOGIN, PUBLIC,   QUERY_NONE,  &body_login,         login)             \
 	R(POST,   "/v1/logout",                     WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             logout)            \
 	R(GET,    "/v1/me",                         READ,  EVERYONE, QUERY_NONE,  NO_BODY,             me)                \
@@ -80,6 +83,7 @@ struct route {
 	unsigned query;			     /* what query_read takes */
 	const struct json_schema *body;	     /* NULL: none */
 	void (*handler)(struct request *rq); /* answers by rq->reply */
+	const struct route_doc *doc;	     /* what the OpenAPI document says of it */
 };
 
 extern const struct route routes[];

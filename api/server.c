@@ -22,6 +22,7 @@
 #include "api/exchange.h"
 #include "api/lanes.h"
 #include "api/memory.h"
+#include "api/openapi/openapi.h"
 #include "api/tls.h"
 #include "base/log.h"
 
@@ -40,6 +41,7 @@ enum {
 
 struct api {
 	struct exchange_env env;
+	struct openapi openapi;
 	struct tls *tls;
 	struct MHD_Daemon *daemon;
 	struct endpoint address;
@@ -253,6 +255,7 @@ static void free_parts(struct api *a)
 		conn_table_free(a->env.conns);
 	if (a->tls)
 		tls_free(a->tls);
+	openapi_fini(&a->openapi);
 	free(a);
 }
 
@@ -269,7 +272,11 @@ int api_start(struct api **out, const struct api_conf *conf, struct service *s, 
 	a->env.service = s;
 	a->env.clock = clock_system();
 	a->env.tls = conf->tls;
-	rc = start_parts(a, conf, why);
+	a->env.openapi = &a->openapi;
+	snprintf(why, WHY, "the OpenAPI document can't be made");
+	rc = openapi_make(&a->openapi);
+	if (rc == 0)
+		rc = start_parts(a, conf, why);
 	if (rc) {
 		free_parts(a);
 		return rc;

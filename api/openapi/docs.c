@@ -1,0 +1,89 @@
+#include "api/openapi/docs.h"
+
+#include "base/compiler.h"
+
+/* What all have in common stands first. */
+#define DOC(handler, tag_, status_, summary_, ...)                                                 \
+	const struct route_doc doc_##handler = {                                                   \
+		.tag = tag_, .status = status_, .summary = summary_, __VA_ARGS__}
+#define ANSWER(name) .answer = &object_##name
+#define PAGE_OF(name) .answer = &object_##name, .page = true
+
+const struct doc_tag doc_tags[] = {
+	{"access", "Coming, going, who is asking."},
+	{"users", "People, their roles and passwords."},
+	{"devices", "What connects, and what it connects with."},
+	{"sessions", "Live tunnels."},
+	{"tokens", "Bearer tokens for programs."},
+	{"service", "How the service is."},
+};
+const size_t n_doc_tags = ARRAY_SIZE(doc_tags);
+
+/* ---- service ---- */
+
+DOC(root, "service", 200, "Say what answers here", ANSWER(root));
+DOC(healthz, "service", 200, "Say that the process lives", ANSWER(health));
+DOC(readyz, "service", 200, "Say whether the service can do its work", ANSWER(health),
+	.about = "503 while the database does not answer or the dataplane is not synchronised.");
+DOC(openapi, "service", 200, "Show this document", ANSWER(openapi), .fails = {304},
+	.about = "Made at start; takes If-None-Match.");
+DOC(status, "service", 200, "Show versions, counters and drops", ANSWER(status));
+
+/* ---- access ---- */
+
+DOC(login, "access", 200, "Log in with a password", ANSWER(login), .fails = {401, 429},
+	.about = "Sets the cookie `ireko` (over HTTPS `__Host-ireko`), HttpOnly and SameSite=Strict. "
+		 "Ends after 30 minutes without a request, and after 12 hours. 10 failures in 15 "
+		 "minutes for one account, 30 from one /24 or /64, then 429; the same for accounts "
+		 "that exist and those that don't.");
+DOC(logout, "access", 204, "End the login", .about = "A token stays what it is.");
+DOC(me, "access", 200, "Show who is asking", ANSWER(me));
+
+/* ---- users ---- */
+
+DOC(user_list, "users", 200, "List users", PAGE_OF(user));
+DOC(user_create, "users", 201, "Create a user", ANSWER(user), .revision = true, .fails = {409},
+	.about = "409: the name is taken. 403: the role is above the caller's.");
+DOC(user_get, "users", 200, "Show a user", ANSWER(user), .revision = true,
+	.about = "Without a reading role only oneself.");
+DOC(user_patch, "users", 200, "Change a user", ANSWER(user), .revision = true,
+	.fails = {409, 429},
+	.about = "Without a managing role only one's own display_name, email and password, the "
+		 "latter 10 times in 15 minutes. 409: the name is taken, or it is the last admin.");
+DOC(user_delete, "users", 204, "Delete a user", .revision = true, .fails = {409},
+	.about = "Its devices, credentials, tokens and logins go with it; its tunnels are dead "
+		 "before the answer. 409: it is the last admin.");
+
+/* ---- devices ---- */
+
+DOC(device_list, "devices", 200, "List devices", PAGE_OF(device),
+	.about = "Without a reading role only one's own.");
+DOC(device_create, "devices", 201, "Create a device", ANSWER(device), .revision = true,
+	.fails = {409},
+	.about = "409: the name or address is taken, no address is free, or the user has as many "
+		 "as he may make himself.");
+DOC(device_get, "devices", 200, "Show a device", ANSWER(device), .revision = true);
+DOC(device_patch, "devices", 200, "Change a device", ANSWER(device), .revision = true,
+	.fails = {409}, .about = "409: the name or address is taken.");
+DOC(device_delete, "devices", 204, "Delete a device", .revision = true,
+	.about = "Its credentials go with it; its tunnel is dead before the answer.");
+DOC(credential_issue, "devices", 201, "Issue a credential", ANSWER(issued), .fails = {409},
+	.about = "`profile` is given this once. With `public_key` or `csr` the private key never "
+		 "leaves the client. 409: the key is in use, or the device has 32 credentials.");
+DOC(credential_revoke, "devices", 204, "Revoke a credential",
+	.about = "A live tunnel that uses it is dead before the answer.");
+
+/* ---- sessions ---- */
+
+DOC(session_list, "sessions", 200, "List live tunnels", PAGE_OF(session),
+	.about = "Without a reading role only one's own.");
+DOC(session_kill, "sessions", 204, "Disconnect a tunnel",
+	.about = "Its keys are dropped before the answer; the device may connect anew.");
+
+/* ---- tokens ---- */
+
+DOC(token_list, "tokens", 200, "List tokens", PAGE_OF(token),
+	.about = "One's own; an admin sees all.");
+DOC(token_create, "tokens", 201, "Create a token", ANSWER(token_created), .fails = {409},
+	.about = "The secret is given this once. 409: the user has 64 already.");
+DOC(token_delete, "tokens", 204, "Revoke a token", .about = "It is dead before the answer.");

@@ -1,0 +1,39 @@
+/*
+ * What the route table does not say about a route: one struct route_doc for each, named doc_ and
+ * its handler. A route without one does not link.
+ */
+#ifndef API_OPENAPI_DOCS_H
+#define API_OPENAPI_DOCS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/objects.h"
+#include "api/routes.h"
+
+enum { DOC_FAILS = 4 };
+
+struct route_doc {
+	const char *tag, *summary;
+	const char *about;		  /* more than the summary, or NULL */
+	unsigned status;		  /* of success */
+	const struct json_object *answer; /* its body; NULL: none, or of another type */
+	const char *type;		  /* media type of an answer that is not JSON, or NULL */
+	const char *example;		  /* of such an answer */
+	bool page;			  /* it is a page of that object */
+	bool revision;			  /* it has an ETag, and changes take If-Match */
+	uint16_t fails[DOC_FAILS];	  /* statuses that the route table does not imply */
+};
+
+struct doc_tag {
+	const char *name, *about;
+};
+extern const struct doc_tag doc_tags[];
+extern const size_t n_doc_tags;
+
+#define DOC_DECLARE(method, pattern, lane, access, query, body, handler)                           \
+	extern const struct route_doc doc_##handler;
+ROUTES(DOC_DECLARE)
+#undef DOC_DECLARE
+
+#endif

@@ -9,13 +9,14 @@
 #define ANSWER(name) .answer = &object_##name
 #define PAGE_OF(name) .answer = &object_##name, .page = true
 
+/* In the order of their names. */
 const struct doc_tag doc_tags[] = {
 	{"access", "Coming, going, who is asking."},
-	{"users", "People, their roles and passwords."},
 	{"devices", "What connects, and what it connects with."},
+	{"service", "How the service is."},
 	{"sessions", "Live tunnels."},
 	{"tokens", "Bearer tokens for programs."},
-	{"service", "How the service is."},
+	{"users", "People, their roles and passwords."},
 };
 const size_t n_doc_tags = ARRAY_SIZE(doc_tags);
 

@@ -79,7 +79,6 @@ static const struct json_out_field openapi_fields[] = {
 	BY_HAND("info", OUT_ANY, 0, "Title, version, general rules."),
 	BY_HAND("servers", OUT_ANY, 0, "Where the paths begin."),
 	BY_HAND("tags", OUT_ANY, 0, "Groups of operations."),
-	BY_HAND("security", OUT_ANY, 0, "How callers say who they are."),
 	BY_HAND("paths", OUT_ANY, 0, "The operations."),
 	BY_HAND("components", OUT_ANY, 0, "Schemas, answers, security schemes."),
 };
@@ -239,7 +238,8 @@ static const struct json_out_field session_fields[] = {
 	OUT(struct session_info, endpoint, OUT_ENDPOINT, OUT_NULLABLE,
 		"Where its packets come from."),
 	OUT(struct session_info, started_at, OUT_TIME, 0, "When it came up."),
-	OUT(struct session_info, last_handshake_at, OUT_TIME, OUT_NULLABLE, "When it last rekeyed."),
+	OUT(struct session_info, last_handshake_at, OUT_TIME, OUT_NULLABLE,
+		"When it last rekeyed."),
 	COUNTERS(struct session_info),
 };
 OBJECT(session, struct session_info, "A live tunnel, as it was at most a second ago.");

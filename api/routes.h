@@ -70,8 +70,8 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/sessions",                   READ,  EVERYONE, PAGE('s'),   NO_BODY,             session_list)      \
 	R(DELETE, "/v1/sessions/{ses}",             WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             session_kill)      \
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
-	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
-	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
+	R(POST,   "/v1/tokens",                     WRITE, OWNERS,   QUERY_NONE,  &body_token,         token_create)      \
+	R(DELETE, "/v1/tokens/{tok}",               WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             token_delete)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)
 /* clang-format on */
 

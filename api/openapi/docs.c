@@ -6,7 +6,7 @@
 #define DOC(handler, tag_, status_, summary_, ...)                                                 \
 	const struct route_doc doc_##handler = {                                                   \
 		.tag = tag_, .status = status_, .summary = summary_, __VA_ARGS__}
-#define ANSWER(name) .answer = &object_##name
+#define ANSWER(name)  .answer = &object_##name
 #define PAGE_OF(name) .answer = &object_##name, .page = true
 
 /* In the order of their names. */
@@ -33,7 +33,8 @@ DOC(status, "service", 200, "Show versions, counters and drops", ANSWER(status))
 /* ---- access ---- */
 
 DOC(login, "access", 200, "Log in with a password", ANSWER(login), .fails = {401, 429},
-	.about = "Sets the cookie `ireko` (over HTTPS `__Host-ireko`), HttpOnly and SameSite=Strict. "
+	.about = "Sets the cookie `ireko` (over HTTPS `__Host-ireko`), HttpOnly and "
+		 "SameSite=Strict. "
 		 "Ends after 30 minutes without a request, and after 12 hours. 10 failures in 15 "
 		 "minutes for one account, 30 from one /24 or /64, then 429; the same for accounts "
 		 "that exist and those that don't.");
@@ -47,8 +48,7 @@ DOC(user_create, "users", 201, "Create a user", ANSWER(user), .revision = true, 
 	.about = "409: the name is taken. 403: the role is above the caller's.");
 DOC(user_get, "users", 200, "Show a user", ANSWER(user), .revision = true,
 	.about = "Without a reading role only oneself.");
-DOC(user_patch, "users", 200, "Change a user", ANSWER(user), .revision = true,
-	.fails = {409, 429},
+DOC(user_patch, "users", 200, "Change a user", ANSWER(user), .revision = true, .fails = {409, 429},
 	.about = "Without a managing role only one's own display_name, email and password, the "
 		 "latter 10 times in 15 minutes. 409: the name is taken, or it is the last admin.");
 DOC(user_delete, "users", 204, "Delete a user", .revision = true, .fails = {409},
@@ -84,7 +84,7 @@ DOC(session_kill, "sessions", 204, "Disconnect a tunnel",
 /* ---- tokens ---- */
 
 DOC(token_list, "tokens", 200, "List tokens", PAGE_OF(token),
-	.about = "One's own; an admin sees all.");
+	.about = "One's own; an admin or auditor sees all.");
 DOC(token_create, "tokens", 201, "Create a token", ANSWER(token_created), .fails = {409},
 	.about = "The secret is given this once. 409: the user has 64 already.");
 DOC(token_delete, "tokens", 204, "Revoke a token", .about = "It is dead before the answer.");

@@ -78,8 +78,7 @@ const struct value_kind out_kinds[OUT_KINDS] = {
 	[OUT_TOKEN_ID] = ID("tok_"),
 	[OUT_PROTOCOL] = PROTOCOLS,
 	[OUT_TRANSPORT] = CHOICE("udp tcp", "udp"),
-	[OUT_CIPHER] = CHOICE(
-		"CHACHA20-POLY1305 AES-256-GCM AES-128-GCM", "CHACHA20-POLY1305"),
+	[OUT_CIPHER] = CHOICE("CHACHA20-POLY1305 AES-256-GCM AES-128-GCM", "CHACHA20-POLY1305"),
 	[OUT_TLS] = CHOICE("TLSv1.2 TLSv1.3", "TLSv1.3"),
 	[OUT_OBJECT] = {.type = "object"},
 	[OUT_LIST] = {.type = "array"},

@@ -123,8 +123,8 @@ static json_t *parameters_of(struct maker *m, const struct route *r)
 		append(m, list,
 			parameter("id", "path", "Of the object.", true,
 				json_pack("{s:s, s:o}", "type", "string", "pattern",
-					json_sprintf("^%.3s_[0-7][0-9A-HJKMNP-TV-Z]{25}$",
-						brace + 1))));
+					json_sprintf(
+						"^%.3s_[0-7][0-9A-HJKMNP-TV-Z]{25}$", brace + 1))));
 	for (size_t i = 0; i < n_query_params; i++) {
 		const struct query_param *q = &query_params[i];
 
@@ -143,8 +143,8 @@ static json_t *parameters_of(struct maker *m, const struct route *r)
 
 static json_t *body_of(struct maker *m, const struct route *r)
 {
-	json_t *types = content(
-		"application/json", use_body(m, r->body), schema_body_example(r->body));
+	json_t *types =
+		content("application/json", use_body(m, r->body), schema_body_example(r->body));
 
 	if (r->method == HTTP_PATCH)
 		put(m, types, "application/merge-patch+json",

@@ -121,8 +121,8 @@ json_t *schema_object_example(const struct json_object *o)
 		else if (f->kind == OUT_LIST)
 			value = json_pack("[o]", schema_object_example(f->of));
 		else
-			value = kind_example(&out_kinds[f->kind], f->example,
-				(f->flags & OUT_NULLABLE) != 0);
+			value = kind_example(
+				&out_kinds[f->kind], f->example, (f->flags & OUT_NULLABLE) != 0);
 		json_object_set_new(doc, f->name, value);
 	}
 	return doc;
@@ -132,8 +132,8 @@ json_t *schema_of_page(const struct json_object *o)
 {
 	return object_schema(NULL,
 		json_pack("{s:{s:s, s:o}, s:{s:[s, s], s:s}}", "items", "type", "array", "items",
-			schema_ref(o->name), "next_cursor", "type", "string", "null",
-			"description", "Value of ?cursor= for the next page; null: this is the last."),
+			schema_ref(o->name), "next_cursor", "type", "string", "null", "description",
+			"Value of ?cursor= for the next page; null: this is the last."),
 		json_pack("[s, s]", "items", "next_cursor"));
 }
 

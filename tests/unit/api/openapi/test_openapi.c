@@ -205,11 +205,11 @@ static void examples_of_bodies_are_taken(void **state)
 
 		if (!routes[i].body)
 			continue;
-		example = at(operation_of(&routes[i]), "requestBody", "content",
-			"application/json", "example", NULL);
+		example = at(operation_of(&routes[i]), "requestBody", "content", "application/json",
+			"example", NULL);
 		text = json_dumps(example, 0);
-		rc = json_in_read(text, strlen(text), routes[i].body, &out, &parsed, &errors,
-			&detail);
+		rc = json_in_read(
+			text, strlen(text), routes[i].body, &out, &parsed, &errors, &detail);
 		if (rc)
 			fail_msg("%s: %s", routes[i].pattern, errors.list[0].message);
 		json_decref(parsed);

@@ -1,0 +1,87 @@
+"""People of every role and what belongs to them, for tests that call every operation. `House.request_for`
+makes a request that the operation answers with its success for that caller."""
+import itertools
+import os
+
+import noise
+from poll import until
+
+ROLES = ("user", "auditor", "operator", "admin")
+PASSWORD = "correct horse battery"
+_names = itertools.count()
+
+
+def fresh(prefix="n"):
+    return f"{prefix}-{os.getpid()}-{next(_names)}"
+
+
+class Person:
+    """role; user: the object; token, login: callers."""
+
+    def __init__(self, house, role):
+        g = house.gateway
+        self.role, self.name = role, fresh(role)
+        self.user = g.api.post("/v1/users", {"name": self.name, "role": role, "password": PASSWORD})
+        self.login = g.anonymous.login(self.name, PASSWORD)
+        # An auditor changes nothing, so he makes no tokens: his is a lowered one of the admin's.
+        self.maker = g.api if role == "auditor" else self.login
+        self.token = self.caller(self.made_token())
+        if role != "auditor":
+            self.maker = self.token
+
+    def made_token(self, **more):
+        return self.maker.post("/v1/tokens", {"name": fresh("token"), "role": self.role, **more})
+
+    def caller(self, made):
+        return self.login.bearer(made["token"])
+
+
+class House:
+    def __init__(self, gateway):
+        self.gateway, self.api = gateway, gateway.api
+        self.people = {role: Person(self, role) for role in ROLES}
+        self.stranger = Person(self, "user")
+        self.ns = gateway.net.client()
+
+    def device(self, owner):
+        return self.api.post("/v1/devices", {"user_id": owner.user["id"], "name": fresh("device")})
+
+    def credential(self, device, protocol="wireguard", **more):
+        return self.api.post(f"/v1/devices/{device['id']}/credentials", {"protocol": protocol, **more})
+
+    def session(self, owner):
+        """Of a device that has just connected. The list is a second old at most."""
+        device = self.device(owner)
+        assert noise.Initiator(self.credential(device)["profile"]).handshake(self.ns, tries=5)
+        return until(lambda: self.gateway.session_of(device), 5, "a live session")
+
+    def id_for(self, operation, owner):
+        """The id of a fresh object of the operation's kind that is owner's."""
+        make = {"usr": lambda: self.user_for(operation, owner), "dev": lambda: self.device(owner),
+                "crd": lambda: self.credential(self.device(owner)), "ses": lambda: self.session(owner),
+                "tok": owner.made_token}[operation.kind]
+        return make()["id"]
+
+    def user_for(self, operation, owner):
+        """Oneself, or, to be deleted, somebody whom nobody will miss."""
+        if operation.method != "DELETE":
+            return owner.user
+        return self.api.post("/v1/users", {"name": fresh("short-lived")})
+
+    def body_for(self, operation, owner):
+        """One that the operation takes from that owner: the document's example where it will do."""
+        bodies = {
+            "login": lambda: {"username": owner.name, "password": PASSWORD},
+            "user_create": lambda: {**operation.example, "name": fresh("made")},
+            "user_patch": lambda: {"display_name": fresh("shown")},
+            "device_create": lambda: {**operation.example, "name": fresh("made"), "user_id": owner.user["id"]},
+            "device_patch": lambda: {"name": fresh("renamed")},
+            "credential_issue": lambda: operation.example,
+            "token_create": lambda: {"name": fresh("made")},
+        }
+        return bodies[operation.id]() if operation.body else None
+
+    def request_for(self, operation, owner):
+        """(path, body)"""
+        return (operation.url(self.id_for(operation, owner) if operation.takes_id else None),
+                self.body_for(operation, owner))

@@ -30,9 +30,9 @@ int audit_head_get(struct db_conn *tx, struct audit_head *out)
 
 int audit_head_set(struct db_conn *tx, const struct audit_head *h)
 {
-	struct stmt st cleanup(stmt_close) = stmt_open(
-		tx, "INSERT OR REPLACE INTO audit_head (one, first, before, last, hash, broken, "
-		    "mac) VALUES (1, ?, ?, ?, ?, ?, ?)");
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"INSERT OR REPLACE INTO audit_head (one, first, before, last, hash, broken, "
+		"mac) VALUES (1, ?, ?, ?, ?, ?, ?)");
 
 	stmt_put_u64(&st, h->first);
 	stmt_put_blob(&st, h->before, sizeof(h->before));
@@ -45,9 +45,8 @@ int audit_head_set(struct db_conn *tx, const struct audit_head *h)
 
 int audit_insert(struct db_conn *tx, const struct audit_row *r)
 {
-	struct stmt st cleanup(stmt_close) =
-		stmt_open(tx, "INSERT INTO audit (" COLUMNS
-			      ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"INSERT INTO audit (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 	stmt_put_u64(&st, r->seq);
 	stmt_put_i64(&st, r->at);

@@ -57,6 +57,18 @@ void audit_free(struct audit_log *l)
 	free(l);
 }
 
+const char *audit_fields(const struct audit_field *f, size_t n, char out[AUDIT_FIELDS_TEXT])
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < n && used < AUDIT_FIELDS_TEXT; i++)
+		if (f[i].set)
+			used += (size_t)snprintf(out + used, AUDIT_FIELDS_TEXT - used, "%s%s",
+				used ? ", " : "", f[i].name);
+	return out;
+}
+
 /* ---- one row ---- */
 
 static void take_actor(struct audit_row *r, const struct svc_actor *a)
@@ -157,7 +169,8 @@ int audit_begin(struct service *s)
 		return err;
 	if (h.mac_len) {
 		hex_encode(h.hash, sizeof(h.hash), hash);
-		log_info("service", "audit: row %" PRIu64 " is the last, its hash %s", h.last, hash);
+		log_info(
+			"service", "audit: row %" PRIu64 " is the last, its hash %s", h.last, hash);
 		return 0;
 	}
 	snprintf(detail, sizeof(detail), "%" PRIu64 " users were there already", users);

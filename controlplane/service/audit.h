@@ -13,6 +13,8 @@
 #ifndef SERVICE_AUDIT_H
 #define SERVICE_AUDIT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -37,11 +39,20 @@ struct audit_event {
 	const struct ulid *object;
 	enum audit_outcome outcome;
 	const char *detail; /* our own words about what changed ("name, role"), at most 160
-			       characters; never a value from outside, never a secret; NULL: none */
+			       characters of ASCII; from outside at most a user's name, an id or a
+			       number; never a secret; NULL: none */
 };
 
 /* Rows that are kept at most, whatever their age: about 700 MB. */
 enum { AUDIT_MOST = 1 << 21, AUDIT_DAYS = 365 };
+
+/* Writes the names of what is set, with commas between them, into out. Returns: out. */
+struct audit_field {
+	bool set;
+	const char *name;
+};
+enum { AUDIT_FIELDS_TEXT = 161 };
+const char *audit_fields(const struct audit_field *f, size_t n, char out[AUDIT_FIELDS_TEXT]);
 
 int audit_new(struct audit_log **out) must_check;
 void audit_free(struct audit_log *l);

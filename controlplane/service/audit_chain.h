@@ -36,7 +36,7 @@ struct audit_walk {
 };
 /* Follows the chain over at most `most` rows whose time is before older_than.
  * Returns: 0 (a broken chain too, see broken), -errno. */
-int audit_chain_walk(struct db_conn *tx, struct audit_walk *w, uint64_t most,
-	int64_t older_than) must_check;
+int audit_chain_walk(
+	struct db_conn *tx, struct audit_walk *w, uint64_t most, int64_t older_than) must_check;
 
 #endif

@@ -101,8 +101,8 @@ int svc_audit_list(struct service *s, const struct svc_actor *a, const struct sv
 /* ---- the whole of it ---- */
 
 /* What the walk found against what the end of the chain says. */
-static uint64_t broken_at(struct service *s, const struct audit_head *h, bool there,
-	const struct audit_walk *w)
+static uint64_t broken_at(
+	struct service *s, const struct audit_head *h, bool there, const struct audit_walk *w)
 {
 	uint64_t at = w->broken;
 
@@ -135,7 +135,8 @@ static int verify(struct service *s, struct svc_audit_state *out)
 		err = audit_chain_walk(tx, &w, UINT64_MAX, INT64_MAX);
 	if (err)
 		return err;
-	*out = (struct svc_audit_state){.broken_at = broken_at(s, &h, got == 0, &w), .rows = w.rows};
+	*out = (struct svc_audit_state){
+		.broken_at = broken_at(s, &h, got == 0, &w), .rows = w.rows};
 	out->ok = out->broken_at == 0;
 	if (w.rows) {
 		out->first = got == 0 ? h.first : 1;

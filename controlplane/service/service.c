@@ -136,6 +136,12 @@ static int insert_admin(struct service *s, const char *password)
 	if (!err)
 		err = user_insert(tx, &u);
 	if (!err)
+		err = audit_add(tx, s, NULL,
+			&(struct audit_event){.action = "user.create",
+				.kind = "usr",
+				.object = &u.id,
+				.detail = "admin, role admin, password"});
+	if (!err)
 		err = db_commit(&tx);
 	secret_wipe(u.password, sizeof(u.password));
 	return err;

@@ -75,6 +75,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 struct route {
 	enum http_method method;
 	const char *pattern;
+	const char *name; /* the handler's: "user_create" */
 	enum lane lane;
 	unsigned access;		     /* enum route_access, never 0 */
 	unsigned query;			     /* what query_read takes */
@@ -98,5 +99,8 @@ struct match {
 struct match router_match(enum http_method method, struct span path);
 bool route_has_id(const struct route *r);
 unsigned access_of_role(enum svc_role r);
+/* The route in the audit log's words, "user.create"; buf has ACTION_TEXT bytes, returned. */
+enum { ACTION_TEXT = 33 };
+const char *route_action(const struct route *r, char *buf);
 
 #endif

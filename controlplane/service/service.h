@@ -116,9 +116,10 @@ struct svc_login {
 	char csrf_token[44];
 	struct svc_actor actor;
 };
-/* At most 2 password checks run at a time, the rest wait in a bounded queue. Failures are counted
- * by account (10 in 15 minutes) and by /24 or /64 (30); the answers are the same for accounts that
- * exist and those that don't. Returns: 0, SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
+/* from: where it comes from, borrowed. At most 2 password checks run at a time, the rest wait in a
+ * bounded queue. Failures are counted by account (10 in 15 minutes) and by /24 or /64 (30); the
+ * answers are the same for accounts that exist and those that don't. Returns: 0,
+ * SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
 int svc_login(struct service *s, const char *username, const char *password,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e) must_check;
 int svc_logout(struct service *s, const struct svc_actor *a) must_check;

@@ -49,6 +49,7 @@ int audit_list_up(struct db_conn *tx, uint64_t after, struct audit_row *out, siz
 /* Only rows of that actor, object, action; zero and "" take all. */
 struct audit_filter {
 	struct ulid actor, object;
+	char kind[AUDIT_KIND]; /* of the object */
 	char action[AUDIT_ACTION];
 };
 /* At most cap rows with a number below before (0: from the newest), newest first.

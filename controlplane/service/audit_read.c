@@ -67,6 +67,7 @@ static int list_rows(struct service *s, const struct svc_page *p, const struct s
 	int err = db_read(s->db, &tx);
 
 	memcpy(only.action, f->action, sizeof(only.action));
+	memcpy(only.kind, f->object_kind, sizeof(only.kind));
 	return err ? err : audit_list_down(tx, &only, seq_of(&p->after), rows, p->limit + 1);
 }
 

@@ -291,6 +291,7 @@ struct svc_audit_entry {
 };
 struct svc_audit_filter {
 	struct ulid actor, object; /* zero: any */
+	char object_kind[4];	   /* goes with object */
 	char action[33];	   /* "": any */
 };
 /* Newest first; page->after is the place of the last one before. Auditors, operators, admins. */

@@ -44,8 +44,9 @@ static json_t *put_number(const void *p, bool nullable)
 
 static json_t *put_count(const void *p, bool nullable)
 {
-	(void)nullable;
-	return json_counter(*(const uint64_t *)p);
+	const uint64_t n = *(const uint64_t *)p;
+
+	return n == 0 && nullable ? json_null() : json_counter(n);
 }
 
 static json_t *put_role(const void *p, bool nullable)
@@ -122,6 +123,7 @@ static json_t *(*const writers[OUT_KINDS])(const void *p, bool nullable) = {
 	[OUT_NUMBER] = put_number,
 	[OUT_COUNT] = put_count,
 	[OUT_ROLE] = put_role,
+	[OUT_ADDR] = put_address,
 	[OUT_ADDR4] = put_address,
 	[OUT_ADDR6] = put_address,
 	[OUT_ENDPOINT] = put_endpoint,

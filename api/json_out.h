@@ -22,6 +22,7 @@ enum json_out_kind {
 	OUT_NUMBER,	   /* uint32_t */
 	OUT_COUNT,	   /* uint64_t */
 	OUT_ROLE,	   /* enum svc_role */
+	OUT_ADDR,	   /* struct ip_addr, of either family */
 	OUT_ADDR4,	   /* struct ip_addr */
 	OUT_ADDR6,	   /* struct ip_addr */
 	OUT_ENDPOINT,	   /* struct endpoint */
@@ -30,6 +31,8 @@ enum json_out_kind {
 	OUT_CREDENTIAL_ID, /* "crd_..." */
 	OUT_SESSION_ID,	   /* "ses_..." */
 	OUT_TOKEN_ID,	   /* "tok_..." */
+	OUT_ANY_ID,	   /* of any kind, by hand only */
+	OUT_VIA,	   /* token or login, by hand only */
 	OUT_PROTOCOL,	   /* uint8_t, enum dir_protocol */
 	OUT_TRANSPORT,	   /* uint8_t, enum uapi_transport */
 	OUT_CIPHER,	   /* uint8_t, enum aead_cipher */

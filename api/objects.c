@@ -267,3 +267,49 @@ static const struct json_out_field token_created_fields[] = {
 		"Goes behind `Authorization: Bearer`. Given this once; only its hash is stored."),
 };
 OBJECT(token_created, struct out_token, "A new token, with what is given only this once.");
+
+/* ---- audit ---- */
+
+static const struct json_out_field audit_actor_fields[] = {
+	OUT_AS(struct svc_audit_entry, "user_id", actor_id, OUT_USER_ID, 0, "Whose doing it was."),
+	OUT_AS(struct svc_audit_entry, "name", actor_name, OUT_TEXT, 0, "His name at that time.",
+		.example = "alice"),
+	BY_HAND("via", OUT_VIA, OUT_NULLABLE, "What he came by; null: neither."),
+	OUT(struct svc_audit_entry, token_id, OUT_TOKEN_ID, OUT_NULLABLE,
+		"Which token that was; null: none."),
+};
+OBJECT(audit_actor, struct svc_audit_entry, "Who did something.");
+
+static const struct json_out_field audit_entry_fields[] = {
+	OUT(struct svc_audit_entry, sequence, OUT_COUNT, 0, "Its number; none is left out.",
+		.example = "42"),
+	OUT(struct svc_audit_entry, at, OUT_TIME, 0, "When it happened."),
+	BY_HAND("actor", OUT_OBJECT, OUT_NULLABLE,
+		"Who did it; null: the service itself, or nobody who is known.",
+		.of = &object_audit_actor),
+	OUT(struct svc_audit_entry, from, OUT_ADDR, OUT_NULLABLE, "Where the request came from."),
+	OUT(struct svc_audit_entry, action, OUT_TEXT, 0, "What was done, or was to be done.",
+		.example = "user.create"),
+	BY_HAND("object", OUT_ANY_ID, OUT_NULLABLE, "What it was done to; null: nothing."),
+	OUT(struct svc_audit_entry, outcome, OUT_TEXT, 0, "How it went.", .example = "ok"),
+	OUT(struct svc_audit_entry, detail, OUT_TEXT, OUT_NULLABLE, "More about it; no secrets.",
+		.example = "name"),
+	OUT(struct svc_audit_entry, hash, OUT_SHA256, 0,
+		"Of this row and the hash of the one before."),
+};
+OBJECT(audit_entry, struct svc_audit_entry, "A row of the audit log.");
+
+static const struct json_out_field audit_state_fields[] = {
+	OUT(struct svc_audit_state, ok, OUT_BOOL, 0, "Every row is as it was written."),
+	OUT(struct svc_audit_state, rows, OUT_COUNT, 0, "How many were read."),
+	OUT(struct svc_audit_state, first, OUT_COUNT, OUT_NULLABLE,
+		"Number of the oldest that is kept.", .example = "1"),
+	OUT(struct svc_audit_state, last, OUT_COUNT, OUT_NULLABLE, "Number of the newest.",
+		.example = "123456"),
+	OUT(struct svc_audit_state, broken_at, OUT_COUNT, OUT_NULLABLE,
+		"Number of the first that is not as it was written, or is missing.", .example = ""),
+	OUT(struct svc_audit_state, hash, OUT_TEXT, 0,
+		"Of the newest row: keep it elsewhere, and a log that was cut shows.",
+		.example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+};
+OBJECT(audit_state, struct svc_audit_state, "What a look at the whole audit log showed.");

@@ -46,6 +46,9 @@ struct out_status {
 	X(session)                                                                                 \
 	X(token)                                                                                   \
 	X(token_created)                                                                           \
+	X(audit_entry)                                                                             \
+	X(audit_actor)                                                                             \
+	X(audit_state)                                                                             \
 	X(status)                                                                                  \
 	X(status_database)                                                                         \
 	X(status_dataplane)                                                                        \

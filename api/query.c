@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Longest value: a cursor, or "usr_" and a ULID. */
-enum { VALUE_MAX = 32 };
+/* Longest value: an action of the audit log. */
+enum { VALUE_MAX = 40 };
 
 const char *cursor_format(unsigned kind, const struct ulid *last, char *buf)
 {
@@ -54,10 +54,13 @@ static int cursor_parse(const char *text, unsigned kind, struct ulid *after)
 	return 0;
 }
 
-static int limit_parse(const char *text, uint32_t *out)
+/* ---- one function a parameter ---- */
+
+static int read_limit(struct query *q, const char *text, unsigned takes)
 {
 	uint32_t n = 0;
 
+	(void)takes;
 	if (*text == '\0' || *text == '0' || strlen(text) > 3)
 		return -EINVAL;
 	for (; *text; text++) {
@@ -67,8 +70,13 @@ static int limit_parse(const char *text, uint32_t *out)
 	}
 	if (n > SVC_LIMIT_MAX)
 		return -EINVAL;
-	*out = n;
+	q->page.limit = n;
 	return 0;
+}
+
+static int read_cursor(struct query *q, const char *text, unsigned takes)
+{
+	return cursor_parse(text, takes & QUERY_KIND, &q->page.after);
 }
 
 static int user_id_parse(const char *text, struct ulid *out)
@@ -76,16 +84,59 @@ static int user_id_parse(const char *text, struct ulid *out)
 	return strncmp(text, "usr_", 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
 }
 
-enum { LIMIT, CURSOR, USER_ID };
+static int read_user_id(struct query *q, const char *text, unsigned takes)
+{
+	const int rc = user_id_parse(text, &q->user_id);
+
+	(void)takes;
+	q->has_user_id = rc == 0;
+	return rc;
+}
+
+static int read_actor(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	return user_id_parse(text, &q->audit.actor);
+}
+
+/* The id of any kind of object: three letters, "_", a ULID. */
+static int read_object(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	if (strspn(text, "abcdefghijklmnopqrstuvwxyz") != 3 || text[3] != '_')
+		return -EINVAL;
+	memcpy(q->audit.object_kind, text, 3);
+	return ulid_parse(&q->audit.object, text + 4);
+}
+
+static int read_action(struct query *q, const char *text, unsigned takes)
+{
+	const size_t n = strlen(text);
+
+	(void)takes;
+	if (n == 0 || n >= sizeof(q->audit.action) ||
+		strspn(text, "abcdefghijklmnopqrstuvwxyz_.") != n)
+		return -EINVAL;
+	memcpy(q->audit.action, text, n + 1);
+	return 0;
+}
+
+#define TEXT_SCHEMA(pattern) "{\"type\": \"string\", \"pattern\": \"" pattern "\"}"
+#define ULID_PATTERN	     "_[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 const struct query_param query_params[] = {
-	[LIMIT] = {"limit", QUERY_PAGE, "is not a number from 1 to 500", "How many items at most.",
+	{"limit", QUERY_PAGE, read_limit, "is not a number from 1 to 500",
+		"How many items at most.",
 		"{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 500, \"default\": 50}"},
-	[CURSOR] = {"cursor", QUERY_PAGE, "is not a cursor of this list",
-		"next_cursor of the page before.",
-		"{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_-]{23}$\"}"},
-	[USER_ID] = {"user_id", QUERY_USER_ID, "is not the id of a user",
-		"Only what is this user's.",
-		"{\"type\": \"string\", \"pattern\": \"^usr_[0-7][0-9A-HJKMNP-TV-Z]{25}$\"}"},
+	{"cursor", QUERY_PAGE, read_cursor, "is not a cursor of this list",
+		"next_cursor of the page before.", TEXT_SCHEMA("^[A-Za-z0-9_-]{23}$")},
+	{"user_id", QUERY_USER_ID, read_user_id, "is not the id of a user",
+		"Only what is this user's.", TEXT_SCHEMA("^usr" ULID_PATTERN)},
+	{"actor", QUERY_AUDIT, read_actor, "is not the id of a user", "Only what this user did.",
+		TEXT_SCHEMA("^usr" ULID_PATTERN)},
+	{"object", QUERY_AUDIT, read_object, "is not the id of an object",
+		"Only what was done to this object.", TEXT_SCHEMA("^[a-z]{3}" ULID_PATTERN)},
+	{"action", QUERY_AUDIT, read_action, "is not an action like user.create",
+		"Only this action.", TEXT_SCHEMA("^[a-z_.]{1,32}$")},
 };
 const size_t n_query_params = ARRAY_SIZE(query_params);
 
@@ -93,7 +144,6 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 	unsigned *seen, struct field_errors *e)
 {
 	size_t i = 0;
-	int rc;
 
 	while (i < n_query_params && strcmp(query_params[i].name, name) != 0)
 		i++;
@@ -106,15 +156,7 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 		return;
 	}
 	*seen |= 1U << i;
-	if (i == LIMIT) {
-		rc = limit_parse(value, &q->page.limit);
-	} else if (i == CURSOR) {
-		rc = cursor_parse(value, takes & QUERY_KIND, &q->page.after);
-	} else {
-		rc = user_id_parse(value, &q->user_id);
-		q->has_user_id = rc == 0;
-	}
-	if (rc)
+	if (query_params[i].read(q, value, takes))
 		field_errors_add(e, name, "%s", query_params[i].wrong);
 }
 

@@ -18,15 +18,18 @@ enum {
 	QUERY_NONE = 0,
 	QUERY_PAGE = 0x100,
 	QUERY_USER_ID = 0x200,
+	QUERY_AUDIT = 0x400, /* actor, object, action */
 	QUERY_KIND = 0xff,
 };
 
 enum { CURSOR_BYTES = 17, CURSOR_TEXT = BASE64URL_TEXT(CURSOR_BYTES), QUERY_LIMIT = 50 };
 
+struct query;
 /* A parameter: which bit of a route takes it, and what the OpenAPI document says. */
 struct query_param {
 	const char *name;
 	unsigned needs;
+	int (*read)(struct query *q, const char *text, unsigned takes);
 	const char *wrong; /* what is said of a bad value */
 	const char *about;
 	const char *schema; /* JSON Schema */
@@ -38,6 +41,7 @@ struct query {
 	struct svc_page page;
 	bool has_user_id;
 	struct ulid user_id;
+	struct svc_audit_filter audit;
 };
 
 /* Reads the raw query, which the police let pass. What is unknown, twice or out of range is added

@@ -24,7 +24,7 @@ void handle_device_list(struct request *rq)
 	const int rc = svc_device_list(
 		rq->service, &rq->actor, of_user, &rq->query.page, &list, &n, &more, &e);
 
-	reply_page(rq, rc, &e, &(struct page){&object_device, list, n, more});
+	reply_page(rq, rc, &e, &(struct page){&object_device, list, n, more, NULL});
 	svc_devices_free(list, n);
 }
 

@@ -16,12 +16,14 @@
 ROUTES(HANDLER_DECLARE)
 #undef HANDLER_DECLARE
 
-/* A page of a list: n structs of that object, which begin with their id. */
+/* A page of a list: n structs of that object, which begin with their id. one: NULL, or what makes
+ * the object where its table alone can't. */
 struct page {
 	const struct json_object *of;
 	const void *at;
 	size_t n;
 	bool more;
+	json_t *(*one)(const void *s);
 };
 /* Answers with the page, or with the outcome rc when that is not 0. Borrows p. */
 void reply_page(struct request *rq, int rc, const struct svc_error *e, const struct page *p);

@@ -5,8 +5,25 @@
 
 _Static_assert(offsetof(struct svc_user, id) == 0 && offsetof(struct svc_device, id) == 0 &&
 		       offsetof(struct session_info, id) == 0 &&
-		       offsetof(struct svc_token, id) == 0,
+		       offsetof(struct svc_token, id) == 0 &&
+		       offsetof(struct svc_audit_entry, place) == 0,
 	"an object of a page begins with its id");
+
+static json_t *items(const struct page *p)
+{
+	json_t *list;
+
+	if (!p->one)
+		return json_out_list(p->of, p->at, p->n);
+	list = json_array();
+	for (size_t i = 0; i < p->n; i++) {
+		if (json_array_append_new(list, p->one((const char *)p->at + i * p->of->size))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
 
 void reply_page(struct request *rq, int rc, const struct svc_error *e, const struct page *p)
 {
@@ -21,6 +38,6 @@ void reply_page(struct request *rq, int rc, const struct svc_error *e, const str
 	const struct ulid *last =
 		more ? (const void *)((const char *)p->at + (p->n - 1) * p->of->size) : NULL;
 	reply_json(&rq->reply, 200,
-		json_pack("{s:o, s:o}", "items", json_out_list(p->of, p->at, p->n), "next_cursor",
+		json_pack("{s:o, s:o}", "items", items(p), "next_cursor",
 			more ? json_string(cursor_format(kind, last, cursor)) : json_null()));
 }

@@ -11,7 +11,7 @@ void handle_session_list(struct request *rq)
 	const int rc =
 		svc_session_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
 
-	reply_page(rq, rc, &e, &(struct page){&object_session, list, n, more});
+	reply_page(rq, rc, &e, &(struct page){&object_session, list, n, more, NULL});
 	free(list);
 }
 

@@ -12,7 +12,7 @@ void handle_token_list(struct request *rq)
 	const int rc =
 		svc_token_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
 
-	reply_page(rq, rc, &e, &(struct page){&object_token, list, n, more});
+	reply_page(rq, rc, &e, &(struct page){&object_token, list, n, more, NULL});
 	free(list);
 }
 

@@ -22,7 +22,7 @@ void handle_user_list(struct request *rq)
 	const int rc =
 		svc_user_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
 
-	reply_page(rq, rc, &e, &(struct page){&object_user, list, n, more});
+	reply_page(rq, rc, &e, &(struct page){&object_user, list, n, more, NULL});
 	free(list);
 }
 

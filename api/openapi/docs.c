@@ -12,6 +12,7 @@
 /* In the order of their names. */
 const struct doc_tag doc_tags[] = {
 	{"access", "Coming, going, who is asking."},
+	{"audit", "Who did what to what."},
 	{"devices", "What connects, and what it connects with."},
 	{"service", "How the service is."},
 	{"sessions", "Live tunnels."},
@@ -40,6 +41,12 @@ DOC(login, "access", 200, "Log in with a password", ANSWER(login), .fails = {401
 		 "that exist and those that don't.");
 DOC(logout, "access", 204, "End the login", .about = "A token stays what it is.");
 DOC(me, "access", 200, "Show who is asking", ANSWER(me));
+
+/* ---- audit ---- */
+
+DOC(audit_list, "audit", 200, "List what was done, newest first", PAGE_OF(audit_entry));
+DOC(audit_verify, "audit", 200, "Check the audit log's chain", ANSWER(audit_state), .fails = {429},
+	.about = "Reads all of it; one at a time.");
 
 /* ---- users ---- */
 

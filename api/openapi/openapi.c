@@ -207,10 +207,10 @@ static json_t *answers_of(struct maker *m, const struct route *r)
 	return all;
 }
 
-static json_t *operation(struct maker *m, const struct route *r, const char *handler)
+static json_t *operation(struct maker *m, const struct route *r)
 {
 	const struct route_doc *d = r->doc;
-	json_t *op = json_pack("{s:s, s:s, s:[s], s:o, s:o, s:o, s:o}", "operationId", handler,
+	json_t *op = json_pack("{s:s, s:s, s:[s], s:o, s:o, s:o, s:o}", "operationId", r->name,
 		"summary", d->summary, "tags", d->tag, "x-ireko-access", access_of(m, r),
 		"security", security_of(r), "parameters", parameters_of(m, r), "responses",
 		answers_of(m, r));
@@ -237,9 +237,6 @@ static const char *path_of(const struct route *r, char buf[PATH])
 
 static json_t *paths(struct maker *m)
 {
-#define HANDLER_NAME(method, pattern, lane, access, query, body, handler) #handler,
-	static const char *const handlers[] = {ROUTES(HANDLER_NAME)};
-#undef HANDLER_NAME
 	json_t *all = json_object();
 
 	for (size_t i = 0; i < n_routes; i++) {
@@ -255,7 +252,7 @@ static json_t *paths(struct maker *m)
 			put(m, all, path, json_object());
 			at = json_object_get(all, path);
 		}
-		put(m, at, method, operation(m, &routes[i], handlers[i]));
+		put(m, at, method, operation(m, &routes[i]));
 	}
 	return all;
 }

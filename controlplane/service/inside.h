@@ -9,6 +9,8 @@
 #ifndef SERVICE_INSIDE_H
 #define SERVICE_INSIDE_H
 
+#include <stdatomic.h>
+
 #include "db/credential_store.h"
 #include "db/db.h"
 #include "db/device_store.h"
@@ -30,6 +32,7 @@ struct service {
 	struct password_gate *gate;
 	struct throttle *throttle;
 	struct recorder *recorder;
+	atomic_flag backup; /* one is being made or sent */
 };
 
 static inline int64_t service_now(const struct service *s)

@@ -24,6 +24,7 @@ struct api_conf {
 	const char *tls_cert_pem, *tls_key_pem;	  /* or given, from our own authority */
 	uint32_t max_connections;		  /* in all; per /24 or /64: a quarter of it */
 	uint32_t request_ms; /* from a request's first byte to its last answer byte: 15000 */
+	uint32_t stuck_ms;   /* the client of a long answer takes nothing: 30000 */
 };
 
 /* Starts serving. Returns: 0, -EADDRINUSE, -errno; why has 160 bytes. */

@@ -16,7 +16,7 @@
 
 enum { REAP_MS = 250 };
 /* Connections that are being shut down are still there for a moment. */
-enum phase { HANDSHAKE, NEW, RECEIVING, SERVING, IDLE };
+enum phase { HANDSHAKE, NEW, RECEIVING, SERVING, LONG, SENDING, IDLE };
 
 struct conn {
 	LIST_ENTRY(conn) link;
@@ -27,6 +27,8 @@ struct conn {
 	bool doomed;		 /* shut down; its end is on the way */
 	uint64_t since_ms;	 /* when the phase's clock began */
 	uint64_t bytes;		 /* received when the last request was done */
+	uint64_t acked;		 /* SENDING: what the client had acknowledged, */
+	uint64_t moved_ms;	 /* and when that last rose */
 };
 
 struct conn_table {
@@ -42,15 +44,20 @@ struct conn_table {
 
 /* ---- the reaper ---- */
 
-static uint64_t received_bytes(int fd)
+static struct tcp_info tcp_info_of(int fd)
 {
 	struct tcp_info info;
 	socklen_t n = sizeof(info);
 
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n))
-		return 0;
-	return info.tcpi_bytes_received;
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+static uint64_t received_bytes(int fd)
+{
+	return tcp_info_of(fd).tcpi_bytes_received;
 }
 
 static void doom(struct conn_table *t, struct conn *c, const char *why)
@@ -75,12 +82,27 @@ static uint32_t budget_of(const struct conn_table *t, enum phase p)
 		return t->limits.handshake_ms;
 	case IDLE:
 		return t->limits.idle_ms;
+	case LONG:
+		return t->limits.long_ms;
+	case SENDING:
+		return t->limits.sending_ms;
 	case NEW:
 	case RECEIVING:
 	case SERVING:
 		break;
 	}
 	return t->limits.request_ms;
+}
+
+static bool is_stuck(const struct conn_table *t, struct conn *c, uint64_t now)
+{
+	const uint64_t acked = tcp_info_of(c->fd).tcpi_bytes_acked;
+
+	if (acked != c->acked) {
+		c->acked = acked;
+		c->moved_ms = now;
+	}
+	return now - c->moved_ms >= t->limits.stuck_ms;
 }
 
 static void reap(struct conn_table *t, uint64_t now)
@@ -94,6 +116,8 @@ static void reap(struct conn_table *t, uint64_t now)
 		}
 		if (now - c->since_ms >= budget_of(t, c->phase))
 			doom(t, c, c->phase == IDLE ? "idle" : "its time is over");
+		else if (c->phase == SENDING && !c->doomed && is_stuck(t, c, now))
+			doom(t, c, "its client takes nothing");
 	}
 }
 
@@ -171,7 +195,7 @@ static struct conn *longest_waiting(struct conn_table *t)
 	struct conn *c, *best = NULL;
 
 	LIST_FOREACH (c, &t->list, link) {
-		if (c->doomed || c->phase == SERVING)
+		if (c->doomed || c->phase == SERVING || c->phase == LONG || c->phase == SENDING)
 			continue;
 		if (!best || (c->phase == IDLE && best->phase != IDLE) ||
 			((c->phase == IDLE) == (best->phase == IDLE) &&
@@ -256,10 +280,22 @@ void conn_on_request_begun(struct conn_table *t, struct conn *c)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void conn_on_request_received(struct conn_table *t, struct conn *c)
+void conn_on_request_received(struct conn_table *t, struct conn *c, bool is_long)
 {
 	pthread_mutex_lock(&t->lock);
-	c->phase = SERVING;
+	c->phase = is_long ? LONG : SERVING;
+	if (is_long)
+		c->since_ms = clock_mono_ms(&t->clock);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void conn_on_answer_begun(struct conn_table *t, struct conn *c)
+{
+	pthread_mutex_lock(&t->lock);
+	if (c->phase == LONG) {
+		c->phase = SENDING;
+		c->since_ms = c->moved_ms = clock_mono_ms(&t->clock);
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -16,6 +16,7 @@
 #include "api/police.h"
 #include "api/request.h"
 #include "api/routes.h"
+#include "base/codec.h"
 #include "base/log.h"
 
 /* A body that is too long is read and thrown away up to here, so that the client gets to see the
@@ -62,6 +63,17 @@ static bool add(struct MHD_Response *r, const char *name, const char *value)
 	return value[0] == '\0' || MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
+/* RFC 6266, RFC 9530. */
+static bool add_file_headers(struct MHD_Response *out, const struct reply_file *f)
+{
+	char name[96], hash[BASE64_TEXT(sizeof(f->sha256))], digest[80];
+
+	base64_encode(f->sha256, sizeof(f->sha256), hash);
+	snprintf(name, sizeof(name), "attachment; filename=\"%s\"", f->name);
+	snprintf(digest, sizeof(digest), "sha-256=:%s:", hash);
+	return add(out, "Content-Disposition", name) && add(out, "Repr-Digest", digest);
+}
+
 static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tls)
 {
 	char seconds[16] = "";
@@ -73,7 +85,9 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 	}
 	if (r->retry_after_s)
 		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
-	return ok && add(out, "Content-Type", r->len ? r->type : "") &&
+	if (r->file.is)
+		ok = ok && add_file_headers(out, &r->file);
+	return ok && add(out, "Content-Type", r->len || r->file.is ? r->type : "") &&
 	       add(out, "Location", r->location) && add(out, "ETag", r->etag) &&
 	       add(out, "Allow", r->allow) && add(out, "Set-Cookie", r->cookie) &&
 	       add(out, "Retry-After", seconds) &&
@@ -81,22 +95,36 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 	       add(out, "Connection", r->close ? "close" : "");
 }
 
+/* What libmicrohttpd then owns is no longer the reply's. */
+static struct MHD_Response *take_body(struct reply *r)
+{
+	struct MHD_Response *out;
+
+	if (r->file.is)
+		out = MHD_create_response_from_fd64(r->file.len, r->file.fd);
+	else if (r->body)
+		out = MHD_create_response_from_buffer_with_free_callback(
+			r->len, r->body, memory_free);
+	else /* empty bodies need an address as well */
+		return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+	if (out) {
+		r->body = NULL;
+		r->file.fd = -1;
+	}
+	return out;
+}
+
 /* Hands the reply over. MHD_NO ends the connection without an answer. */
 static enum MHD_Result send_reply(struct exchange *x)
 {
 	struct reply *r = &x->rq.reply;
 	enum MHD_Result rc = MHD_NO;
-	struct MHD_Response *out;
+	struct MHD_Response *out = take_body(r);
 
-	/* Empty bodies need an address as well. */
-	if (!r->body)
-		out = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-	else
-		out = MHD_create_response_from_buffer_with_free_callback(
-			r->len, r->body, memory_free);
 	if (!out)
 		return MHD_NO;
-	r->body = NULL;
+	if (r->file.is)
+		conn_on_answer_begun(x->env->conns, x->conn);
 	if (add_headers(out, r, x->env->tls))
 		rc = MHD_queue_response(x->mhd, r->status, out);
 	MHD_destroy_response(out);
@@ -251,7 +279,8 @@ static enum MHD_Result on_complete(struct exchange *x)
 
 	if (!x->complete) {
 		x->complete = true;
-		conn_on_request_received(x->env->conns, x->conn);
+		conn_on_request_received(
+			x->env->conns, x->conn, rq->route && rq->route->lane == LANE_LONG);
 	}
 	if (!rq->reply.status && atomic_load(&x->env->stopping)) {
 		rq->reply.close = true;

@@ -132,6 +132,7 @@ static json_t *(*const writers[OUT_KINDS])(const void *p, bool nullable) = {
 	[OUT_CREDENTIAL_ID] = put_credential_id,
 	[OUT_SESSION_ID] = put_session_id,
 	[OUT_TOKEN_ID] = put_token_id,
+	[OUT_OUTCOME] = put_text,
 	[OUT_PROTOCOL] = put_protocol,
 	[OUT_TRANSPORT] = put_transport,
 	[OUT_CIPHER] = put_cipher,

@@ -33,6 +33,7 @@ enum json_out_kind {
 	OUT_TOKEN_ID,	   /* "tok_..." */
 	OUT_ANY_ID,	   /* of any kind, by hand only */
 	OUT_VIA,	   /* token or login, by hand only */
+	OUT_OUTCOME,	   /* char[], of an audit row */
 	OUT_PROTOCOL,	   /* uint8_t, enum dir_protocol */
 	OUT_TRANSPORT,	   /* uint8_t, enum uapi_transport */
 	OUT_CIPHER,	   /* uint8_t, enum aead_cipher */

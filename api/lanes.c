@@ -15,6 +15,7 @@ static const struct {
 	[LANE_READ] = {3, 256},
 	[LANE_WRITE] = {4, 256},
 	[LANE_LOGIN] = {2, 24},
+	[LANE_LONG] = {1, 4},
 };
 
 struct one {

@@ -291,7 +291,7 @@ static const struct json_out_field audit_entry_fields[] = {
 	OUT(struct svc_audit_entry, action, OUT_TEXT, 0, "What was done, or was to be done.",
 		.example = "user.create"),
 	BY_HAND("object", OUT_ANY_ID, OUT_NULLABLE, "What it was done to; null: nothing."),
-	OUT(struct svc_audit_entry, outcome, OUT_TEXT, 0, "How it went.", .example = "ok"),
+	OUT(struct svc_audit_entry, outcome, OUT_OUTCOME, 0, "How it went."),
 	OUT(struct svc_audit_entry, detail, OUT_TEXT, OUT_NULLABLE, "More about it; no secrets.",
 		.example = "name"),
 	OUT(struct svc_audit_entry, hash, OUT_SHA256, 0,

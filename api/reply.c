@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/memory.h"
 #include "base/clock.h"
@@ -64,10 +65,31 @@ const char *reply_title(unsigned status)
 	return "Error";
 }
 
+static void file_fini(const struct reply_file *f)
+{
+	if (!f->is)
+		return;
+	if (f->fd >= 0)
+		close(f->fd);
+	f->done(f->arg);
+}
+
 void reply_fini(struct reply *r)
 {
 	memory_free(r->body);
+	file_fini(&r->file);
 	secret_wipe(r, sizeof(*r));
+}
+
+void reply_with_file(struct reply *r, const char *type, const struct reply_file *f)
+{
+	if (r->status) {
+		file_fini(f);
+		return;
+	}
+	r->status = 200;
+	r->type = type;
+	r->file = *f;
 }
 
 void reply_empty(struct reply *r, unsigned status)

@@ -18,6 +18,17 @@
 
 enum { REPLY_ID_TEXT = 31 };
 
+/* A body that comes from a file. */
+struct reply_file {
+	bool is; /* there is one */
+	int fd;	 /* owned; -1: handed over */
+	uint64_t len;
+	char name[64]; /* what the client may call it */
+	uint8_t sha256[32];
+	void (*done)(void *arg); /* when the answer has ended, however it did */
+	void *arg;
+};
+
 struct reply {
 	unsigned status; /* 0: not answered yet */
 	char *body;	 /* from memory_alloc, owned; NULL for none */
@@ -27,12 +38,15 @@ struct reply {
 	char cookie[160]; /* Set-Cookie; secret */
 	uint32_t retry_after_s;
 	bool close;
+	struct reply_file file; /* instead of body */
 };
 
 void reply_fini(struct reply *r);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);
 void reply_empty(struct reply *r, unsigned status);
+/* 200 with the file as its body; takes its descriptor, and calls done, on every path. */
+void reply_with_file(struct reply *r, const char *type, const struct reply_file *f);
 /* detail may be NULL. 401 tells how to authenticate. */
 void reply_problem(struct reply *r, unsigned status, const char *detail);
 void reply_fields(

@@ -33,13 +33,15 @@ enum route_access {
 };
 
 /* Which threads carry a request out: those that check passwords or wait for the dataplane must not
- * hold up those that read. NOW: the event thread itself, for what never blocks. */
-enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
+ * hold up those that read. NOW: the event thread itself, for what never blocks. LONG: what may take
+ * longer than a request has, so its connection has other limits (deadline.h). */
+enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT };
 
 #define EVERYONE (ACCESS_USER | ACCESS_AUDITOR | ACCESS_OPERATOR | ACCESS_ADMIN)
 #define READERS	 (ACCESS_AUDITOR | ACCESS_OPERATOR | ACCESS_ADMIN)
 #define MANAGERS (ACCESS_OPERATOR | ACCESS_ADMIN)
 #define OWNERS	 (ACCESS_USER | ACCESS_OPERATOR | ACCESS_ADMIN)
+#define ADMIN	 ACCESS_ADMIN
 #define PUBLIC	 ACCESS_PUBLIC
 #define NO_BODY	 NULL
 
@@ -75,7 +77,8 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(DELETE, "/v1/tokens/{tok}",               WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             token_delete)      \
 	R(GET,    "/v1/audit",                      READ,  READERS,  AUDIT_PAGE,  NO_BODY,             audit_list)        \
 	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
-	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)
+	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
+	R(GET,    "/v1/backup",                     LONG,  ADMIN,    QUERY_NONE,  NO_BODY,             backup)
 /* clang-format on */
 
 struct route {

@@ -35,6 +35,9 @@ enum {
 	REQUEST_MS = 15000,
 	IDLE_MS = 60000,
 	HANDSHAKE_MS = 5000,
+	LONG_MS = 90000,
+	STUCK_MS = 30000,
+	SENDING_MS = 3600000,
 	STOP_MS = 5000,
 	FLUSH_MS = 1000,
 };
@@ -217,6 +220,9 @@ static int start_parts(struct api *a, const struct api_conf *conf, char *why)
 		.request_ms = request_ms,
 		.idle_ms = IDLE_MS,
 		.handshake_ms = request_ms < HANDSHAKE_MS ? request_ms : HANDSHAKE_MS,
+		.long_ms = LONG_MS,
+		.stuck_ms = conf->stuck_ms ? conf->stuck_ms : STUCK_MS,
+		.sending_ms = SENDING_MS,
 	};
 	const struct tls_source src = {
 		conf->tls_cert_file, conf->tls_key_file, conf->tls_cert_pem, conf->tls_key_pem};

@@ -37,6 +37,7 @@ TEXT_SETTING(data_dir)
 TEXT_SETTING(master_key_file)
 TEXT_SETTING(tls_cert)
 TEXT_SETTING(tls_key)
+TEXT_SETTING(restore)
 
 static int parse_http_listen(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -193,6 +194,8 @@ static const struct setting settings[] = {
 		parse_master_key_file, true},
 	{"LOG_LEVEL", "info", "error, warn, info or debug", parse_log_level, false},
 	{"LOG_FORMAT", "text", "text or json", parse_log_format, false},
+	{"RESTORE", NULL, "put this backup in the place of the database, then end", parse_restore,
+		SETTING_FLAG_ONLY},
 };
 
 static const struct program program = {

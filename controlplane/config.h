@@ -23,6 +23,7 @@ struct config {
 	struct ovpn_key2 openvpn_tls_crypt; /* wiped by config_wipe */
 	char admin_password[257];	    /* "": make one; wiped by config_wipe */
 	int log_level, log_format;
+	char restore[512]; /* "": serve */
 };
 
 /* Returns: SETTINGS_OK, SETTINGS_DONE, -EINVAL; see base/settings.h. */

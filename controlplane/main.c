@@ -26,6 +26,7 @@
 #include "pki/api_cert.h"
 #include "pki/ca.h"
 #include "pki/keystore.h"
+#include "restore.h"
 #include "service/service.h"
 #include "session/coordinator.h"
 #include "syscalls.h"
@@ -194,20 +195,25 @@ static bool has_database(const struct config *c)
 	       access(path, F_OK) == 0;
 }
 
-static int open_store(struct house *h)
+static int open_keys(struct house *h, bool create)
 {
-	int r = keystore_open(&h->ks, h->conf.master_key_file, !has_database(&h->conf));
-	if (r == -ENOENT && has_database(&h->conf))
+	int r = keystore_open(&h->ks, h->conf.master_key_file, create);
+	if (r == -ENOENT && !create)
 		return fail(h->conf.master_key_file,
 			"is missing, and the database cannot be read without it");
 	if (r == -EINVAL)
 		return fail(h->conf.master_key_file, "is not 32 bytes");
 	if (r == -EPERM)
 		return fail(h->conf.master_key_file, "others can read it: make it mode 0600");
-	if (r < 0)
-		return fail(h->conf.master_key_file, strerror(-r));
+	return r < 0 ? fail(h->conf.master_key_file, strerror(-r)) : 0;
+}
+
+static int open_store(struct house *h)
+{
+	if (open_keys(h, !has_database(&h->conf)) < 0)
+		return -1;
 	char why[128] = "";
-	r = db_open(&h->db, h->conf.data_dir, why);
+	int r = db_open(&h->db, h->conf.data_dir, why);
 	if (r < 0)
 		return fail("database", why[0] ? why : strerror(-r));
 	if (load_wg_key(h) < 0)
@@ -335,12 +341,31 @@ static void say_ready(const struct house *h)
 		"main", "ready on %s://%s", h->tls ? "https" : "http", endpoint_format(&bound, at));
 }
 
-static int start(struct house *h)
+static int settle(struct house *h)
 {
 	struct identity who;
 	if (aead_init() < 0 || blake2s_init() < 0)
 		return fail("OpenSSL", "its algorithms do not pass their self-test");
-	if (open_data_dir(&h->conf, &who) < 0 || give_up_privilege(&who) < 0)
+	return open_data_dir(&h->conf, &who) < 0 ? -1 : give_up_privilege(&who);
+}
+
+static int restore(struct house *h)
+{
+	const int fd = restore_open(h->conf.restore);
+	if (fd < 0)
+		return -1;
+	int r = settle(h);
+	if (r == 0)
+		r = open_keys(h, false);
+	if (r == 0)
+		r = restore_run(h->conf.data_dir, fd, h->ks, &h->clock);
+	close(fd);
+	return r;
+}
+
+static int start(struct house *h)
+{
+	if (settle(h) < 0)
 		return -1;
 	if (h->conf.endpoint[0])
 		snprintf(h->endpoint, sizeof(h->endpoint), "%s", h->conf.endpoint);
@@ -378,6 +403,11 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
+	if (h.conf.restore[0]) {
+		r = restore(&h);
+		stop(&h);
+		return r < 0 ? 1 : 0;
+	}
 	if (start(&h) < 0) {
 		stop(&h);
 		return 1;

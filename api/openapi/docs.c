@@ -28,18 +28,25 @@ DOC(healthz, "service", 200, "Say that the process lives", ANSWER(health));
 DOC(readyz, "service", 200, "Say whether the service can do its work", ANSWER(health),
 	.about = "503 while the database does not answer or the dataplane is not synchronised.");
 DOC(openapi, "service", 200, "Show this document", ANSWER(openapi), .fails = {304},
-	.about = "Made at start; takes If-None-Match.");
+	.headers = {"ETag"}, .about = "Made at start; takes If-None-Match.");
 DOC(status, "service", 200, "Show versions, counters and drops", ANSWER(status));
+
+DOC(backup, "service", 200, "Take a snapshot of the database", .fails = {429},
+	.type = "application/vnd.sqlite3", .headers = {"Content-Disposition", "Repr-Digest"},
+	.about = "Whole and consistent, made while the service goes on. Of use only together with "
+		 "the master key. 429: another one is being made or sent.");
 
 /* ---- access ---- */
 
 DOC(login, "access", 200, "Log in with a password", ANSWER(login), .fails = {401, 429},
+	.headers = {"Set-Cookie"},
 	.about = "Sets the cookie `ireko` (over HTTPS `__Host-ireko`), HttpOnly and "
 		 "SameSite=Strict. "
 		 "Ends after 30 minutes without a request, and after 12 hours. 10 failures in 15 "
 		 "minutes for one account, 30 from one /24 or /64, then 429; the same for accounts "
 		 "that exist and those that don't.");
-DOC(logout, "access", 204, "End the login", .about = "A token stays what it is.");
+DOC(logout, "access", 204, "End the login", .headers = {"Set-Cookie"},
+	.about = "A token stays what it is.");
 DOC(me, "access", 200, "Show who is asking", ANSWER(me));
 
 /* ---- audit ---- */

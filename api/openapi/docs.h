@@ -11,7 +11,7 @@
 #include "api/objects.h"
 #include "api/routes.h"
 
-enum { DOC_FAILS = 4 };
+enum { DOC_FAILS = 4, DOC_HEADERS = 2 };
 
 struct route_doc {
 	const char *tag, *summary;
@@ -19,9 +19,10 @@ struct route_doc {
 	unsigned status;		  /* of success */
 	const struct json_object *answer; /* its body; NULL: none, or of another type */
 	const char *type;		  /* media type of an answer that is not JSON, or NULL */
-	const char *example;		  /* of such an answer */
+	const char *example;		  /* of such an answer; NULL: it is bytes */
 	bool page;			  /* it is a page of that object */
 	bool revision;			  /* it has an ETag, and changes take If-Match */
+	const char *headers[DOC_HEADERS]; /* of the answer, beside those that all have */
 	uint16_t fails[DOC_FAILS];	  /* statuses that the route table does not imply */
 };
 

@@ -81,6 +81,7 @@ const struct value_kind out_kinds[OUT_KINDS] = {
 		.pattern = "^[a-z]{3}_" ULID_PATTERN,
 		.example = "dev_" ULID_EXAMPLE},
 	[OUT_VIA] = CHOICE("token login", "token"),
+	[OUT_OUTCOME] = CHOICE("ok failed limited denied", "ok"),
 	[OUT_PROTOCOL] = PROTOCOLS,
 	[OUT_TRANSPORT] = CHOICE("udp tcp", "udp"),
 	[OUT_CIPHER] = CHOICE("CHACHA20-POLY1305 AES-256-GCM AES-128-GCM", "CHACHA20-POLY1305"),

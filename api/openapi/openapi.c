@@ -164,15 +164,21 @@ static void put_header(struct maker *m, json_t *answer, const char *name, const 
 		json_pack("{s:s, s:{s:s}}", "description", about, "schema", "type", "string"));
 }
 
+/* What is not JSON: text with an example, or bytes. */
+static json_t *other_content(const struct route_doc *d)
+{
+	if (!d->example)
+		return json_pack("{s:{}}", d->type);
+	return content(d->type, json_pack("{s:s}", "type", "string"), json_string(d->example));
+}
+
 static json_t *success_of(struct maker *m, const struct route *r)
 {
 	const struct route_doc *d = r->doc;
 	json_t *answer = json_pack("{s:s}", "description", d->answer ? d->answer->about : "Done.");
 
 	if (d->type)
-		put(m, answer, "content",
-			content(d->type, json_pack("{s:s}", "type", "string"),
-				json_string(d->example)));
+		put(m, answer, "content", other_content(d));
 	else if (d->answer && d->page)
 		put(m, answer, "content",
 			content("application/json", use_page(m, d->answer),
@@ -181,6 +187,8 @@ static json_t *success_of(struct maker *m, const struct route *r)
 		put(m, answer, "content",
 			content("application/json", use_object(m, d->answer),
 				schema_object_example(d->answer)));
+	for (size_t i = 0; i < DOC_HEADERS && d->headers[i]; i++)
+		put_header(m, answer, d->headers[i], "As in its RFC.");
 	if (d->status == 201)
 		put_header(m, answer, "Location", "Path of the new object.");
 	if (d->revision && d->answer)
@@ -288,7 +296,7 @@ static json_t *shared_answers(struct maker *m)
 		one = s->status < 400 ? json_pack("{s:s}", "description", s->about)
 				      : problem(m, s->status, s->about);
 		if (s->header)
-			put_header(m, one, s->header, "As in RFC 9110.");
+			put_header(m, one, s->header, "As in its RFC.");
 		snprintf(name, sizeof(name), "%u", s->status);
 		put(m, all, name, one);
 	}

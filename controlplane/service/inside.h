@@ -10,6 +10,7 @@
 #define SERVICE_INSIDE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "db/credential_store.h"
 #include "db/db.h"
@@ -36,6 +37,7 @@ struct service {
 	struct audit_log *audit;
 	uint64_t audit_most;	     /* AUDIT_MOST */
 	pthread_mutex_t verify_lock; /* one reads the whole audit log at a time */
+	atomic_flag backup;	     /* one is being made or sent */
 };
 
 static inline int64_t service_now(const struct service *s)

@@ -313,6 +313,22 @@ int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_au
 void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
 	const char *action, const char *kind, const struct ulid *object);
 
+/* ---- backup ---- */
+
+struct svc_backup {
+	int fd; /* owned; a file without a name, at its beginning */
+	uint64_t size;
+	uint8_t sha256[32];
+	int64_t made_at;
+};
+/* A snapshot of the database, for an admin. One at a time, from here until svc_backup_end, because
+ * each takes its size of disk: another is SVC_RATE_LIMITED. It holds secrets only as sealed with
+ * the master key, or hashed. */
+int svc_backup_begin(struct service *s, const struct svc_actor *a, struct svc_backup *out,
+	struct svc_error *e) must_check;
+/* After a begin that succeeded, when its descriptor is closed. */
+void svc_backup_end(struct service *s);
+
 /* ---- status ---- */
 
 struct svc_status {

@@ -17,9 +17,10 @@ static bool may_forbid(const struct route *r)
 	return is_private(r) || r->method != HTTP_GET;
 }
 
-static bool has_body(const struct route *r)
+/* Looked at before anybody asks whether the route takes one. */
+static bool may_carry(const struct route *r)
 {
-	return r->body != NULL;
+	return r->method == HTTP_POST || r->method == HTTP_PATCH;
 }
 
 static bool has_fields(const struct route *r)
@@ -52,8 +53,8 @@ const struct status_doc status_docs[] = {
 	{404, "There is no such object, or it is somebody else's.", route_has_id, NULL},
 	{409, "Something else has that already, or a limit is reached.", NULL, NULL},
 	{412, "If-Match does not match any more.", takes_if_match, NULL},
-	{413, "A body has at most 64 KiB.", has_body, NULL},
-	{415, "A body is application/json, not encoded.", has_body, NULL},
+	{413, "A body has at most 64 KiB.", may_carry, NULL},
+	{415, "A body is application/json, not encoded.", may_carry, NULL},
 	{422, "Fields or parameters can't be taken; errors names them. Nothing was changed.",
 		has_fields, NULL},
 	{429, "Too many attempts.", NULL, "Retry-After"},

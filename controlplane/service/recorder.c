@@ -15,9 +15,13 @@
 
 #include "base/log.h"
 #include "db/db.h"
+#include "db/invite_store.h"
 #include "db/login_store.h"
+#include "db/once_store.h"
 #include "db/state_store.h"
 #include "db/token_store.h"
+#include "service/invites.h"
+#include "service/once.h"
 
 enum { PERIOD_MS = 1000, PURGE_MS = 60 * 1000, MOST = 1 << 18 };
 
@@ -42,8 +46,10 @@ struct recorder {
 	pthread_t thread;
 	bool running;
 	int stop_fd;
-	bool failing; /* belongs to flush_lock, as purged_at */
+	bool failing; /* belongs to flush_lock, as what follows */
 	int64_t purged_at;
+	void (*on_purge)(void *arg, int64_t now);
+	void *on_purge_arg;
 	pthread_mutex_t flush_lock;
 	pthread_mutex_t lock; /* of the tables */
 	struct device_entry *devices;
@@ -212,6 +218,19 @@ static void take(struct recorder *r, struct batch *b)
 	pthread_mutex_unlock(&r->lock);
 }
 
+static int purge(struct db_conn *tx, int64_t now)
+{
+	/* A minute more than they may be idle: the stored time lags behind. */
+	int err =
+		login_delete_old(tx, now - LOGIN_MAX_MS, now - LOGIN_IDLE_MS - 2 * RECORDER_USE_MS);
+
+	if (!err)
+		err = once_delete_old(tx, now - ONCE_MS);
+	if (!err)
+		err = invite_delete_old(tx, now - INVITE_KEEP_MS);
+	return err;
+}
+
 static int write_batch(struct db_conn *tx, const struct batch *b)
 {
 	struct credential_entry *c, *next_c;
@@ -228,11 +247,7 @@ static int write_batch(struct db_conn *tx, const struct batch *b)
 	for (size_t i = 0; i < b->n_uses && !err; i++)
 		err = (b->uses[i].what == RECORDER_TOKEN ? token_used : login_used)(
 			tx, &b->uses[i].id, b->uses[i].last);
-	/* A minute more than they may be idle: the stored time lags behind. */
-	if (!err && b->purge)
-		err = login_delete_old(
-			tx, b->now - LOGIN_MAX_MS, b->now - LOGIN_IDLE_MS - 2 * RECORDER_USE_MS);
-	return err;
+	return err || !b->purge ? err : purge(tx, b->now);
 }
 
 /* After a success marks as written, after a failure puts back what nothing newer has replaced. */
@@ -280,6 +295,8 @@ int recorder_flush(struct recorder *r)
 		if (!err)
 			err = db_commit(&tx);
 	}
+	if (b.purge && r->on_purge)
+		r->on_purge(r->on_purge_arg, b.now);
 	if (!err && b.purge)
 		r->purged_at = b.now;
 	settle(r, &b, !err);
@@ -298,6 +315,14 @@ static void *run(void *arg)
 	while (poll(&stop, 1, PERIOD_MS) <= 0)
 		(void)!recorder_flush(r);
 	return NULL;
+}
+
+void recorder_on_purge(struct recorder *r, void (*fn)(void *arg, int64_t now), void *arg)
+{
+	pthread_mutex_lock(&r->flush_lock);
+	r->on_purge = fn;
+	r->on_purge_arg = arg;
+	pthread_mutex_unlock(&r->flush_lock);
 }
 
 int recorder_new(struct recorder **out, struct db *db, const struct clock *clock)

@@ -30,6 +30,10 @@ int recorder_new(struct recorder **out, struct db *db, const struct clock *clock
 void recorder_stop(struct recorder *r);
 void recorder_free(struct recorder *r);
 
+/* fn(arg, now) is called once a minute, when the database is rid of what is too old. Set before
+ * anything else is called. */
+void recorder_on_purge(struct recorder *r, void (*fn)(void *arg, int64_t now), void *arg);
+
 /* Do not block on the database. */
 void recorder_device_state(struct recorder *r, const struct device_state *st, size_t n);
 void recorder_credential_state(struct recorder *r, const struct credential_state *st, size_t n);

@@ -184,9 +184,13 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	if (!err)
 		err = throttle_new(&s->throttle);
 	if (!err)
+		err = once_table_new(&s->once);
+	if (!err)
 		err = first_start(s, made_password);
 	if (!err)
 		err = recorder_new(&s->recorder, db, &conf->clock);
+	if (!err)
+		recorder_on_purge(s->recorder, once_table_purge, s->once);
 	s->conf.admin_password = NULL; /* the caller wipes it */
 	if (err) {
 		service_free(s);
@@ -216,6 +220,7 @@ void service_free(struct service *s)
 	if (!s)
 		return;
 	recorder_free(s->recorder);
+	once_table_free(s->once);
 	throttle_free(s->throttle);
 	password_gate_free(s->gate);
 	stripes_free(s->stripes);

@@ -97,6 +97,8 @@ int svc_token_create(struct service *s, const struct svc_actor *a,
 	if (!err)
 		err = token_insert(tx, &row);
 	if (!err)
+		err = once_add(tx, s, &me, "tok", &row.id, NULL);
+	if (!err)
 		err = db_commit(&tx);
 	if (err)
 		secret_wipe(secret, SVC_TOKEN_TEXT);

@@ -67,6 +67,13 @@ static const struct json_field token_fields[] = {
 	FIELD(struct svc_token_request, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
 };
 
+static const struct json_field invite_fields[] = {
+	FIELD(struct body_invite, protocol, IN_PROTOCOL, IN_REQUIRED, PROTOCOL_MAX),
+	FIELD(struct body_invite, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
+};
+
+const struct json_schema body_form = {.name = "form"};
+
 #define BODY_DEFINE(name, type)                                                                    \
 	static_assert(sizeof(type) <= sizeof(union body), "the union holds every body");           \
 	const struct json_schema body_##name = {                                                   \

@@ -76,9 +76,9 @@ int invite_get_by_sha256(struct db_conn *tx, const uint8_t sha256[32], struct in
 int invite_use(
 	struct db_conn *tx, const struct ulid *id, const struct ulid *credential, int64_t now)
 {
-	struct stmt st cleanup(stmt_close) = stmt_open(tx,
-		"UPDATE invites SET used_at = ?, credential_id = ? WHERE id = ? AND "
-		"used_at = 0 AND expires_at > ?");
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "UPDATE invites SET used_at = ?, credential_id = ? WHERE id = ? AND "
+			      "used_at = 0 AND expires_at > ?");
 
 	stmt_put_i64(&st, now);
 	stmt_put_ulid(&st, credential);
@@ -127,8 +127,9 @@ int invite_delete_old(struct db_conn *tx, int64_t expired)
 int invite_count_open(struct db_conn *tx, const struct ulid *device, int64_t now, uint64_t *n)
 {
 	int got;
-	struct stmt st cleanup(stmt_close) = stmt_open(tx,
-		"SELECT count(*) FROM invites WHERE device_id = ? AND used_at = 0 AND expires_at > ?");
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "SELECT count(*) FROM invites WHERE device_id = ? AND used_at = 0 "
+			      "AND expires_at > ?");
 
 	*n = 0;
 	stmt_put_ulid(&st, device);

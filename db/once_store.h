@@ -22,7 +22,7 @@ struct once_row {
 	uint8_t key_sha256[32];
 	uint8_t request[ONCE_REQUEST]; /* sealed */
 	size_t request_len;
-	int64_t created_at; /* Unix ms */
+	int64_t created_at;	  /* Unix ms */
 	char object[ONCE_OBJECT]; /* "dev_..." or "" */
 	uint32_t status;
 	char location[ONCE_LOCATION], etag[ONCE_ETAG];

@@ -68,8 +68,8 @@ static int check_request(const struct svc_invite_request *r, int64_t now, struct
 	return 0;
 }
 
-static int check_room(struct db_conn *tx, const struct ulid *device, int64_t now,
-	struct svc_error *e)
+static int check_room(
+	struct db_conn *tx, const struct ulid *device, int64_t now, struct svc_error *e)
 {
 	uint64_t n;
 	int err = invite_count_open(tx, device, now, &n);
@@ -253,8 +253,8 @@ static int look_up(struct opening *o, const uint8_t sha256[32])
 		err = invite_get_by_sha256(tx, sha256, &o->row);
 	if (err)
 		return err;
-	o->no_guess = o->row.used_at ? now - o->row.used_at < JUST_USED_MS
-				     : o->row.expires_at > now;
+	o->no_guess =
+		o->row.used_at ? now - o->row.used_at < JUST_USED_MS : o->row.expires_at > now;
 	if (o->row.used_at || o->row.expires_at <= now)
 		return -ENOENT;
 	err = user_get(tx, &o->row.created_by, &u);

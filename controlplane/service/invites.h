@@ -18,8 +18,8 @@
 #include "service/service.h"
 
 enum {
-	INVITE_TEXT = 44,	      /* 43 characters of base64url */
-	INVITE_MS = 15 * 60 * 1000,   /* when nothing else is asked for */
+	INVITE_TEXT = 44,	    /* 43 characters of base64url */
+	INVITE_MS = 15 * 60 * 1000, /* when nothing else is asked for */
 	INVITE_MAX_MS = 7 * 24 * 3600 * 1000,
 	INVITE_KEEP_MS = 24 * 3600 * 1000, /* so long an ended one is still listed */
 	INVITES_OPEN = 16,		   /* of one device */

@@ -87,8 +87,8 @@ static void drop_until(struct once_table *t, int64_t made, size_t most)
 	}
 }
 
-static struct entry *begin(struct once_table *t, const struct once_key *key,
-	const struct svc_once *once)
+static struct entry *begin(
+	struct once_table *t, const struct once_key *key, const struct svc_once *once)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 
@@ -311,7 +311,8 @@ int once_add(struct db_conn *tx, struct service *s, const struct svc_actor *a, c
 /* ---- after it ---- */
 
 /* For use-cases that have no transaction, or that make nothing: best effort. */
-static void record_late(struct service *s, const struct svc_actor *a, const struct svc_answer *given)
+static void record_late(
+	struct service *s, const struct svc_actor *a, const struct svc_answer *given)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	int err = db_write(s->db, &tx);

@@ -15,22 +15,28 @@
 	"<body>\n<main>\n<h1>" title "</h1>\n"
 #define FOOT "</main>\n</body>\n</html>\n"
 
-const char invite_page_landing[] = HEAD("Your VPN profile")
-	"<p>This link gives you the profile that connects one device to the VPN. It works "
-	"<strong>once</strong>: go on only on the device that is to be connected, or with it at "
-	"hand.</p>\n"
-	"<form method=\"post\"><button type=\"submit\">Get my profile</button></form>\n"
-	"<p class=\"small\">A profile is a key: whoever has it is let in. Don't pass it on.</p>\n" FOOT;
+const char invite_page_landing[] =
+	HEAD("Your VPN profile") "<p>This link gives you the profile that connects one device to "
+				 "the VPN. It works "
+				 "<strong>once</strong>: go on only on the device that is to be "
+				 "connected, or with it at "
+				 "hand.</p>\n"
+				 "<form method=\"post\"><button type=\"submit\">Get my "
+				 "profile</button></form>\n"
+				 "<p class=\"small\">A profile is a key: whoever has it is let in. "
+				 "Don't pass it on.</p>\n" FOOT;
 
-const char invite_page_gone[] = HEAD("This link is no longer valid")
-	"<p>It was used already, or its time is over. Ask whoever sent it for a new one.</p>\n" FOOT;
+const char invite_page_gone[] =
+	HEAD("This link is no longer valid") "<p>It was used already, or its time is over. Ask "
+					     "whoever sent it for a new one.</p>\n" FOOT;
 
-const char invite_page_later[] = HEAD("Too many links were tried")
-	"<p>Wait a minute, then open the link again.</p>\n" FOOT;
+const char invite_page_later[] =
+	HEAD("Too many links were tried") "<p>Wait a minute, then open the link again.</p>\n" FOOT;
 
-const char invite_page_failed[] = HEAD("That did not work")
-	"<p>The profile can't be made right now. The link is still good: try again later, or ask "
-	"whoever sent it.</p>\n" FOOT;
+const char invite_page_failed[] =
+	HEAD("That did not work") "<p>The profile can't be made right now. The link is still good: "
+				  "try again later, or ask "
+				  "whoever sent it.</p>\n" FOOT;
 
 const char invite_page_css[] =
 	"body{margin:0;background:#f4f5f7;color:#1b1f24;font:1rem/1.5 system-ui,sans-serif}\n"

@@ -66,9 +66,8 @@ static void put_url(const struct request *rq, const char *secret, struct secret_
 	if (rq->public_url)
 		snprintf(out->text, sizeof(out->text), "%s/i/%s", rq->public_url, secret);
 	else
-		snprintf(out->text, sizeof(out->text), "%s://%.*s/i/%s",
-			rq->tls ? "https" : "http", (int)rq->head.host.len, rq->head.host.at,
-			secret);
+		snprintf(out->text, sizeof(out->text), "%s://%.*s/i/%s", rq->tls ? "https" : "http",
+			(int)rq->head.host.len, rq->head.host.at, secret);
 }
 
 void handle_invite_create(struct request *rq)
@@ -81,8 +80,8 @@ void handle_invite_create(struct request *rq)
 	char id[REPLY_ID_TEXT];
 	struct svc_invite i;
 	json_t *doc;
-	const int rc = svc_invite_create(
-		rq->service, &rq->actor, &rq->id, &ask, &i, secret.text, &e);
+	const int rc =
+		svc_invite_create(rq->service, &rq->actor, &rq->id, &ask, &i, secret.text, &e);
 
 	if (rc) {
 		reply_outcome(&rq->reply, rc, &e);
@@ -164,8 +163,8 @@ static void reply_issued(struct request *rq, const struct svc_issued *issued)
 
 	if (wants_json(rq->head.accept))
 		reply_json(&rq->reply, 200,
-			json_pack("{s:s, s:s, s:o}", "profile", issued->profile,
-				"profile_filename", issued->profile_filename, "qr_svg",
+			json_pack("{s:s, s:s, s:o}", "profile", issued->profile, "profile_filename",
+				issued->profile_filename, "qr_svg",
 				svg ? json_string(svg) : json_null()));
 	else
 		reply_text(&rq->reply, 200, "text/html; charset=utf-8",

@@ -43,6 +43,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 
 #define PAGE(kind)  (QUERY_PAGE | (kind))
 #define DEVICE_PAGE (PAGE('d') | QUERY_USER_ID)
+#define AUDIT_PAGE  (PAGE('a') | QUERY_AUDIT)
 
 /* clang-format off */
 #define ROUTES(R) \
@@ -76,12 +77,15 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
 	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
 	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
+	R(GET,    "/v1/audit",                      READ,  READERS,  AUDIT_PAGE,  NO_BODY,             audit_list)        \
+	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)
 /* clang-format on */
 
 struct route {
 	enum http_method method;
 	const char *pattern;
+	const char *name; /* the handler's: "user_create" */
 	enum lane lane;
 	unsigned access;		     /* enum route_access, never 0 */
 	unsigned query;			     /* what query_read takes */
@@ -107,5 +111,8 @@ struct match router_match(enum http_method method, struct span path);
 /* "{txt}" is none. */
 bool route_has_id(const struct route *r);
 unsigned access_of_role(enum svc_role r);
+/* The route in the audit log's words, "user.create"; buf has ACTION_TEXT bytes, returned. */
+enum { ACTION_TEXT = 33 };
+const char *route_action(const struct route *r, char *buf);
 
 #endif

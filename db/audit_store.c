@@ -30,9 +30,9 @@ int audit_head_get(struct db_conn *tx, struct audit_head *out)
 
 int audit_head_set(struct db_conn *tx, const struct audit_head *h)
 {
-	struct stmt st cleanup(stmt_close) = stmt_open(
-		tx, "INSERT OR REPLACE INTO audit_head (one, first, before, last, hash, broken, "
-		    "mac) VALUES (1, ?, ?, ?, ?, ?, ?)");
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"INSERT OR REPLACE INTO audit_head (one, first, before, last, hash, broken, "
+		"mac) VALUES (1, ?, ?, ?, ?, ?, ?)");
 
 	stmt_put_u64(&st, h->first);
 	stmt_put_blob(&st, h->before, sizeof(h->before));
@@ -45,9 +45,8 @@ int audit_head_set(struct db_conn *tx, const struct audit_head *h)
 
 int audit_insert(struct db_conn *tx, const struct audit_row *r)
 {
-	struct stmt st cleanup(stmt_close) =
-		stmt_open(tx, "INSERT INTO audit (" COLUMNS
-			      ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"INSERT INTO audit (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 	stmt_put_u64(&st, r->seq);
 	stmt_put_i64(&st, r->at);
@@ -109,24 +108,26 @@ int audit_list_up(struct db_conn *tx, uint64_t after, struct audit_row *out, siz
 	return read_rows(&st, out);
 }
 
-/* ?1 to ?3 are the filter, ?4 the number, ?5 the most. Each statement has the index that its first
+/* ?1 to ?4 are the filter, ?5 the number, ?6 the most. Each statement has the index that its first
  * condition needs; the other conditions are looked at row by row. */
 #define DOWN(first)                                                                                \
-	"SELECT " COLUMNS " FROM audit WHERE " first " AND (?1 = zeroblob(16) OR actor_id = ?1) "  \
-	"AND (?2 = zeroblob(16) OR object_id = ?2) AND (?3 = '' OR action = ?3) "                  \
-	"AND seq < ?4 ORDER BY seq DESC LIMIT ?5"
+	"SELECT " COLUMNS " FROM audit WHERE " first                                               \
+	" AND (?1 = zeroblob(16) OR actor_id = ?1) AND (?2 = zeroblob(16) OR object_id = ?2) "     \
+	"AND (?3 = '' OR object_kind = ?3) AND (?4 = '' OR action = ?4) "                          \
+	"AND seq < ?5 ORDER BY seq DESC LIMIT ?6"
 
 int audit_list_down(struct db_conn *tx, const struct audit_filter *f, uint64_t before,
 	struct audit_row *out, size_t cap)
 {
 	const char *sql = !ulid_is_zero(&f->object)  ? DOWN("object_id = ?2")
 			  : !ulid_is_zero(&f->actor) ? DOWN("actor_id = ?1")
-			  : f->action[0]	     ? DOWN("action = ?3")
+			  : f->action[0]	     ? DOWN("action = ?4")
 						     : DOWN("seq > 0");
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, sql);
 
 	stmt_put_ulid(&st, &f->actor);
 	stmt_put_ulid(&st, &f->object);
+	stmt_put_text(&st, f->kind);
 	stmt_put_text(&st, f->action);
 	stmt_put_i64(&st, before && before < INT64_MAX ? (int64_t)before : INT64_MAX);
 	stmt_put_u64(&st, cap);

@@ -44,12 +44,12 @@ int audit_head_set(struct db_conn *tx, const struct audit_head *h) must_check;
 /* Returns: 0, -EEXIST (the number is taken), -ENOSPC, -errno. */
 int audit_insert(struct db_conn *tx, const struct audit_row *r) must_check;
 /* At most cap rows with a number above after, oldest first. Returns: how many, -errno. */
-int audit_list_up(
-	struct db_conn *tx, uint64_t after, struct audit_row *out, size_t cap) must_check;
+int audit_list_up(struct db_conn *tx, uint64_t after, struct audit_row *out, size_t cap) must_check;
 
 /* Only rows of that actor, object, action; zero and "" take all. */
 struct audit_filter {
 	struct ulid actor, object;
+	char kind[AUDIT_KIND]; /* of the object */
 	char action[AUDIT_ACTION];
 };
 /* At most cap rows with a number below before (0: from the newest), newest first.

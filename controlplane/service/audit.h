@@ -8,11 +8,13 @@
  *
  * A mutation's row is part of its transaction. What changes nothing (a failed login, a refused
  * write) is written on its own, and only so much of it: the rest is counted, and the count written
- * once a minute, so that a flood fills neither log nor disk.
+ * every ten minutes, so that a flood fills neither log nor disk.
  */
 #ifndef SERVICE_AUDIT_H
 #define SERVICE_AUDIT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -37,11 +39,26 @@ struct audit_event {
 	const struct ulid *object;
 	enum audit_outcome outcome;
 	const char *detail; /* our own words about what changed ("name, role"), at most 160
-			       characters; never a value from outside, never a secret; NULL: none */
+			       characters of ASCII; from outside at most a user's name, an id or a
+			       number; never a secret; NULL: none */
 };
+
+/* Rows that are kept at most, whatever their age: about 700 MB. */
+enum { AUDIT_MOST = 1 << 21, AUDIT_DAYS = 365 };
+
+/* Writes the names of what is set, with commas between them, into out. Returns: out. */
+struct audit_field {
+	bool set;
+	const char *name;
+};
+enum { AUDIT_FIELDS_TEXT = 161 };
+const char *audit_fields(const struct audit_field *f, size_t n, char out[AUDIT_FIELDS_TEXT]);
 
 int audit_new(struct audit_log **out) must_check;
 void audit_free(struct audit_log *l);
+/* At start: the first row of a new log; of one that is there, tells the last row in our own log,
+ * where a later cut can be seen. Returns: 0, -errno. */
+int audit_begin(struct service *s) must_check;
 
 /* Adds a row in the write transaction of the mutation that it tells of, after the mutation and
  * right before the commit; the mutation must not be committed when this fails. a: who acts (NULL:
@@ -50,14 +67,14 @@ int audit_add(struct db_conn *tx, struct service *s, const struct svc_actor *a,
 	const struct audit_event *ev) must_check;
 
 /* Adds a row for what changed nothing (ev->outcome is not AUDIT_OK) in a transaction of its own, or
- * counts it when there were many of that outcome. The caller holds no transaction. Never fails: what
- * can't be written is counted. */
+ * counts it when there were many of that outcome. The caller holds no transaction. Never fails:
+ * what can't be written is counted. */
 void audit_note(struct service *s, const struct svc_actor *a, const struct audit_event *ev);
 
-/* Every second, from the background: writes what was counted once a minute, and ends rows whose
- * time is over. Returns: 0, -errno (it is tried again). */
+/* Every second, from the background: writes what was counted, and once an hour
+ * takes rows away whose time is over. Returns: 0, -errno (it is tried again). */
 int audit_tick(struct service *s) must_check;
-/* At the end: what was counted. */
+/* At the end: writes what was counted. Returns: 0, -errno. */
 int audit_flush(struct service *s) must_check;
 
 #endif

@@ -48,6 +48,19 @@ static int check_room(struct db_conn *tx, const struct ulid *device, struct svc_
 	return err;
 }
 
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct credential_row *c)
+{
+	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+
+	snprintf(detail, sizeof(detail), "%s, of dev_%s",
+		c->protocol == DIR_OPENVPN ? "openvpn" : "wireguard",
+		ulid_format(&c->device_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action, .kind = "crd", .object = &c->id, .detail = detail});
+}
+
 /* The transaction. *d: the device as it is in it, which is what the profile must say. */
 static int insert(struct service *s, const struct svc_actor *a, const struct ulid *device,
 	const struct issue_also *also, struct credential_row *row, struct device_row *d,
@@ -81,6 +94,8 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 		err = also->run(also->arg, tx, row, d, e);
 	if (!err)
 		err = once_add(tx, s, &me, "crd", &row->id, NULL);
+	if (!err)
+		err = add_row(tx, s, &me, "credential.issue", row);
 	return err ? err : db_commit(&tx);
 }
 
@@ -155,6 +170,8 @@ static int revoke(struct service *s, const struct svc_actor *a, const struct uli
 		err = credential_prune(tx, device, SVC_DEVICE_REVOKED);
 	if (!err)
 		err = device_touch(tx, device, now);
+	if (!err)
+		err = add_row(tx, s, &me, "credential.revoke", &row);
 	return err ? err : db_commit(&tx);
 }
 

@@ -9,10 +9,13 @@
 #ifndef SERVICE_INSIDE_H
 #define SERVICE_INSIDE_H
 
+#include <pthread.h>
+
 #include "db/credential_store.h"
 #include "db/db.h"
 #include "db/device_store.h"
 #include "db/user_store.h"
+#include "service/audit.h"
 #include "service/once.h"
 #include "service/password.h"
 #include "service/recorder.h"
@@ -32,6 +35,9 @@ struct service {
 	struct throttle *throttle;
 	struct recorder *recorder;
 	struct once_table *once;
+	struct audit_log *audit;
+	uint64_t audit_most;	     /* AUDIT_MOST */
+	pthread_mutex_t verify_lock; /* one reads the whole audit log at a time */
 };
 
 static inline int64_t service_now(const struct service *s)

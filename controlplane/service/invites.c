@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,19 @@ static int find_device(struct db_conn *tx, const struct svc_actor *a, const stru
 	if (err)
 		return err == -ENOENT ? refuse_not_found(e) : err;
 	return access_see(a, &d->user_id, e);
+}
+
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct invite_row *row)
+{
+	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+
+	snprintf(detail, sizeof(detail), "%s, of dev_%s",
+		row->protocol == DIR_OPENVPN ? "openvpn" : "wireguard",
+		ulid_format(&row->device_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action, .kind = "inv", .object = &row->id, .detail = detail});
 }
 
 /* ---- create ---- */
@@ -109,6 +123,8 @@ static int insert(struct service *s, const struct svc_actor *a, struct invite_ro
 		err = invite_insert(tx, row, sha256);
 	if (!err)
 		err = once_add(tx, s, &me, "inv", &row->id, NULL);
+	if (!err)
+		err = add_row(tx, s, &me, "invite.create", row);
 	return err ? err : db_commit(&tx);
 }
 
@@ -225,6 +241,8 @@ int svc_invite_delete(
 	if (!err)
 		err = invite_delete(tx, id);
 	if (!err)
+		err = add_row(tx, s, &me, "invite.delete", &row);
+	if (!err)
 		err = db_commit(&tx);
 	if (!err)
 		log_info("service", "invite inv_%s: withdrawn by %s", ulid_format(id, text),
@@ -237,7 +255,7 @@ int svc_invite_delete(
 struct opening {
 	struct service *s;
 	struct invite_row row;
-	struct svc_actor maker;
+	struct svc_actor maker; /* in whose name it is done, from where it was opened */
 	bool no_guess; /* whoever has that link was given it */
 };
 
@@ -276,7 +294,9 @@ static int burn(void *arg, struct db_conn *tx, const struct credential_row *c,
 	if (!publish_is_live(d, c->created_at))
 		return refuse_not_found(e);
 	err = invite_use(tx, &o->row.id, &c->id, c->created_at);
-	return err == -ENOENT ? refuse_not_found(e) : err;
+	if (err)
+		return err == -ENOENT ? refuse_not_found(e) : err;
+	return add_row(tx, o->s, &o->maker, "invite.open", &o->row);
 }
 
 /* Whatever the maker may not do any more is an invite that is no longer valid. */
@@ -323,6 +343,8 @@ int svc_invite_open(struct service *s, const char *secret, size_t secret_len,
 		return limited(retry, e);
 	SHA256((const unsigned char *)secret, secret_len, hash);
 	err = look_up(&o, hash);
+	if (from)
+		o.maker.from = *from;
 	if (o.no_guess || (err && err != -ENOENT))
 		throttle_cancel(s->throttle, &attempt);
 	if (!err)

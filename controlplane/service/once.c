@@ -127,10 +127,8 @@ void once_table_free(struct once_table *t)
 	free(t);
 }
 
-void once_table_purge(void *table, int64_t now)
+void once_table_purge(struct once_table *t, int64_t now)
 {
-	struct once_table *t = table;
-
 	pthread_mutex_lock(&t->lock);
 	drop_until(t, now - ONCE_MS, ONCE_MEMORY);
 	pthread_mutex_unlock(&t->lock);

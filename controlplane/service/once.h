@@ -61,7 +61,7 @@ void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc
 /* For the service itself. */
 int once_table_new(struct once_table **out) must_check;
 void once_table_free(struct once_table *t); /* wipes */
-/* Forgets what is older than ONCE_MS; for the recorder. now is Unix ms. */
-void once_table_purge(void *table, int64_t now);
+/* Forgets what is older than ONCE_MS. now is Unix ms. */
+void once_table_purge(struct once_table *t, int64_t now);
 
 #endif

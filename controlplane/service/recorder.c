@@ -46,10 +46,11 @@ struct recorder {
 	pthread_t thread;
 	bool running;
 	int stop_fd;
-	bool failing; /* belongs to flush_lock, as what follows */
+	int (*also)(void *arg);
+	void *also_arg;
+	bool also_failing; /* the thread's */
+	bool failing;	   /* belongs to flush_lock, as purged_at */
 	int64_t purged_at;
-	void (*on_purge)(void *arg, int64_t now);
-	void *on_purge_arg;
 	pthread_mutex_t flush_lock;
 	pthread_mutex_t lock; /* of the tables */
 	struct device_entry *devices;
@@ -295,8 +296,6 @@ int recorder_flush(struct recorder *r)
 		if (!err)
 			err = db_commit(&tx);
 	}
-	if (b.purge && r->on_purge)
-		r->on_purge(r->on_purge_arg, b.now);
 	if (!err && b.purge)
 		r->purged_at = b.now;
 	settle(r, &b, !err);
@@ -307,25 +306,29 @@ int recorder_flush(struct recorder *r)
 	return err;
 }
 
+static void do_also(struct recorder *r)
+{
+	int err = r->also ? r->also(r->also_arg) : 0;
+
+	if (err && !r->also_failing)
+		log_error("service", "background: can't be done, tried again: %s", strerror(-err));
+	r->also_failing = err != 0;
+}
+
 static void *run(void *arg)
 {
 	struct recorder *r = arg;
 	struct pollfd stop = {.fd = r->stop_fd, .events = POLLIN};
 
-	while (poll(&stop, 1, PERIOD_MS) <= 0)
+	while (poll(&stop, 1, PERIOD_MS) <= 0) {
 		(void)!recorder_flush(r);
+		do_also(r);
+	}
 	return NULL;
 }
 
-void recorder_on_purge(struct recorder *r, void (*fn)(void *arg, int64_t now), void *arg)
-{
-	pthread_mutex_lock(&r->flush_lock);
-	r->on_purge = fn;
-	r->on_purge_arg = arg;
-	pthread_mutex_unlock(&r->flush_lock);
-}
-
-int recorder_new(struct recorder **out, struct db *db, const struct clock *clock)
+int recorder_new(struct recorder **out, struct db *db, const struct clock *clock,
+	int (*also)(void *arg), void *arg)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	int err;
@@ -334,6 +337,8 @@ int recorder_new(struct recorder **out, struct db *db, const struct clock *clock
 		return -ENOMEM;
 	r->db = db;
 	r->clock = *clock;
+	r->also = also;
+	r->also_arg = arg;
 	r->purged_at = clock_real_ms(clock) - PURGE_MS;
 	pthread_mutex_init(&r->flush_lock, NULL);
 	pthread_mutex_init(&r->lock, NULL);

@@ -24,15 +24,13 @@ enum { LOGIN_IDLE_MS = 30 * 60 * 1000, LOGIN_MAX_MS = 12 * 3600 * 1000 };
 enum { RECORDER_USE_MS = 60 * 1000 };
 enum recorder_use { RECORDER_TOKEN, RECORDER_LOGIN };
 
-/* Borrows db. Starts the thread. */
-int recorder_new(struct recorder **out, struct db *db, const struct clock *clock) must_check;
-/* Ends the thread and writes what is left. */
+/* Borrows db. Starts the thread, which also calls also(arg) (unless NULL) after each flush: for
+ * what else there is to do in the background, in transactions of its own. */
+int recorder_new(struct recorder **out, struct db *db, const struct clock *clock,
+	int (*also)(void *arg), void *arg) must_check;
+/* Ends the thread and writes what is left; also is not called any more. */
 void recorder_stop(struct recorder *r);
 void recorder_free(struct recorder *r);
-
-/* fn(arg, now) is called once a minute, when the database is rid of what is too old. Set before
- * anything else is called. */
-void recorder_on_purge(struct recorder *r, void (*fn)(void *arg, int64_t now), void *arg);
 
 /* Do not block on the database. */
 void recorder_device_state(struct recorder *r, const struct device_state *st, size_t n);

@@ -62,6 +62,7 @@ struct svc_actor {
 	struct ulid via;	 /* id of the token or login session */
 	uint8_t csrf_sha256[32]; /* of the login's CSRF token */
 	struct svc_once *once;	 /* of a request that may be repeated (once.h), or NULL */
+	struct ip_addr from;	 /* where the request came from */
 };
 
 /* Lengths in bytes without NUL; fields below have room for them. */
@@ -117,9 +118,10 @@ struct svc_login {
 	char csrf_token[44];
 	struct svc_actor actor;
 };
-/* At most 2 password checks run at a time, the rest wait in a bounded queue. Failures are counted
- * by account (10 in 15 minutes) and by /24 or /64 (30); the answers are the same for accounts that
- * exist and those that don't. Returns: 0, SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
+/* from: where it comes from, borrowed. At most 2 password checks run at a time, the rest wait in a
+ * bounded queue. Failures are counted by account (10 in 15 minutes) and by /24 or /64 (30); the
+ * answers are the same for accounts that exist and those that don't. Returns: 0,
+ * SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
 int svc_login(struct service *s, const char *username, const char *password,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e) must_check;
 int svc_logout(struct service *s, const struct svc_actor *a) must_check;
@@ -270,6 +272,48 @@ int svc_token_list(struct service *s, const struct svc_actor *a, const struct sv
 	struct svc_token **out, size_t *n, bool *more, struct svc_error *e) must_check;
 int svc_token_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
 	struct svc_error *e) must_check;
+
+/* ---- audit ---- */
+
+/* A row of the audit log; see service/audit.h. */
+struct svc_audit_entry {
+	struct ulid place; /* its sequence in the form that pages go on from */
+	uint64_t sequence;
+	int64_t at;
+	struct ulid actor_id; /* zero: the service itself, or nobody who is known */
+	char actor_name[SVC_NAME_MAX + 1];
+	bool by_token, by_login;
+	struct ulid token_id; /* by_token */
+	struct ip_addr from;
+	char action[33];
+	char object_kind[4]; /* "usr", "" for none */
+	struct ulid object_id;
+	char outcome[9], detail[161];
+	char hash[65]; /* lower-case hex */
+};
+struct svc_audit_filter {
+	struct ulid actor, object; /* zero: any */
+	char object_kind[4];	   /* goes with object */
+	char action[33];	   /* "": any */
+};
+/* Newest first; page->after is the place of the last one before. Auditors, operators, admins. */
+int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	const struct svc_audit_filter *f, struct svc_audit_entry **out, size_t *n, bool *more,
+	struct svc_error *e) must_check;
+
+struct svc_audit_state {
+	bool ok;
+	uint64_t rows, first, last; /* sequences; 0 for none */
+	uint64_t broken_at;	    /* the first that is not what was written; 0 for none */
+	char hash[65];		    /* of the last row */
+};
+/* Reads all of it; one at a time (SVC_RATE_LIMITED). */
+int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_audit_state *out,
+	struct svc_error *e) must_check;
+/* A request that was refused before or in its use-case (SVC_FORBIDDEN, SVC_RATE_LIMITED): what was
+ * asked for, of which object (kind "" for none). */
+void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
+	const char *action, const char *kind, const struct ulid *object);
 
 /* ---- status ---- */
 

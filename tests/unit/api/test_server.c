@@ -47,6 +47,9 @@ static struct {
 	uint8_t request_sha256[32], key_sha256[32];
 	int rendered; /* what render said, and made */
 	struct svc_answer answer;
+	struct svc_audit_filter filter;
+	char refused[160]; /* what the audit log was told last */
+	atomic_int refusals;
 	bool openvpn; /* live tunnels are OpenVPN's, over TCP */
 	uint16_t tls;
 } fake;
@@ -499,6 +502,59 @@ void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc
 	fake.remembered = given != NULL;
 	if (given)
 		snprintf(fake.location, sizeof(fake.location), "%s", given->location);
+}
+
+int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	const struct svc_audit_filter *f, struct svc_audit_entry **out, size_t *n, bool *more,
+	struct svc_error *e)
+{
+	struct svc_audit_entry *rows = calloc(2, sizeof(*rows));
+
+	(void)s;
+	(void)a;
+	(void)p;
+	fake.filter = *f;
+	rows[0] = (struct svc_audit_entry){.sequence = 7,
+		.at = 1700000000000,
+		.actor_id = some_id,
+		.actor_name = "ann",
+		.by_token = true,
+		.token_id = some_id,
+		.action = "user.create",
+		.object_kind = "usr",
+		.object_id = some_id,
+		.outcome = "ok",
+		.detail = "bob, role user"};
+	assert_int_equal(ip_addr_parse(&rows[0].from, "192.0.2.7"), 0);
+	rows[0].place.bytes[15] = 7;
+	rows[1] = (struct svc_audit_entry){
+		.sequence = 6, .action = "audit.begin", .outcome = "ok", .hash = "ab"};
+	rows[1].place.bytes[15] = 6;
+	*out = rows;
+	*n = 2;
+	*more = true;
+	return called(e);
+}
+
+int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_audit_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	*out = (struct svc_audit_state){
+		.rows = 5, .first = 3, .last = 7, .broken_at = 4, .hash = "ab"};
+	return called(e);
+}
+
+void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
+	const char *action, const char *kind, const struct ulid *object)
+{
+	char id[ULID_TEXT];
+
+	(void)s;
+	snprintf(fake.refused, sizeof(fake.refused), "%d %s %s %s from %u", outcome, action, kind,
+		kind[0] ? ulid_format(object, id) : "-", a->from.bytes[0]);
+	atomic_fetch_add(&fake.refusals, 1);
 }
 
 int svc_status(

@@ -256,7 +256,7 @@ struct opening {
 	struct service *s;
 	struct invite_row row;
 	struct svc_actor maker; /* in whose name it is done, from where it was opened */
-	bool no_guess; /* whoever has that link was given it */
+	bool no_guess;		/* whoever has that link was given it */
 };
 
 /* The invite and who made it, as he is now. Returns: 0, -ENOENT (used, expired, never made). */

@@ -89,6 +89,15 @@ static const struct json_field token_fields[] = {
 		"When it ends; null: never."),
 };
 
+static const struct json_field invite_fields[] = {
+	FIELD(struct body_invite, protocol, IN_PROTOCOL, IN_REQUIRED, PROTOCOL_MAX,
+		"What the client speaks."),
+	FIELD(struct body_invite, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX,
+		"When the link ends, at most 7 days from now; left out: in 15 minutes."),
+};
+
+const struct json_schema body_form = {.name = "form"};
+
 #define BODY_DEFINE(name, type)                                                                    \
 	static_assert(sizeof(type) <= sizeof(union body), "the union holds every body");           \
 	const struct json_schema body_##name = {                                                   \

@@ -23,12 +23,18 @@ struct body_credential {
 	int64_t expires_at;
 };
 
+struct body_invite {
+	uint8_t protocol;
+	int64_t expires_at;
+};
+
 union body {
 	struct body_login login;
 	struct body_credential credential;
 	struct svc_user_change user;
 	struct svc_device_change device;
 	struct svc_token_request token;
+	struct body_invite invite;
 };
 
 /* X(name, what): the struct it fills */
@@ -39,10 +45,14 @@ union body {
 	X(device_create, struct svc_device_change)                                                 \
 	X(device_patch, struct svc_device_change)                                                  \
 	X(credential, struct body_credential)                                                      \
-	X(token, struct svc_token_request)
+	X(token, struct svc_token_request)                                                         \
+	X(invite, struct body_invite)
 
 #define BODY_DECLARE(name, type) extern const struct json_schema body_##name;
 BODIES(BODY_DECLARE)
 #undef BODY_DECLARE
+
+/* Not JSON: what a page's form without fields sends; nothing is read from it. */
+extern const struct json_schema body_form;
 
 #endif

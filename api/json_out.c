@@ -110,6 +110,7 @@ PUT_ID(device, "dev_")
 PUT_ID(credential, "crd_")
 PUT_ID(session, "ses_")
 PUT_ID(token, "tok_")
+PUT_ID(invite, "inv_")
 #undef PUT_ID
 
 static json_t *(*const writers[OUT_KINDS])(const void *p, bool nullable) = {
@@ -132,6 +133,7 @@ static json_t *(*const writers[OUT_KINDS])(const void *p, bool nullable) = {
 	[OUT_CREDENTIAL_ID] = put_credential_id,
 	[OUT_SESSION_ID] = put_session_id,
 	[OUT_TOKEN_ID] = put_token_id,
+	[OUT_INVITE_ID] = put_invite_id,
 	[OUT_OUTCOME] = put_text,
 	[OUT_PROTOCOL] = put_protocol,
 	[OUT_TRANSPORT] = put_transport,

@@ -173,18 +173,46 @@ static const struct json_out_field credential_fields[] = {CREDENTIAL_FIELDS};
 OBJECT(credential, struct svc_credential, "What a device connects with.");
 
 static_assert(offsetof(struct svc_issued, credential) == 0, "its fields are read in place");
-static const struct json_out_field issued_fields[] = {
-	CREDENTIAL_FIELDS,
-	OUT(struct svc_issued, profile, OUT_TEXT, 0,
-		"The whole file that an unmodified client takes. Given this once, stored nowhere.",
-		.example = "[Interface]\nPrivateKey = ...\n"),
-	OUT(struct svc_issued, profile_filename, OUT_TEXT, 0, "A safe name for that file.",
-		.example = "laptop.conf"),
-	BY_HAND("qr_svg", OUT_TEXT, OUT_NULLABLE,
-		"The profile as a QR code in SVG; null when it is too long for one.",
-		.example = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
-};
+#define PROFILE_FIELDS                                                                             \
+	OUT(struct svc_issued, profile, OUT_TEXT, 0,                                               \
+		"The whole file that an unmodified client takes. Given this once, stored "         \
+		"nowhere.",                                                                        \
+		.example = "[Interface]\nPrivateKey = ...\n"),                                     \
+		OUT(struct svc_issued, profile_filename, OUT_TEXT, 0,                              \
+			"A safe name for that file.", .example = "laptop.conf"),                   \
+		BY_HAND("qr_svg", OUT_TEXT, OUT_NULLABLE,                                          \
+			"The profile as a QR code in SVG; null when it is too long for one.",      \
+			.example = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
+
+static const struct json_out_field issued_fields[] = {CREDENTIAL_FIELDS, PROFILE_FIELDS};
 OBJECT(issued, struct svc_issued, "A new credential, with what is given only this once.");
+
+static const struct json_out_field opened_fields[] = {PROFILE_FIELDS};
+OBJECT(opened, struct svc_issued, "What the link of an invite gives, this once.");
+
+#define INVITE_FIELDS                                                                              \
+	OUT(struct svc_invite, id, OUT_INVITE_ID, 0, "Its id."),                                   \
+		OUT(struct svc_invite, device_id, OUT_DEVICE_ID, 0, "Its device."),                \
+		OUT(struct svc_invite, created_by, OUT_USER_ID, 0, "Who made it."),                \
+		OUT(struct svc_invite, protocol, OUT_PROTOCOL, 0,                                  \
+			"What the credential is going to be for."),                                \
+		OUT(struct svc_invite, created_at, OUT_TIME, 0, "When it was made."),              \
+		OUT(struct svc_invite, expires_at, OUT_TIME, 0, "When its link ends."),            \
+		OUT(struct svc_invite, used_at, OUT_TIME, OUT_NULLABLE,                            \
+			"When it was opened; null: not yet.", .example = ""),                      \
+		OUT(struct svc_invite, credential_id, OUT_CREDENTIAL_ID, OUT_NULLABLE,             \
+			"What it became; null: nothing yet.", .example = "")
+
+static const struct json_out_field invite_fields[] = {INVITE_FIELDS};
+OBJECT(invite, struct svc_invite, "A link that gives a credential to whoever opens it first.");
+
+static_assert(offsetof(struct out_invite, invite) == 0, "its fields are read in place");
+static const struct json_out_field invite_created_fields[] = {
+	INVITE_FIELDS,
+	OUT(struct out_invite, url, OUT_TEXT_AT, 0, "The link. Given this once.",
+		.example = "https://vpn.example.net/i/f81zSuU8xqIRnEUrPBBnUaMQwdtWHlD1cqhKbBBfZ4A"),
+};
+OBJECT(invite_created, struct out_invite, "A new invite, with what is given only this once.");
 
 /* ---- devices and sessions ---- */
 

@@ -5,6 +5,7 @@
 #define API_OBJECTS_H
 
 #include "api/json_out.h"
+#include "service/invites.h"
 #include "service/service.h"
 
 /* What no use-case hands over as it is answered. */
@@ -21,6 +22,11 @@ struct out_me {
 struct out_token {
 	struct svc_token token;
 	const char *secret;
+};
+
+struct out_invite {
+	struct svc_invite invite;
+	const char *url;
 };
 
 struct out_status {
@@ -43,6 +49,9 @@ struct out_status {
 	X(device_status)                                                                           \
 	X(credential)                                                                              \
 	X(issued)                                                                                  \
+	X(opened)                                                                                  \
+	X(invite)                                                                                  \
+	X(invite_created)                                                                          \
 	X(session)                                                                                 \
 	X(token)                                                                                   \
 	X(token_created)                                                                           \

@@ -278,6 +278,7 @@ int api_start(struct api **out, const struct api_conf *conf, struct service *s, 
 	a->env.service = s;
 	a->env.clock = clock_system();
 	a->env.tls = conf->tls;
+	a->env.public_url = conf->public_url;
 	a->env.openapi = &a->openapi;
 	snprintf(why, WHY, "the OpenAPI document can't be made");
 	rc = openapi_make(&a->openapi);

@@ -10,6 +10,7 @@
 #include "api/objects.h"
 #include "api/request.h"
 #include "api/routes.h"
+#include "service/invites.h"
 
 #define HANDLER_DECLARE(method, pattern, lane, access, query, body, handler)                       \
 	void handle_##handler(struct request *rq);

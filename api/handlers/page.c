@@ -6,6 +6,7 @@
 _Static_assert(offsetof(struct svc_user, id) == 0 && offsetof(struct svc_device, id) == 0 &&
 		       offsetof(struct session_info, id) == 0 &&
 		       offsetof(struct svc_token, id) == 0 &&
+		       offsetof(struct svc_invite, id) == 0 &&
 		       offsetof(struct svc_audit_entry, place) == 0,
 	"an object of a page begins with its id");
 

@@ -102,28 +102,19 @@ void handle_status(struct request *rq)
 	reply_json(&rq->reply, 200, doc);
 }
 
-static bool names(struct span if_none_match, const char *etag)
-{
-	return if_none_match.at && (span_is(if_none_match, "*") || span_is(if_none_match, etag));
-}
-
 void handle_openapi(struct request *rq)
 {
 	const struct openapi *o = rq->openapi;
 	struct reply *r = &rq->reply;
 
-	if (names(rq->head.if_none_match, o->etag)) {
-		reply_empty(r, 304);
-	} else {
-		r->body = memory_alloc(o->len);
-		if (!r->body) {
-			reply_problem(r, 500, NULL);
-			return;
-		}
-		memcpy(r->body, o->text, o->len);
-		r->len = o->len;
-		r->type = "application/json";
-		r->status = 200;
+	r->body = memory_alloc(o->len);
+	if (!r->body) {
+		reply_problem(r, 500, NULL);
+		return;
 	}
+	memcpy(r->body, o->text, o->len);
+	r->len = o->len;
+	r->type = "application/json";
+	r->status = 200;
 	memcpy(r->etag, o->etag, sizeof(o->etag));
 }

@@ -27,8 +27,8 @@ DOC(root, "service", 200, "Say what answers here", ANSWER(root));
 DOC(healthz, "service", 200, "Say that the process lives", ANSWER(health));
 DOC(readyz, "service", 200, "Say whether the service can do its work", ANSWER(health),
 	.about = "503 while the database does not answer or the dataplane is not synchronised.");
-DOC(openapi, "service", 200, "Show this document", ANSWER(openapi), .fails = {304},
-	.headers = {"ETag"}, .about = "Made at start; takes If-None-Match.");
+DOC(openapi, "service", 200, "Show this document", ANSWER(openapi), .revision = true,
+	.about = "Made at start; takes If-None-Match.");
 DOC(status, "service", 200, "Show versions, counters and drops", ANSWER(status));
 
 DOC(backup, "service", 200, "Take a snapshot of the database", .fails = {429},
@@ -87,6 +87,31 @@ DOC(credential_issue, "devices", 201, "Issue a credential", ANSWER(issued), .fai
 		 "leaves the client. 409: the key is in use, or the device has 32 credentials.");
 DOC(credential_revoke, "devices", 204, "Revoke a credential",
 	.about = "A live tunnel that uses it is dead before the answer.");
+
+/* ---- invites ---- */
+
+#define PAGE_EXAMPLE "<!doctype html>..."
+
+DOC(invite_list, "devices", 200, "List a device's invites", PAGE_OF(invite),
+	.about = "Used and expired ones too, for a day.");
+DOC(invite_create, "devices", 201, "Invite somebody to take the credential", ANSWER(invite_created),
+	.fails = {409},
+	.about = "`url` is given this once; whoever opens it first gets the credential. 409: the "
+		 "device can't connect, or it has 16 open invites.");
+DOC(invite_get, "devices", 200, "Show an invite", ANSWER(invite));
+DOC(invite_delete, "devices", 204, "Withdraw an invite",
+	.about = "A credential that it became stays.");
+DOC(invite_landing, "devices", 200, "Show the page behind a link",
+	.type = "text/html; charset=utf-8", .example = PAGE_EXAMPLE,
+	.about = "The same for every link, and burns none: its button does.");
+DOC(invite_open, "devices", 200, "Open a link", ANSWER(opened), .fails = {404, 429},
+	.type = "text/html; charset=utf-8", .example = PAGE_EXAMPLE,
+	.about =
+		"Issues the credential. JSON when Accept names it. The same 404 for links that are "
+		"used, expired or withdrawn, and for those that never were. 30 guesses a minute "
+		"from one /24 or /64, then 429.");
+DOC(invite_style, "devices", 200, "Style that page", .type = "text/css; charset=utf-8",
+	.example = "body { margin: 2em }");
 
 /* ---- sessions ---- */
 

@@ -18,10 +18,10 @@ struct route_doc {
 	const char *about;		  /* more than the summary, or NULL */
 	unsigned status;		  /* of success */
 	const struct json_object *answer; /* its body; NULL: none, or of another type */
-	const char *type;		  /* media type of an answer that is not JSON, or NULL */
-	const char *example;		  /* of such an answer; NULL: it is bytes */
-	bool page;			  /* it is a page of that object */
-	bool revision;			  /* it has an ETag, and changes take If-Match */
+	const char *type;    /* media type of an answer that is (also) not JSON, or NULL */
+	const char *example; /* of such an answer; NULL: it is bytes */
+	bool page;	     /* it is a page of that object */
+	bool revision;	     /* it has an ETag, and changes take If-Match */
 	const char *headers[DOC_HEADERS]; /* of the answer, beside those that all have */
 	uint16_t fails[DOC_FAILS];	  /* statuses that the route table does not imply */
 };

@@ -77,6 +77,7 @@ const struct value_kind out_kinds[OUT_KINDS] = {
 	[OUT_CREDENTIAL_ID] = ID("crd_"),
 	[OUT_SESSION_ID] = ID("ses_"),
 	[OUT_TOKEN_ID] = ID("tok_"),
+	[OUT_INVITE_ID] = ID("inv_"),
 	[OUT_ANY_ID] = {.type = "string",
 		.pattern = "^[a-z]{3}_" ULID_PATTERN,
 		.example = "dev_" ULID_EXAMPLE},

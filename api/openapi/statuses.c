@@ -1,5 +1,8 @@
 #include "api/openapi/statuses.h"
 
+#include "api/bodies.h"
+#include "base/compiler.h"
+
 static bool always(const struct route *r)
 {
 	(void)r;
@@ -25,12 +28,28 @@ static bool may_carry(const struct route *r)
 
 static bool has_fields(const struct route *r)
 {
-	return r->body || r->query != QUERY_NONE;
+	return (r->body && r->body != &body_form) || r->query != QUERY_NONE;
 }
 
-static bool takes_if_match(const struct route *r)
+bool route_has_etag(const struct route *r)
+{
+	return r->doc->revision && r->method == HTTP_GET;
+}
+
+bool route_takes_if_match(const struct route *r)
 {
 	return r->doc->revision && (r->method == HTTP_PATCH || r->method == HTTP_DELETE);
+}
+
+bool route_may_repeat(const struct route *r)
+{
+	return r->method == HTTP_POST && r->body && is_private(r);
+}
+
+/* An object without an ETag has none that If-Match could name. */
+static bool looks_at_if_match(const struct route *r)
+{
+	return r->method == HTTP_PATCH || r->method == HTTP_DELETE;
 }
 
 static bool waits(const struct route *r)
@@ -44,15 +63,15 @@ static bool writes(const struct route *r)
 }
 
 const struct status_doc status_docs[] = {
-	{304, "The copy that If-None-Match names is still right.", NULL, "ETag"},
+	{304, "The copy that If-None-Match names is still right.", route_has_etag, "ETag"},
 	{400, "Not plain HTTP/1.1, no JSON object in UTF-8, a key twice, or an unwanted body.",
 		always, NULL},
 	{401, "Credentials are missing, wrong or expired.", is_private, "WWW-Authenticate"},
 	{403, "The role does not allow it, the CSRF token is missing, or Origin is another site.",
 		may_forbid, NULL},
 	{404, "There is no such object, or it is somebody else's.", route_has_id, NULL},
-	{409, "Something else has that already, or a limit is reached.", NULL, NULL},
-	{412, "If-Match does not match any more.", takes_if_match, NULL},
+	{409, "Something else has that already, or a limit is reached.", route_may_repeat, NULL},
+	{412, "If-Match does not match any more.", looks_at_if_match, NULL},
 	{413, "A body has at most 64 KiB.", may_carry, NULL},
 	{415, "A body is application/json, not encoded.", may_carry, NULL},
 	{422, "Fields or parameters can't be taken; errors names them. Nothing was changed.",

@@ -18,6 +18,11 @@ struct status_doc {
 extern const struct status_doc status_docs[];
 extern const size_t n_status_docs;
 
+/* It changes an object that has an ETag; it shows one; it makes one. */
+bool route_takes_if_match(const struct route *r);
+bool route_has_etag(const struct route *r);
+bool route_may_repeat(const struct route *r);
+
 bool status_applies(const struct status_doc *s, const struct route *r);
 
 #endif

@@ -10,7 +10,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct json_schema *const schemas[] = {&body_login, &body_user_create,
-	&body_user_patch, &body_device_create, &body_device_patch, &body_credential, &body_token};
+	&body_user_patch, &body_device_create, &body_device_patch, &body_credential, &body_token,
+	&body_invite};
 
 static void check_text(const struct json_field *f, const union body *b)
 {

@@ -44,8 +44,8 @@ static json_t *json_content(struct maker *m, const struct route_doc *d)
 	if (d->page)
 		return answers_content("application/json", maker_page(m, d->answer),
 			schema_page_example(d->answer));
-	return answers_content("application/json", maker_object(m, d->answer),
-		schema_object_example(d->answer));
+	return answers_content(
+		"application/json", maker_object(m, d->answer), schema_object_example(d->answer));
 }
 
 static void put_headers(struct maker *m, json_t *answer, const struct route *r)

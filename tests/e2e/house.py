@@ -49,6 +49,9 @@ class House:
     def credential(self, device, protocol="wireguard", **more):
         return self.api.post(f"/v1/devices/{device['id']}/credentials", {"protocol": protocol, **more})
 
+    def invite(self, owner):
+        return self.api.post(f"/v1/devices/{self.device(owner)['id']}/invites", {"protocol": "wireguard"})
+
     def session(self, owner):
         """Of a device that has just connected. The list is a second old at most."""
         device = self.device(owner)
@@ -59,7 +62,7 @@ class House:
         """The id of a fresh object of the operation's kind that is owner's."""
         make = {"usr": lambda: self.user_for(operation, owner), "dev": lambda: self.device(owner),
                 "crd": lambda: self.credential(self.device(owner)), "ses": lambda: self.session(owner),
-                "tok": owner.made_token}[operation.kind]
+                "tok": owner.made_token, "inv": lambda: self.invite(owner)}[operation.kind]
         return make()["id"]
 
     def user_for(self, operation, owner):
@@ -77,11 +80,14 @@ class House:
             "device_create": lambda: {**operation.example, "name": fresh("made"), "user_id": owner.user["id"]},
             "device_patch": lambda: {"name": fresh("renamed")},
             "credential_issue": lambda: operation.example,
+            "invite_create": lambda: {"protocol": "wireguard"},
             "token_create": lambda: {"name": fresh("made")},
         }
         return bodies[operation.id]() if operation.body else None
 
     def request_for(self, operation, owner):
         """(path, body)"""
-        return (operation.url(self.id_for(operation, owner) if operation.takes_id else None),
-                self.body_for(operation, owner))
+        variable = self.id_for(operation, owner) if operation.takes_id else None
+        if "{text}" in operation.path:
+            variable = self.invite(owner)["url"].rsplit("/", 1)[1]
+        return operation.url(variable), self.body_for(operation, owner)

@@ -76,7 +76,7 @@ static json_t *follow(json_t *o)
 	return to;
 }
 
-static json_t *operation_of(const struct route *r)
+static json_t *described(const struct route *r)
 {
 	static const char *const methods[HTTP_METHOD_COUNT] = {[HTTP_GET] = "get",
 		[HTTP_POST] = "post",
@@ -98,7 +98,7 @@ static void every_route_is_in_it(void **state)
 	(void)state;
 	for (size_t i = 0; i < n_routes; i++) {
 		const struct route *r = &routes[i];
-		json_t *op = operation_of(r), *access = at(op, "x-ireko-access", NULL);
+		json_t *op = described(r), *access = at(op, "x-ireko-access", NULL);
 		char status[8];
 		unsigned roles = 0;
 
@@ -168,7 +168,7 @@ static void bodies_are_described_as_they_are_read(void **state)
 
 		if (!body || body == &body_form)
 			continue;
-		schema = follow(at(operation_of(&routes[i]), "requestBody", "content",
+		schema = follow(at(described(&routes[i]), "requestBody", "content",
 			"application/json", "schema", NULL));
 		properties = at(schema, "properties", NULL);
 		assert_int_equal(json_object_size(properties), body->n);
@@ -201,7 +201,7 @@ static void examples_of_bodies_are_taken(void **state)
 
 		if (!routes[i].body || routes[i].body == &body_form)
 			continue;
-		example = at(operation_of(&routes[i]), "requestBody", "content", "application/json",
+		example = at(described(&routes[i]), "requestBody", "content", "application/json",
 			"example", NULL);
 		text = json_dumps(example, 0);
 		rc = json_in_read(

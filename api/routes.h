@@ -70,6 +70,8 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
 	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
 	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
+	R(GET,    "/v1/settings",                   READ,  READERS,  QUERY_NONE,  NO_BODY,             settings_get)      \
+	R(PATCH,  "/v1/settings",                   WRITE, ACCESS_ADMIN, QUERY_NONE, &body_settings,   settings_patch)    \
 	R(GET,    "/v1/audit",                      READ,  READERS,  AUDIT_PAGE,  NO_BODY,             audit_list)        \
 	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)

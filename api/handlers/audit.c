@@ -45,8 +45,8 @@ void handle_audit_list(struct request *rq)
 	struct svc_audit_entry *list = NULL;
 	bool more = false;
 	size_t n = 0;
-	const int rc = svc_audit_list(rq->service, &rq->actor, &rq->query.page, &rq->query.audit,
-		&list, &n, &more, &e);
+	const int rc = svc_audit_list(
+		rq->service, &rq->actor, &rq->query.page, &rq->query.audit, &list, &n, &more, &e);
 
 	reply_page(rq, rc, &e, &(struct page){list, n, sizeof(*list), more, one});
 	free(list);

@@ -19,6 +19,7 @@
 #include "service/password.h"
 #include "service/recorder.h"
 #include "service/service.h"
+#include "service/settings.h"
 #include "service/stripes.h"
 #include "service/throttle.h"
 
@@ -33,6 +34,7 @@ struct service {
 	struct password_gate *gate;
 	struct throttle *throttle;
 	struct recorder *recorder;
+	struct settings *settings;
 	struct audit_log *audit;
 	uint64_t audit_most;	     /* AUDIT_MOST */
 	pthread_mutex_t verify_lock; /* one reads the whole audit log at a time */

@@ -225,6 +225,7 @@ struct svc_credential_request {
 	const uint8_t
 		*wg_public;  /* WireGuard, 32 bytes: the client made its own key; NULL: we do */
 	const char *csr_pem; /* OpenVPN: the same */
+	bool set_expires_at; /* false: the default lifetime of the settings */
 	int64_t expires_at;
 };
 struct svc_issued {
@@ -269,6 +270,61 @@ int svc_token_create(struct service *s, const struct svc_actor *a,
 int svc_token_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
 	struct svc_token **out, size_t *n, bool *more, struct svc_error *e) must_check;
 int svc_token_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct svc_error *e) must_check;
+
+/* ---- settings ---- */
+
+/* The whole numbers among them, in the order of the database.
+ * X(name, JSON name, least, most, unless given at start)
+ * keepalive: seconds, 0 for none; credential_lifetime_s: of new credentials without an expiry, 0
+ * for no end; the others: days that rows of a minute, an hour, a day of traffic and of the audit
+ * log are kept. */
+#define SVC_NUMBERS(X)                                                                             \
+	X(MTU, "mtu", 1280, 9000, 1420)                                                            \
+	X(KEEPALIVE, "keepalive", 0, 3600, 25)                                                     \
+	X(CREDENTIAL_LIFETIME, "credential_lifetime_s", 0, 3155760000, 0)                          \
+	X(TRAFFIC_MINUTES, "traffic_retention.minutes", 1, 31, 2)                                  \
+	X(TRAFFIC_HOURS, "traffic_retention.hours", 1, 366, 62)                                    \
+	X(TRAFFIC_DAYS, "traffic_retention.days", 1, 36525, 1826)                                  \
+	X(AUDIT_DAYS, "audit_retention_days", 1, 36525, 366)
+#define SVC_NUMBER_ENUM(name, json, least, most, initial) SVC_##name,
+enum svc_setting { SVC_NUMBERS(SVC_NUMBER_ENUM) SVC_SETTINGS };
+#undef SVC_NUMBER_ENUM
+enum { SVC_DNS_MAX = 4 };
+struct svc_settings {
+	char endpoint[256]; /* what profiles tell clients to connect to, without a port */
+	char dns[256];	    /* addresses with ", " between them, "" for none */
+	int64_t number[SVC_SETTINGS];
+};
+/* What holds now. */
+void svc_settings_now(struct service *s, struct svc_settings *out);
+
+struct svc_settings_state {
+	struct svc_settings now, defaults; /* defaults: as given at start */
+	int64_t updated_at;		   /* 0: never */
+	uint64_t revision;
+};
+struct svc_number {
+	bool there; /* false: back to the default */
+	int64_t n;
+};
+struct svc_addresses {
+	bool there;
+	size_t n;
+	struct ip_addr list[SVC_DNS_MAX];
+};
+struct svc_settings_change {
+	bool set_endpoint, set_dns, set_number[SVC_SETTINGS];
+	const char *endpoint; /* NULL: back to the default */
+	struct svc_addresses dns;
+	struct svc_number number[SVC_SETTINGS];
+};
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e) must_check;
+/* Admins. Holds at once: profiles made from now on, OpenVPN clients that connect from now on, the
+ * tunnel device. */
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out,
 	struct svc_error *e) must_check;
 
 /* ---- audit ---- */

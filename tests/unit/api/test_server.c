@@ -38,6 +38,7 @@ static struct {
 	struct svc_device_change device;
 	char name[128];
 	char csr[256]; /* of the last credential that was asked for */
+	struct svc_settings_change settings;
 	struct svc_audit_filter filter;
 	char refused[160]; /* what the audit log was told last */
 	atomic_int refusals;
@@ -380,6 +381,36 @@ int svc_token_delete(
 	(void)a;
 	(void)id;
 	return called(e);
+}
+
+static void some_settings(struct svc_settings_state *out)
+{
+	memset(out, 0, sizeof(*out));
+	snprintf(out->now.endpoint, sizeof(out->now.endpoint), "vpn.example.org");
+	snprintf(out->now.dns, sizeof(out->now.dns), "9.9.9.9, 2620:fe::fe");
+	for (size_t i = 0; i < SVC_SETTINGS; i++)
+		out->now.number[i] = (int64_t)i + 10;
+	snprintf(out->defaults.endpoint, sizeof(out->defaults.endpoint), "192.0.2.1");
+	out->revision = 3;
+}
+
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	some_settings(out);
+	return called(e);
+}
+
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.settings = *c;
+	some_settings(out);
+	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
 }
 
 int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
@@ -1020,6 +1051,7 @@ static const char *body_of(const struct route *r)
 		{&body_device_patch, "{}"},
 		{&body_credential, "{\"protocol\":\"wireguard\"}"},
 		{&body_token, "{\"name\":\"a\"}"},
+		{&body_settings, "{}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {

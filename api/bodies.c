@@ -19,13 +19,21 @@ enum {
 	ID_MAX = 30,
 	KEY_MAX = 44,
 	CSR_MAX = 8192,
-	PROTOCOL_MAX = 16
+	PROTOCOL_MAX = 16,
+	TOTP_MAX = 6,
 };
 
 static const struct json_field login_fields[] = {
 	FIELD(struct body_login, username, IN_TEXT, IN_REQUIRED, SVC_NAME_MAX),
 	FIELD(struct body_login, password, IN_TEXT, IN_REQUIRED, SVC_PASSWORD_MAX),
+	FIELD(struct body_login, totp, IN_TEXT, IN_NULL_IS_ABSENT, TOTP_MAX),
 };
+
+#define TOTP_PASSWORD FIELD(struct body_totp, password, IN_TEXT, IN_REQUIRED, SVC_PASSWORD_MAX)
+#define TOTP_CODE     FIELD(struct body_totp, totp, IN_TEXT, IN_REQUIRED, TOTP_MAX)
+static const struct json_field totp_begin_fields[] = {TOTP_PASSWORD};
+static const struct json_field totp_confirm_fields[] = {TOTP_CODE};
+static const struct json_field totp_disable_fields[] = {TOTP_PASSWORD, TOTP_CODE};
 
 #define USER_FIELDS(name_flags)                                                                    \
 	FIELD_SET(struct svc_user_change, name, IN_TEXT, name_flags, SVC_NAME_MAX),                \

@@ -12,7 +12,11 @@
 #include "service/service.h"
 
 struct body_login {
-	const char *username, *password;
+	const char *username, *password, *totp; /* totp NULL: none */
+};
+
+struct body_totp {
+	const char *password, *totp;
 };
 
 struct body_credential {
@@ -31,6 +35,7 @@ union body {
 	struct svc_device_change device;
 	struct svc_token_request token;
 	struct svc_settings_change settings;
+	struct body_totp totp;
 };
 
 /* X(name, what): the struct it fills */
@@ -42,7 +47,10 @@ union body {
 	X(device_patch, struct svc_device_change)                                                  \
 	X(credential, struct body_credential)                                                      \
 	X(token, struct svc_token_request)                                                         \
-	X(settings, struct svc_settings_change)
+	X(settings, struct svc_settings_change)                                                    \
+	X(totp_begin, struct body_totp)                                                            \
+	X(totp_confirm, struct body_totp)                                                          \
+	X(totp_disable, struct body_totp)
 
 #define BODY_DECLARE(name, type) extern const struct json_schema body_##name;
 BODIES(BODY_DECLARE)

@@ -47,11 +47,11 @@ int settings_get(struct db_conn *tx, struct settings_row *out)
 
 int settings_set(struct db_conn *tx, const struct settings_row *r)
 {
-	struct stmt st cleanup(stmt_close) = stmt_open(tx,
-		"UPDATE settings SET endpoint = ?, dns = ?, mtu = ?, keepalive = ?, "
-		"credential_lifetime = ?, traffic_minutes = ?, traffic_hours = ?, "
-		"traffic_days = ?, audit_retention = ?, updated_at = ?, revision = ? "
-		"WHERE one = 1");
+	struct stmt st cleanup(stmt_close) =
+		stmt_open(tx, "UPDATE settings SET endpoint = ?, dns = ?, mtu = ?, keepalive = ?, "
+			      "credential_lifetime = ?, traffic_minutes = ?, traffic_hours = ?, "
+			      "traffic_days = ?, audit_retention = ?, updated_at = ?, revision = ? "
+			      "WHERE one = 1");
 
 	stmt_put_text(&st, r->has_endpoint ? r->endpoint : NULL);
 	stmt_put_text(&st, r->has_dns ? r->dns : NULL);

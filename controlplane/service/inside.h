@@ -60,6 +60,9 @@ int refuse_not_found(struct svc_error *e);
  * Returns: 0 with *me to be used from here on, SVC_UNAUTHENTICATED, -errno. */
 int access_refresh(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
 	struct svc_error *e) must_check;
+/* The same, for what also those who only read may do: to what is only theirs. */
+int access_again(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
+	struct svc_error *e) must_check;
 bool access_reads_all(const struct svc_actor *a);
 bool access_manages(const struct svc_actor *a);
 /* Returns: 0, SVC_FORBIDDEN for those who never write. */

@@ -38,7 +38,8 @@ enum svc_outcome {
 	SVC_PRECONDITION,    /* 412: If-Match does not match any more */
 	SVC_RATE_LIMITED,    /* 429, retry_after_s */
 	SVC_NO_SPACE,	     /* 507: the disk is full; nothing was changed */
-	SVC_UNAVAILABLE,     /* 503: done here, but the dataplane has not acknowledged it yet */
+	SVC_TOTP_REQUIRED, /* 401 of a kind of its own: the password was right, a code is needed */
+	SVC_UNAVAILABLE,   /* 503: done here, but the dataplane has not acknowledged it yet */
 };
 
 struct svc_error {
@@ -118,9 +119,10 @@ struct svc_login {
 };
 /* from: where it comes from, borrowed. At most 2 password checks run at a time, the rest wait in a
  * bounded queue. Failures are counted by account (10 in 15 minutes) and by /24 or /64 (30); the
- * answers are the same for accounts that exist and those that don't. Returns: 0,
- * SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
-int svc_login(struct service *s, const char *username, const char *password,
+ * answers are the same for accounts that exist and those that don't. totp: the code of a user who
+ * has a second factor, NULL for none; a wrong one counts as a failure. Returns: 0,
+ * SVC_UNAUTHENTICATED, SVC_TOTP_REQUIRED, SVC_RATE_LIMITED, -errno. */
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e) must_check;
 int svc_logout(struct service *s, const struct svc_actor *a) must_check;
 /* By bearer token text or by cookie text. Idle logins end after 30 minutes, all after 12 hours.
@@ -130,6 +132,28 @@ int svc_authenticate_cookie(
 	struct service *s, const char *cookie, struct svc_actor *out) must_check;
 /* Constant time. */
 bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token);
+
+/* ---- second factors ---- */
+
+struct svc_totp {
+	char secret[33]; /* base32 */
+	char url[224];	 /* otpauth://, what an app scans */
+};
+/* Makes a secret for the actor himself, which counts from svc_totp_confirm on, within 10 minutes.
+ * The password is asked for again, and failures count as those of logins. The caller wipes *out.
+ * Returns: 0, SVC_INVALID (password), SVC_CONFLICT (it is on), SVC_RATE_LIMITED, -errno. */
+int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
+	struct svc_totp *out, struct svc_error *e) must_check;
+/* The other logins of the user end. Returns: 0, SVC_INVALID (totp), SVC_CONFLICT (it is on, or
+ * nothing was begun), -errno. */
+int svc_totp_confirm(struct service *s, const struct svc_actor *a, const char *code,
+	struct svc_error *e) must_check;
+/* Returns: 0, SVC_INVALID (password, totp), SVC_CONFLICT (it is not on), SVC_RATE_LIMITED. */
+int svc_totp_disable(struct service *s, const struct svc_actor *a, const char *password,
+	const char *code, struct svc_error *e) must_check;
+/* Of somebody who lost his device: by a manager whose role is not below the user's. */
+int svc_totp_reset(struct service *s, const struct svc_actor *a, const struct ulid *user,
+	struct svc_error *e) must_check;
 
 /* ---- lists ---- */
 
@@ -148,6 +172,7 @@ struct svc_user {
 	enum svc_role role;
 	bool disabled;
 	bool has_password;
+	bool totp; /* a second factor is on */
 	int64_t created_at, updated_at;
 	uint64_t revision; /* rises with every change; the ETag */
 };

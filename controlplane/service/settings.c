@@ -133,8 +133,8 @@ static int check_dns(const struct svc_addresses *d, struct svc_error *e)
 {
 	for (size_t i = 0; i < d->n; i++)
 		if (!text_host_address_ok(&d->list[i]))
-			return refuse(e, SVC_INVALID, "dns", "entry %zu is no resolver's address",
-				i + 1);
+			return refuse(
+				e, SVC_INVALID, "dns", "entry %zu is no resolver's address", i + 1);
 	return 0;
 }
 
@@ -168,7 +168,7 @@ static void write_dns(char out[SETTINGS_TEXT], const struct svc_addresses *d)
 		used += (size_t)snprintf(out + used, SETTINGS_TEXT - used, "%s%s", i ? ", " : "",
 			ip_addr_format(&d->list[i], text));
 }
-_Static_assert(SVC_DNS_MAX * (IP_ADDR_TEXT + 2) < SETTINGS_TEXT, "all addresses fit");
+_Static_assert(SVC_DNS_MAX *(IP_ADDR_TEXT + 2) < SETTINGS_TEXT, "all addresses fit");
 
 static void apply(struct settings_row *r, const struct svc_settings_change *c)
 {
@@ -232,7 +232,8 @@ static int patch(struct service *s, const struct svc_actor *a, uint64_t if_match
 }
 
 /* Whoever keeps a copy of his own. */
-static int tell(struct service *s, const struct svc_settings *before, const struct svc_settings *now)
+static int tell(
+	struct service *s, const struct svc_settings *before, const struct svc_settings *now)
 {
 	bool tunnel = before->number[SVC_MTU] != now->number[SVC_MTU] ||
 		      strcmp(before->dns, now->dns) != 0;

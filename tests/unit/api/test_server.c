@@ -106,7 +106,7 @@ bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token)
 	return strcmp(csrf_token, "csrf") == 0;
 }
 
-int svc_login(struct service *s, const char *username, const char *password,
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	(void)s;
@@ -115,7 +115,48 @@ int svc_login(struct service *s, const char *username, const char *password,
 	memset(out, 0, sizeof(*out));
 	snprintf(out->cookie, sizeof(out->cookie), "admin");
 	snprintf(out->csrf_token, sizeof(out->csrf_token), "csrf");
+	if (strcmp(password, "right totp") == 0)
+		return totp && strcmp(totp, "123456") == 0 ? called(e) : SVC_TOTP_REQUIRED;
 	return strcmp(password, "right") == 0 ? called(e) : SVC_UNAUTHENTICATED;
+}
+
+int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
+	struct svc_totp *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	snprintf(out->secret, sizeof(out->secret), "GEZDGNBV");
+	snprintf(out->url, sizeof(out->url), "otpauth://totp/Ireko:ann?secret=GEZDGNBV");
+	return called(e);
+}
+
+int svc_totp_confirm(
+	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_disable(struct service *s, const struct svc_actor *a, const char *password,
+	const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_reset(
+	struct service *s, const struct svc_actor *a, const struct ulid *user, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)user;
+	return called(e);
 }
 
 int svc_logout(struct service *s, const struct svc_actor *a)
@@ -1052,6 +1093,9 @@ static const char *body_of(const struct route *r)
 		{&body_credential, "{\"protocol\":\"wireguard\"}"},
 		{&body_token, "{\"name\":\"a\"}"},
 		{&body_settings, "{}"},
+		{&body_totp_begin, "{\"password\":\"right\"}"},
+		{&body_totp_confirm, "{\"totp\":\"123456\"}"},
+		{&body_totp_disable, "{\"password\":\"right\",\"totp\":\"123456\"}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {

@@ -55,7 +55,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/me",                         READ,  EVERYONE, QUERY_NONE,  NO_BODY,             me)                \
 	R(POST,   "/v1/me/totp",                    LOGIN, EVERYONE, QUERY_NONE,  &body_totp_begin,    totp_begin)        \
 	R(POST,   "/v1/me/totp/confirm",            WRITE, EVERYONE, QUERY_NONE,  &body_totp_confirm,  totp_confirm)      \
-	R(DELETE, "/v1/me/totp",                    LOGIN, EVERYONE, QUERY_NONE,  &body_totp_disable,  totp_disable)      \
+	R(POST,   "/v1/me/totp/disable",            LOGIN, EVERYONE, QUERY_NONE,  &body_totp_disable,  totp_disable)      \
 	R(GET,    "/v1/users",                      READ,  READERS,  PAGE('u'),   NO_BODY,             user_list)         \
 	R(POST,   "/v1/users",                      WRITE, MANAGERS, QUERY_NONE,  &body_user_create,   user_create)       \
 	R(GET,    "/v1/users/{usr}",                READ,  EVERYONE, QUERY_NONE,  NO_BODY,             user_get)          \

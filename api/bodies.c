@@ -21,7 +21,8 @@ enum {
 	ID_MAX = 30,
 	KEY_MAX = 44,
 	CSR_MAX = 8192,
-	PROTOCOL_MAX = 16
+	PROTOCOL_MAX = 16,
+	TOTP_MAX = 6,
 };
 
 static const struct json_field login_fields[] = {
@@ -29,7 +30,19 @@ static const struct json_field login_fields[] = {
 		"Name of the account, whatever the case.", .example = "admin"),
 	FIELD(struct body_login, password, IN_TEXT, IN_REQUIRED, SVC_PASSWORD_MAX, "Its password.",
 		.example = "correct horse battery staple"),
+	FIELD(struct body_login, totp, IN_CODE, IN_NULL_IS_ABSENT, TOTP_MAX,
+		"Code of the second factor, for accounts that have one."),
 };
+
+#define TOTP_PASSWORD                                                                              \
+	FIELD(struct body_totp, password, IN_TEXT, IN_REQUIRED, SVC_PASSWORD_MAX,                  \
+		"The caller's own.", .example = "correct horse battery staple")
+#define TOTP_CODE                                                                                  \
+	FIELD(struct body_totp, totp, IN_CODE, IN_REQUIRED, TOTP_MAX,                              \
+		"The code that the app shows.")
+static const struct json_field totp_begin_fields[] = {TOTP_PASSWORD};
+static const struct json_field totp_confirm_fields[] = {TOTP_CODE};
+static const struct json_field totp_disable_fields[] = {TOTP_PASSWORD, TOTP_CODE};
 
 #define USER_FIELDS(name_flags)                                                                    \
 	FIELD_SET(struct svc_user_change, name, IN_NAME, name_flags, SVC_NAME_MAX,                 \
@@ -76,8 +89,9 @@ static const struct json_field credential_fields[] = {
 		"WireGuard: the client's own key; its private key then never leaves it."),
 	FIELD(struct body_credential, csr, IN_CSR, IN_NULL_IS_ABSENT, CSR_MAX,
 		"OpenVPN: a certificate request in PEM, for the same purpose."),
-	FIELD(struct body_credential, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX,
-		"When it ends; null: never.", .example = "2031-01-31T12:00:00Z"),
+	FIELD_SET(struct body_credential, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX,
+		"When it ends; null: never; left out: as the settings say.",
+		.example = "2031-01-31T12:00:00Z"),
 };
 
 static const struct json_field token_fields[] = {
@@ -97,6 +111,42 @@ static const struct json_field invite_fields[] = {
 };
 
 const struct json_schema body_form = {.name = "form"};
+#define ABOUT_MTU	"Of the tunnel, in profiles."
+#define ABOUT_KEEPALIVE "Seconds between a client's keepalives, in profiles; 0: none."
+#define ABOUT_CREDENTIAL_LIFETIME                                                                  \
+	"Seconds that a credential lives when nothing else is asked for; 0: for ever."
+#define ABOUT_TRAFFIC_MINUTES "Days that traffic is kept by the minute."
+#define ABOUT_TRAFFIC_HOURS   "Days that it is kept by the hour."
+#define ABOUT_TRAFFIC_DAYS    "Days that it is kept by the day."
+#define ABOUT_AUDIT_DAYS      "Days that the audit log is kept."
+
+/* Names and bounds are the service's; a name with a dot is a member of the object before it. */
+static const struct json_schema traffic_members;
+#define NUMBER(which, json, least_, most_, initial)                                                \
+	[SVC_##which] = {.name = json,                                                             \
+		.kind = IN_NUMBER,                                                                 \
+		.flags = IN_NULLABLE,                                                              \
+		.at = AT(struct svc_settings_change, number[SVC_##which]),                         \
+		.set = AT(struct svc_settings_change, set_number[SVC_##which]),                    \
+		.least = (least_),                                                                 \
+		.most = (most_),                                                                   \
+		.about = ABOUT_##which},
+static const struct json_field settings_fields[] = {
+	SVC_NUMBERS(NUMBER)[SVC_SETTINGS] = FIELD_SET(struct svc_settings_change, endpoint, IN_TEXT,
+		IN_NULLABLE, 253, "Host that profiles tell clients to connect to.",
+		.example = "vpn.example.net"),
+	FIELD_SET(struct svc_settings_change, dns, IN_ADDRS, IN_NULLABLE, ADDR_MAX,
+		"Resolvers that profiles name.", .example = "[\"9.9.9.9\", \"2620:fe::fe\"]"),
+	{.name = "traffic_retention",
+		.kind = IN_OBJECT,
+		.flags = IN_NULLABLE,
+		.set = IN_NO_FLAG,
+		.members = &traffic_members,
+		.about = "How long traffic is kept."},
+};
+#undef NUMBER
+static const struct json_schema traffic_members = {
+	"traffic_retention", &settings_fields[SVC_TRAFFIC_MINUTES], 3, 0};
 
 #define BODY_DEFINE(name, type)                                                                    \
 	static_assert(sizeof(type) <= sizeof(union body), "the union holds every body");           \

@@ -24,6 +24,7 @@ enum json_in_kind {
 	IN_LABEL,    /* the same */
 	IN_EMAIL,    /* the same */
 	IN_PASSWORD, /* the same */
+	IN_CODE,     /* the same */
 	IN_CSR,	     /* the same; the last of those that are text as it is */
 	IN_BOOL,     /* bool */
 	IN_TIME,     /* int64_t Unix milliseconds, from RFC 3339; 0 for null */
@@ -33,6 +34,9 @@ enum json_in_kind {
 	IN_USER_ID,  /* struct ulid, from "usr_..." */
 	IN_PROTOCOL, /* uint8_t, enum dir_protocol */
 	IN_KEY,	     /* uint8_t[32], from base64 */
+	IN_NUMBER,   /* struct svc_number, a whole number from least to most */
+	IN_ADDRS,    /* struct svc_addresses, a list of at most SVC_DNS_MAX */
+	IN_OBJECT,   /* fields of the same struct, in an object of their own; 0 */
 	IN_KINDS
 };
 
@@ -46,8 +50,10 @@ struct json_field {
 	uint16_t max;	     /* longest text in bytes */
 	uint16_t at;	     /* offset of the value */
 	uint16_t set;	     /* offset of the bool that says it was there, or IN_NO_FLAG */
-	const char *about;   /* for people, in the OpenAPI document */
-	const char *example; /* NULL: none when it may be left out, else the kind's */
+	int64_t least, most; /* IN_NUMBER */
+	const struct json_schema *members; /* IN_OBJECT: fields whose names are "object.member" */
+	const char *about;		   /* for people, in the OpenAPI document */
+	const char *example;		   /* NULL: none when it may be left out, else the kind's */
 };
 
 struct json_schema {

@@ -133,6 +133,7 @@ static json_t *(*const writers[OUT_KINDS])(const void *p, bool nullable) = {
 	[OUT_CREDENTIAL_ID] = put_credential_id,
 	[OUT_SESSION_ID] = put_session_id,
 	[OUT_TOKEN_ID] = put_token_id,
+	[OUT_CODE_SECRET] = put_text,
 	[OUT_INVITE_ID] = put_invite_id,
 	[OUT_OUTCOME] = put_text,
 	[OUT_PROTOCOL] = put_protocol,

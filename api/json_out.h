@@ -31,6 +31,7 @@ enum json_out_kind {
 	OUT_CREDENTIAL_ID, /* "crd_..." */
 	OUT_SESSION_ID,	   /* "ses_..." */
 	OUT_TOKEN_ID,	   /* "tok_..." */
+	OUT_CODE_SECRET,   /* char[], base32 */
 	OUT_INVITE_ID,	   /* "inv_..." */
 	OUT_ANY_ID,	   /* of any kind, by hand only */
 	OUT_VIA,	   /* token or login, by hand only */

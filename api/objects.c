@@ -50,7 +50,7 @@ static const struct json_out_field problem_field_fields[] = {
 OBJECT(problem_field, char, "A field that can't be taken.");
 
 static const struct json_out_field problem_fields[] = {
-	BY_HAND("type", OUT_TEXT, 0, "Always about:blank: the status says it.",
+	BY_HAND("type", OUT_TEXT, 0, "about:blank: the status says it. Else what it is.",
 		.example = "about:blank"),
 	BY_HAND("title", OUT_TEXT, 0, "The status in words.", .example = "Unprocessable Content"),
 	BY_HAND("status", OUT_NUMBER, 0, "The same number as the answer's.", .example = "422"),
@@ -137,6 +137,8 @@ static const struct json_out_field user_fields[] = {
 	OUT(struct svc_user, role, OUT_ROLE, 0, "What it may do."),
 	OUT(struct svc_user, disabled, OUT_BOOL, 0,
 		"It can't log in, its tokens and tunnels are dead.", .example = "false"),
+	OUT(struct svc_user, totp, OUT_BOOL, 0, "A login needs a code of a second factor.",
+		.example = "false"),
 	OUT(struct svc_user, created_at, OUT_TIME, 0, "When it was made."),
 	OUT(struct svc_user, updated_at, OUT_TIME, 0, "When it was changed last."),
 };
@@ -341,3 +343,61 @@ static const struct json_out_field audit_state_fields[] = {
 		.example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
 };
 OBJECT(audit_state, struct svc_audit_state, "What a look at the whole audit log showed.");
+
+/* ---- settings, second factors ---- */
+
+#define NUMBER(which, shown, about, flags, ...)                                                    \
+	OUT_AS(struct svc_settings, shown, number[SVC_##which], OUT_COUNT, flags, about,           \
+		__VA_ARGS__)
+/* at is of the first of all numbers. */
+#define TRAFFIC(which, shown, about_, example_)                                                    \
+	{                                                                                          \
+		.name = shown, .kind = OUT_COUNT, .at = SVC_##which * sizeof(int64_t),             \
+		.when = OUT_NOWHERE, .about = about_, .example = example_                          \
+	}
+
+static const struct json_out_field settings_traffic_fields[] = {
+	TRAFFIC(TRAFFIC_MINUTES, "minutes", "Days that it is kept by the minute.", "2"),
+	TRAFFIC(TRAFFIC_HOURS, "hours", "Days that it is kept by the hour.", "62"),
+	TRAFFIC(TRAFFIC_DAYS, "days", "Days that it is kept by the day.", "1826"),
+};
+OBJECT(settings_traffic, int64_t[SVC_SETTINGS], "How long traffic is kept.");
+
+#define SETTINGS_FIELDS                                                                            \
+	OUT(struct svc_settings, endpoint, OUT_TEXT, 0,                                            \
+		"Host that profiles tell clients to connect to.", .example = "vpn.example.net"),   \
+		BY_HAND("dns", OUT_TEXTS, 0, "Resolvers that profiles name.",                      \
+			.example = "[\"9.9.9.9\"]"),                                               \
+		NUMBER(MTU, "mtu", "Of the tunnel, in profiles.", 0, .example = "1420"),           \
+		NUMBER(KEEPALIVE, "keepalive", "Seconds between a client's keepalives; 0: none.",  \
+			0, .example = "25"),                                                       \
+		NUMBER(CREDENTIAL_LIFETIME, "credential_lifetime_s",                               \
+			"Seconds that a credential lives when nothing else is asked for; null: "   \
+			"for ever.",                                                               \
+			OUT_NULLABLE, .example = ""),                                              \
+		OUT_AS(struct svc_settings, "traffic_retention", number, OUT_OBJECT, 0,            \
+			"How long traffic is kept.", .of = &object_settings_traffic),              \
+		NUMBER(AUDIT_DAYS, "audit_retention_days", "Days that the audit log is kept.", 0,  \
+			.example = "366")
+
+static const struct json_out_field settings_values_fields[] = {SETTINGS_FIELDS};
+OBJECT(settings_values, struct svc_settings, "What would hold without changes.");
+
+static_assert(offsetof(struct svc_settings_state, now) == 0, "its fields are read in place");
+static const struct json_out_field settings_fields[] = {
+	SETTINGS_FIELDS,
+	OUT(struct svc_settings_state, defaults, OUT_OBJECT, 0, "What would hold without changes.",
+		.of = &object_settings_values),
+	OUT(struct svc_settings_state, updated_at, OUT_TIME, OUT_NULLABLE,
+		"When they were changed last; null: never."),
+};
+OBJECT(settings, struct svc_settings_state, "What holds now.");
+
+static const struct json_out_field totp_fields[] = {
+	OUT(struct svc_totp, secret, OUT_CODE_SECRET, 0, "For the app. Given this once."),
+	OUT_AS(struct svc_totp, "otpauth_url", url, OUT_TEXT, 0, "The same as the app scans it.",
+		.example = "otpauth://totp/Ireko:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+	BY_HAND("qr_svg", OUT_TEXT, OUT_NULLABLE, "The same as a QR code in SVG.",
+		.example = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
+};
+OBJECT(totp, struct svc_totp, "A second factor that waits to be confirmed.");

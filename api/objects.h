@@ -58,6 +58,10 @@ struct out_status {
 	X(audit_entry)                                                                             \
 	X(audit_actor)                                                                             \
 	X(audit_state)                                                                             \
+	X(settings)                                                                                \
+	X(settings_values)                                                                         \
+	X(settings_traffic)                                                                        \
+	X(totp)                                                                                    \
 	X(status)                                                                                  \
 	X(status_database)                                                                         \
 	X(status_dataplane)                                                                        \

@@ -36,6 +36,10 @@ DOC(backup, "service", 200, "Take a snapshot of the database", .fails = {429},
 	.about = "Whole and consistent, made while the service goes on. Of use only together with "
 		 "the master key. 429: another one is being made or sent.");
 
+DOC(settings_get, "service", 200, "Show the settings", ANSWER(settings), .revision = true);
+DOC(settings_patch, "service", 200, "Change settings", ANSWER(settings), .revision = true,
+	.about = "They hold at once. null goes back to the default.");
+
 /* ---- access ---- */
 
 DOC(login, "access", 200, "Log in with a password", ANSWER(login), .fails = {401, 429},
@@ -47,6 +51,13 @@ DOC(login, "access", 200, "Log in with a password", ANSWER(login), .fails = {401
 		 "that exist and those that don't.");
 DOC(logout, "access", 204, "End the login", .headers = {"Set-Cookie"},
 	.about = "A token stays what it is.");
+DOC(totp_begin, "access", 200, "Begin a second factor", ANSWER(totp), .fails = {409, 429},
+	.about = "It counts from the confirmation on. 409: there is one already.");
+DOC(totp_confirm, "access", 204, "Confirm a second factor", .fails = {409, 429},
+	.about = "With a code of the secret that was given. 409: none was begun.");
+DOC(totp_disable, "access", 204, "Switch the second factor off", .fails = {409, 429});
+DOC(totp_reset, "users", 204, "Switch a user's second factor off",
+	.about = "For somebody who has lost it.");
 DOC(me, "access", 200, "Show who is asking", ANSWER(me));
 
 /* ---- audit ---- */

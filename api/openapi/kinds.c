@@ -37,6 +37,7 @@ const struct value_kind in_kinds[IN_KINDS] = {
 		.pattern = NO_CONTROLS,
 		.min = SVC_PASSWORD_MIN,
 		.example = "correct horse battery staple"},
+	[IN_CODE] = {.type = "string", .example = "123456"},
 	[IN_CSR] = {.type = "string", .example = "-----BEGIN CERTIFICATE REQUEST-----\n..."},
 	[IN_BOOL] = {.type = "boolean", .example = "true"},
 	[IN_TIME] = {.type = "string", .format = "date-time", .example = TIME_EXAMPLE},
@@ -49,6 +50,9 @@ const struct value_kind in_kinds[IN_KINDS] = {
 		.pattern = "^[A-Za-z0-9+/]{43}=$",
 		.min = 44,
 		.example = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="},
+	[IN_NUMBER] = {.type = "integer", .example = "1"},
+	[IN_ADDRS] = {.type = "array", .example = "[\"9.9.9.9\"]"},
+	[IN_OBJECT] = {.type = "object", .example = "{}"},
 };
 
 const struct value_kind out_kinds[OUT_KINDS] = {
@@ -77,6 +81,9 @@ const struct value_kind out_kinds[OUT_KINDS] = {
 	[OUT_CREDENTIAL_ID] = ID("crd_"),
 	[OUT_SESSION_ID] = ID("ses_"),
 	[OUT_TOKEN_ID] = ID("tok_"),
+	[OUT_CODE_SECRET] = {.type = "string",
+		.pattern = "^[A-Z2-7]+$",
+		.example = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"},
 	[OUT_INVITE_ID] = ID("inv_"),
 	[OUT_ANY_ID] = {.type = "string",
 		.pattern = "^[a-z]{3}_" ULID_PATTERN,

@@ -1,8 +1,10 @@
 #include "api/openapi/schema.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "api/openapi/kinds.h"
+#include "service/service.h"
 
 const char *schema_body_name(const struct json_schema *s, char *buf)
 {
@@ -28,6 +30,41 @@ static json_t *object_schema(const char *about, json_t *properties, json_t *requ
 
 /* ---- bodies ---- */
 
+/* "minutes" of "traffic_retention.minutes"; NULL: it is no member. */
+static const char *member_name(const struct json_field *f)
+{
+	const char *dot = strchr(f->name, '.');
+
+	return dot ? dot + 1 : NULL;
+}
+
+static json_t *body_field(const struct json_field *f);
+
+static json_t *members_of(const struct json_schema *s)
+{
+	json_t *properties = json_object();
+
+	for (size_t i = 0; i < s->n; i++)
+		json_object_set_new(
+			properties, member_name(&s->fields[i]), body_field(&s->fields[i]));
+	return properties;
+}
+
+static void put_bounds(json_t *s, const struct json_field *f)
+{
+	if (f->kind == IN_NUMBER) {
+		json_object_set_new(s, "minimum", json_integer(f->least));
+		json_object_set_new(s, "maximum", json_integer(f->most));
+	} else if (f->kind == IN_ADDRS) {
+		json_object_set_new(s, "maxItems", json_integer(SVC_DNS_MAX));
+		json_object_set_new(s, "items",
+			json_pack("{s:s, s:i}", "type", "string", "maxLength", (int)f->max));
+	} else if (f->kind == IN_OBJECT) {
+		json_object_set_new(s, "properties", members_of(f->members));
+		json_object_set_new(s, "additionalProperties", json_false());
+	}
+}
+
 static json_t *body_field(const struct json_field *f)
 {
 	const bool nullable = (f->flags & (IN_NULLABLE | IN_NULL_IS_ABSENT)) != 0;
@@ -38,6 +75,7 @@ static json_t *body_field(const struct json_field *f)
 	if (f->kind == IN_LABEL && (f->flags & IN_NULLABLE))
 		k.min = 0;
 	s = kind_schema(&k, f->max, nullable);
+	put_bounds(s, f);
 	json_object_set_new(s, "description", json_string(f->about));
 	return s;
 }
@@ -49,6 +87,8 @@ json_t *schema_of_body(const struct json_schema *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const struct json_field *f = &s->fields[i];
 
+		if (member_name(f))
+			continue;
 		json_object_set_new(properties, f->name, body_field(f));
 		if (f->flags & IN_REQUIRED)
 			json_array_append_new(required, json_string(f->name));

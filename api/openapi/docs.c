@@ -53,7 +53,7 @@ DOC(logout, "access", 204, "End the login", .headers = {"Set-Cookie"},
 	.about = "A token stays what it is.");
 DOC(totp_begin, "access", 200, "Begin a second factor", ANSWER(totp), .fails = {409, 429},
 	.about = "It counts from the confirmation on. 409: there is one already.");
-DOC(totp_confirm, "access", 204, "Confirm a second factor", .fails = {409, 429},
+DOC(totp_confirm, "access", 204, "Confirm a second factor", .fails = {409},
 	.about = "With a code of the secret that was given. 409: none was begun.");
 DOC(totp_disable, "access", 204, "Switch the second factor off", .fails = {409, 429});
 DOC(totp_reset, "users", 204, "Switch a user's second factor off",

@@ -165,17 +165,26 @@ static void bodies_are_described_as_they_are_read(void **state)
 	for (size_t i = 0; i < n_routes; i++) {
 		const struct json_schema *body = routes[i].body;
 		json_t *schema, *properties;
+		size_t n = 0;
 
 		if (!body || body == &body_form)
 			continue;
 		schema = follow(at(described(&routes[i]), "requestBody", "content",
 			"application/json", "schema", NULL));
 		properties = at(schema, "properties", NULL);
-		assert_int_equal(json_object_size(properties), body->n);
 		for (size_t k = 0; k < body->n; k++) {
 			const struct json_field *f = &body->fields[k];
-			json_t *p = at(properties, f->name, NULL), *type = at(p, "type", NULL);
+			const char *dot = strchr(f->name, '.');
+			char object[32];
+			json_t *p, *type;
 
+			/* A member stands in its object. */
+			snprintf(object, sizeof(object), "%.*s", dot ? (int)(dot - f->name) : 0,
+				f->name);
+			p = dot ? at(properties, object, "properties", dot + 1, NULL)
+				: at(properties, f->name, NULL);
+			type = at(p, "type", NULL);
+			n += !dot;
 			assert_true(strlen(text_at(p, "description")) > 5);
 			assert_int_equal(json_is_array(type),
 				(f->flags & (IN_NULLABLE | IN_NULL_IS_ABSENT)) != 0);
@@ -184,6 +193,7 @@ static void bodies_are_described_as_they_are_read(void **state)
 					json_integer_value(json_object_get(p, "maxLength")),
 					f->max);
 		}
+		assert_int_equal(json_object_size(properties), n);
 	}
 }
 

@@ -1790,6 +1790,27 @@ static void invites_hand_out_their_link(void **state)
 	assert_int_equal(request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{}")->status, 422);
 }
 
+static void links_begin_as_the_setting_says(void **state)
+{
+	struct api_conf conf = {.public_url = "https://vpn.example.net",
+		.max_connections = 8,
+		.request_ms = REQUEST_MS};
+	struct api *other = api;
+	const uint16_t other_port = port;
+	const struct answer *a;
+	char why[160] = "";
+
+	(void)state;
+	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
+	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
+	port = api_address(api).port;
+	a = request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{\"protocol\":\"openvpn\"}");
+	assert_non_null(strstr(a->text, "\"url\":\"https://vpn.example.net/i/invite_secret\""));
+	api_stop(api);
+	api = other;
+	port = other_port;
+}
+
 static void looking_at_a_link_does_nothing(void **state)
 {
 	static char first[65536];
@@ -2105,6 +2126,7 @@ int main(void)
 		cmocka_unit_test_setup(requests_differ, fresh),
 		cmocka_unit_test_setup(what_makes_nothing_is_not_remembered, fresh),
 		cmocka_unit_test_setup(invites_hand_out_their_link, fresh),
+		cmocka_unit_test_setup(links_begin_as_the_setting_says, fresh),
 		cmocka_unit_test_setup(looking_at_a_link_does_nothing, fresh),
 		cmocka_unit_test_setup(the_button_opens_it, fresh),
 		cmocka_unit_test_setup(only_our_own_page_has_the_button, fresh),

@@ -1827,6 +1827,9 @@ static void looking_at_a_link_does_nothing(void **state)
 	assert_null(strstr(first, "style="));
 	a = request("GET /i/0123456789012345678901234567890123456789012", "", NULL);
 	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
+	/* What a messenger appends does not matter. */
+	a = request("GET /i/abc?fbclid=x&fbclid=y", "", NULL);
+	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
 	assert_int_equal(request("GET /invite.css", "", NULL)->status, 200);
 	assert_int_equal(request("GET /i/", "", NULL)->status, 404);
 	assert_int_equal(request("GET /i/a/b", "", NULL)->status, 404);

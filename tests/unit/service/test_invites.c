@@ -162,8 +162,8 @@ static void whose_devices(void **state)
 	assert_true(ulid_equal(&i.created_by, &ann.id));
 	assert_int_equal(svc_invite_get(t->s, &b, &i.id, &got, &t->e), SVC_NOT_FOUND);
 	assert_int_equal(svc_invite_get(t->s, &auditor, &i.id, &got, &t->e), 0);
-	assert_int_equal(svc_invite_list(t->s, &b, &d, &page, &list, &n, &more, &t->e),
-		SVC_NOT_FOUND);
+	assert_int_equal(
+		svc_invite_list(t->s, &b, &d, &page, &list, &n, &more, &t->e), SVC_NOT_FOUND);
 	assert_null(list);
 	assert_int_equal(svc_invite_list(t->s, &auditor, &d, &page, &list, &n, &more, &t->e), 0);
 	assert_int_equal(n, 1);
@@ -343,23 +343,20 @@ static void pages_and_the_purge(void **state)
 
 	for (int i = 0; i < 3; i++)
 		make(t, &d, secret);
-	assert_int_equal(
-		svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), 0);
+	assert_int_equal(svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), 0);
 	assert_true(n == 2 && more);
 	page.after = list[1].id;
 	free(list);
-	assert_int_equal(
-		svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), 0);
+	assert_int_equal(svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), 0);
 	assert_true(n == 1 && !more);
 	free(list);
 	page = (struct svc_page){.limit = 0};
-	assert_int_equal(svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e),
-		SVC_INVALID);
+	assert_int_equal(
+		svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), SVC_INVALID);
 	page.limit = 10;
 	fake_clock_advance(&t->clock, INVITE_MS + INVITE_KEEP_MS);
 	assert_int_equal(recorder_flush(t->s->recorder), 0);
-	assert_int_equal(
-		svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), 0);
+	assert_int_equal(svc_invite_list(t->s, &t->admin, &d, &page, &list, &n, &more, &t->e), 0);
 	assert_int_equal(n, 0);
 	free(list);
 }
@@ -377,10 +374,10 @@ static void *race_main(void *arg)
 
 	for (int i = 0; i < 10; i++) {
 		struct svc_error e;
-		int err = svc_invite_open(
-			r->t->s, r->secret, strlen(r->secret), &somewhere, out, &e);
+		int err =
+			svc_invite_open(r->t->s, r->secret, strlen(r->secret), &somewhere, out, &e);
 
-		atomic_fetch_add(err == 0 ? &r->won
+		atomic_fetch_add(err == 0		? &r->won
 				 : err == SVC_NOT_FOUND ? &r->lost
 							: &r->other,
 			1);

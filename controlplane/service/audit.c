@@ -28,7 +28,7 @@ struct allowance {
 struct audit_log {
 	pthread_mutex_t lock;
 	struct allowance allowances[AUDIT_OUTCOMES];
-	uint64_t end_at; /* when the oldest rows are looked at again; the background's */
+	uint64_t end_at; /* when the oldest rows are looked at again */
 };
 
 static const char *const outcome_names[AUDIT_OUTCOMES] = {
@@ -263,7 +263,10 @@ int audit_flush(struct service *s)
 
 static int64_t oldest_kept(struct service *s)
 {
-	return service_now(s) - (int64_t)AUDIT_DAYS * 24 * 3600 * 1000;
+	struct svc_settings set;
+
+	svc_settings_now(s, &set);
+	return service_now(s) - set.number[SVC_AUDIT_DAYS] * 24 * 3600 * 1000;
 }
 
 /* Takes the oldest rows away, a bite of those that are over their time or above the most there may
@@ -304,17 +307,38 @@ static int end_some(struct service *s, uint64_t *n)
 	return err;
 }
 
+void audit_end_soon(struct service *s)
+{
+	pthread_mutex_lock(&s->audit->lock);
+	s->audit->end_at = 0;
+	pthread_mutex_unlock(&s->audit->lock);
+}
+
+/* Whether it is time to look at the oldest rows; then it is not for a while. */
+static bool end_due(struct service *s)
+{
+	uint64_t now = clock_mono_ms(&s->conf.clock);
+	bool due;
+
+	pthread_mutex_lock(&s->audit->lock);
+	due = now >= s->audit->end_at;
+	if (due)
+		s->audit->end_at = now + END_EVERY_MS;
+	pthread_mutex_unlock(&s->audit->lock);
+	return due;
+}
+
 int audit_tick(struct service *s)
 {
-	uint64_t now = clock_mono_ms(&s->conf.clock), n = 0;
+	uint64_t n = 0;
 	int err = sum_all(s, false);
 
-	if (err || now < s->audit->end_at)
+	if (err || !end_due(s))
 		return err;
 	do
 		err = end_some(s, &n);
 	while (!err && n == END_AT_ONCE);
-	if (!err)
-		s->audit->end_at = now + END_EVERY_MS;
+	if (err)
+		audit_end_soon(s);
 	return err;
 }

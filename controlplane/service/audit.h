@@ -44,7 +44,7 @@ struct audit_event {
 };
 
 /* Rows that are kept at most, whatever their age: about 700 MB. */
-enum { AUDIT_MOST = 1 << 21, AUDIT_DAYS = 365 };
+enum { AUDIT_MOST = 1 << 21 };
 
 /* Writes the names of what is set, with commas between them, into out. Returns: out. */
 struct audit_field {
@@ -74,6 +74,8 @@ void audit_note(struct service *s, const struct svc_actor *a, const struct audit
 /* Every second, from the background: writes what was counted, and once an hour
  * takes rows away whose time is over. Returns: 0, -errno (it is tried again). */
 int audit_tick(struct service *s) must_check;
+/* The time that rows are kept has changed: the next tick looks. */
+void audit_end_soon(struct service *s);
 /* At the end: writes what was counted. Returns: 0, -errno. */
 int audit_flush(struct service *s) must_check;
 

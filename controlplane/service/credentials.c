@@ -99,6 +99,17 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 	return err ? err : db_commit(&tx);
 }
 
+/* Of a credential that nobody set an end for. */
+static int64_t usual_expiry(struct service *s)
+{
+	struct svc_settings set;
+
+	svc_settings_now(s, &set);
+	if (set.number[SVC_CREDENTIAL_LIFETIME] == 0)
+		return 0;
+	return service_now(s) + set.number[SVC_CREDENTIAL_LIFETIME] * 1000;
+}
+
 int credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
 	const struct svc_credential_request *r, const struct issue_also *also,
 	struct svc_issued *out, struct svc_error *e)
@@ -111,6 +122,8 @@ int credential_issue(struct service *s, const struct svc_actor *a, const struct 
 	int err = read_device(s, a, device, &d, e);
 
 	memset(out, 0, sizeof(*out));
+	if (!r->set_expires_at && !r->expires_at)
+		row.expires_at = usual_expiry(s);
 	if (!err)
 		err = access_change(a, &d.user_id, e);
 	if (!err)

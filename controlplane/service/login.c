@@ -9,6 +9,7 @@
 #include "db/login_store.h"
 #include "db/token_store.h"
 #include "service/inside.h"
+#include "service/second_factor.h"
 
 enum { LOGINS_OF_ONE = 64, SECRET_TEXT = 43, TOKEN_CHARS = SVC_TOKEN_TEXT - 1 };
 
@@ -58,8 +59,9 @@ static int random_text(char out[SECRET_TEXT + 1])
 	return err;
 }
 
-/* Writes the login, unless the user has changed since his password was looked at. */
-static int start_login(struct service *s, const struct user_row *checked,
+/* Writes the login, unless the user has changed since his password was looked at, or his code is
+ * missing or wrong. */
+static int start_login(struct service *s, const struct user_row *checked, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	struct login_row row = {.user_id = checked->id};
@@ -78,6 +80,8 @@ static int start_login(struct service *s, const struct user_row *checked,
 	if (err == -ENOENT || (!err && (u.disabled || !secret_equal(u.password, checked->password,
 							      sizeof(u.password)))))
 		return wrong(e);
+	if (!err)
+		err = second_factor_check(s, tx, &checked->id, totp, e);
 	if (err)
 		return err;
 	sha256(out->cookie, row.cookie_sha256);
@@ -123,7 +127,7 @@ static void note(struct service *s, const struct user_row *u, const struct ip_ad
 		&(struct audit_event){.action = "login", .outcome = outcome, .detail = detail});
 }
 
-int svc_login(struct service *s, const char *username, const char *password,
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	struct throttle_attempt attempt;
@@ -147,11 +151,13 @@ int svc_login(struct service *s, const char *username, const char *password,
 		throttle_cancel(s->throttle, &attempt);
 		err = err == PASSWORD_BUSY ? later(e, 1) : err;
 	} else {
-		err = start_login(s, &u, from, out, e);
+		err = start_login(s, &u, totp, from, out, e);
 		if (!err)
 			throttle_succeeded(s->throttle, &attempt);
-		else if (err != SVC_UNAUTHENTICATED)
+		else if (err != SVC_UNAUTHENTICATED && !(err == SVC_TOTP_REQUIRED && totp))
 			throttle_cancel(s->throttle, &attempt);
+		if (err == SVC_TOTP_REQUIRED)
+			note(s, &u, from, AUDIT_FAILED, totp ? "wrong code" : "no code");
 	}
 	secret_wipe(&u, sizeof(u));
 	if (err)

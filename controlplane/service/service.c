@@ -197,6 +197,8 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	pthread_mutex_init(&s->verify_lock, NULL);
 	err = stripes_new(&s->stripes);
 	if (!err)
+		err = settings_new(&s->settings, s);
+	if (!err)
 		err = audit_new(&s->audit);
 	if (!err)
 		err = audit_begin(s);
@@ -246,6 +248,7 @@ void service_free(struct service *s)
 	password_gate_free(s->gate);
 	stripes_free(s->stripes);
 	audit_free(s->audit);
+	settings_free(s->settings);
 	pthread_mutex_destroy(&s->verify_lock);
 	free(s);
 }

@@ -20,6 +20,7 @@ static void fill(struct svc_user *out, const struct user_row *u)
 	memcpy(out->email, u->email, sizeof(out->email));
 	out->role = (enum svc_role)u->role;
 	out->disabled = u->disabled;
+	out->totp = u->totp;
 	out->has_password = u->password[0] != '\0';
 	out->created_at = u->created_at;
 	out->updated_at = u->updated_at;

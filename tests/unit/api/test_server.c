@@ -47,6 +47,7 @@ static struct {
 	uint8_t request_sha256[32], key_sha256[32];
 	int rendered; /* what render said, and made */
 	struct svc_answer answer;
+	struct svc_settings_change settings;
 	struct svc_audit_filter filter;
 	char refused[160]; /* what the audit log was told last */
 	atomic_int refusals;
@@ -114,7 +115,7 @@ bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token)
 	return strcmp(csrf_token, "csrf") == 0;
 }
 
-int svc_login(struct service *s, const char *username, const char *password,
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	(void)s;
@@ -123,7 +124,48 @@ int svc_login(struct service *s, const char *username, const char *password,
 	memset(out, 0, sizeof(*out));
 	snprintf(out->cookie, sizeof(out->cookie), "admin");
 	snprintf(out->csrf_token, sizeof(out->csrf_token), "csrf");
+	if (strcmp(password, "right totp") == 0)
+		return totp && strcmp(totp, "123456") == 0 ? called(e) : SVC_TOTP_REQUIRED;
 	return strcmp(password, "right") == 0 ? called(e) : SVC_UNAUTHENTICATED;
+}
+
+int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
+	struct svc_totp *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	snprintf(out->secret, sizeof(out->secret), "GEZDGNBV");
+	snprintf(out->url, sizeof(out->url), "otpauth://totp/Ireko:ann?secret=GEZDGNBV");
+	return called(e);
+}
+
+int svc_totp_confirm(
+	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_disable(struct service *s, const struct svc_actor *a, const char *password,
+	const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_reset(
+	struct service *s, const struct svc_actor *a, const struct ulid *user, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)user;
+	return called(e);
 }
 
 int svc_logout(struct service *s, const struct svc_actor *a)
@@ -393,6 +435,36 @@ int svc_token_delete(
 	(void)a;
 	(void)id;
 	return called(e);
+}
+
+static void some_settings(struct svc_settings_state *out)
+{
+	memset(out, 0, sizeof(*out));
+	snprintf(out->now.endpoint, sizeof(out->now.endpoint), "vpn.example.org");
+	snprintf(out->now.dns, sizeof(out->now.dns), "9.9.9.9, 2620:fe::fe");
+	for (size_t i = 0; i < SVC_SETTINGS; i++)
+		out->now.number[i] = (int64_t)i + 10;
+	snprintf(out->defaults.endpoint, sizeof(out->defaults.endpoint), "192.0.2.1");
+	out->revision = 3;
+}
+
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	some_settings(out);
+	return called(e);
+}
+
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.settings = *c;
+	some_settings(out);
+	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
 }
 
 static void an_invite(struct svc_invite *i)
@@ -1144,6 +1216,10 @@ static const char *body_of(const struct route *r)
 		{&body_credential, "{\"protocol\":\"wireguard\"}"},
 		{&body_token, "{\"name\":\"a\"}"},
 		{&body_invite, "{\"protocol\":\"wireguard\"}"},
+		{&body_settings, "{}"},
+		{&body_totp_begin, "{\"password\":\"right\"}"},
+		{&body_totp_confirm, "{\"totp\":\"123456\"}"},
+		{&body_totp_disable, "{\"password\":\"right\",\"totp\":\"123456\"}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {

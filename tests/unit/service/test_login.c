@@ -25,7 +25,7 @@ static struct svc_user with_password(struct servicetest *t, const char *name, en
 static int log_in(struct servicetest *t, const char *name, const char *pw, struct svc_login *out)
 {
 	memset(&t->e, 0, sizeof(t->e));
-	return svc_login(t->s, name, pw, &home, out, &t->e);
+	return svc_login(t->s, name, pw, NULL, &home, out, &t->e);
 }
 
 static void right_password(void **state)

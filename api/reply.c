@@ -251,7 +251,7 @@ bool etag_parse(struct span tag, uint64_t *revision)
 	if (tag.at[i] != '.' || tag.len - 1 - i != tail)
 		return false;
 	for (i++; i + 1 < tag.len; i++) {
-		if (!strchr("0123456789abcdef", tag.at[i]))
+		if (!memchr("0123456789abcdef", tag.at[i], 16))
 			return false;
 	}
 	return true;

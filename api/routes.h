@@ -78,8 +78,8 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 	R(POST,   "/v1/devices/{dev}/invites",      WRITE, OWNERS,   QUERY_NONE,  &body_invite,        invite_create)     \
 	R(GET,    "/v1/invites/{inv}",              READ,  EVERYONE, QUERY_NONE,  NO_BODY,             invite_get)        \
 	R(DELETE, "/v1/invites/{inv}",              WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             invite_delete)     \
-	R(GET,    "/i/{txt}",                       NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             invite_landing)    \
-	R(POST,   "/i/{txt}",                       WRITE, PUBLIC,   QUERY_NONE,  &body_form,          invite_open)       \
+	R(GET,    "/i/{txt}",                       NOW,   PUBLIC,   QUERY_IGNORED, NO_BODY,             invite_landing)    \
+	R(POST,   "/i/{txt}",                       WRITE, PUBLIC,   QUERY_IGNORED, &body_form,          invite_open)       \
 	R(GET,    "/invite.css",                    NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             invite_style)      \
 	R(GET,    "/v1/sessions",                   READ,  EVERYONE, PAGE('s'),   NO_BODY,             session_list)      \
 	R(DELETE, "/v1/sessions/{ses}",             WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             session_kill)      \

@@ -437,6 +437,36 @@ int svc_token_delete(
 	return called(e);
 }
 
+static void some_settings(struct svc_settings_state *out)
+{
+	memset(out, 0, sizeof(*out));
+	snprintf(out->now.endpoint, sizeof(out->now.endpoint), "vpn.example.org");
+	snprintf(out->now.dns, sizeof(out->now.dns), "9.9.9.9, 2620:fe::fe");
+	for (size_t i = 0; i < SVC_SETTINGS; i++)
+		out->now.number[i] = (int64_t)i + 10;
+	snprintf(out->defaults.endpoint, sizeof(out->defaults.endpoint), "192.0.2.1");
+	out->revision = 3;
+}
+
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	some_settings(out);
+	return called(e);
+}
+
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.settings = *c;
+	some_settings(out);
+	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
+}
+
 static void an_invite(struct svc_invite *i)
 {
 	*i = (struct svc_invite){.id = some_id,
@@ -544,36 +574,6 @@ void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc
 	fake.remembered = given != NULL;
 	if (given)
 		snprintf(fake.location, sizeof(fake.location), "%s", given->location);
-}
-
-static void some_settings(struct svc_settings_state *out)
-{
-	memset(out, 0, sizeof(*out));
-	snprintf(out->now.endpoint, sizeof(out->now.endpoint), "vpn.example.org");
-	snprintf(out->now.dns, sizeof(out->now.dns), "9.9.9.9, 2620:fe::fe");
-	for (size_t i = 0; i < SVC_SETTINGS; i++)
-		out->now.number[i] = (int64_t)i + 10;
-	snprintf(out->defaults.endpoint, sizeof(out->defaults.endpoint), "192.0.2.1");
-	out->revision = 3;
-}
-
-int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
-	struct svc_error *e)
-{
-	(void)s;
-	(void)a;
-	some_settings(out);
-	return called(e);
-}
-
-int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
-	const struct svc_settings_change *c, struct svc_settings_state *out, struct svc_error *e)
-{
-	(void)s;
-	(void)a;
-	fake.settings = *c;
-	some_settings(out);
-	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
 }
 
 int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
@@ -1866,6 +1866,27 @@ static void invites_hand_out_their_link(void **state)
 	assert_int_equal(request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{}")->status, 422);
 }
 
+static void links_begin_as_the_setting_says(void **state)
+{
+	struct api_conf conf = {.public_url = "https://vpn.example.net",
+		.max_connections = 8,
+		.request_ms = REQUEST_MS};
+	struct api *other = api;
+	const uint16_t other_port = port;
+	const struct answer *a;
+	char why[160] = "";
+
+	(void)state;
+	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
+	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
+	port = api_address(api).port;
+	a = request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{\"protocol\":\"openvpn\"}");
+	assert_non_null(strstr(a->text, "\"url\":\"https://vpn.example.net/i/invite_secret\""));
+	api_stop(api);
+	api = other;
+	port = other_port;
+}
+
 static void looking_at_a_link_does_nothing(void **state)
 {
 	static char first[65536];
@@ -1881,6 +1902,9 @@ static void looking_at_a_link_does_nothing(void **state)
 	assert_null(strstr(first, "script"));
 	assert_null(strstr(first, "style="));
 	a = request("GET /i/0123456789012345678901234567890123456789012", "", NULL);
+	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
+	/* What a messenger appends does not matter. */
+	a = request("GET /i/abc?fbclid=x&fbclid=y", "", NULL);
 	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
 	assert_int_equal(request("GET /invite.css", "", NULL)->status, 200);
 	assert_int_equal(request("GET /i/", "", NULL)->status, 404);
@@ -2181,6 +2205,7 @@ int main(void)
 		cmocka_unit_test_setup(requests_differ, fresh),
 		cmocka_unit_test_setup(what_makes_nothing_is_not_remembered, fresh),
 		cmocka_unit_test_setup(invites_hand_out_their_link, fresh),
+		cmocka_unit_test_setup(links_begin_as_the_setting_says, fresh),
 		cmocka_unit_test_setup(looking_at_a_link_does_nothing, fresh),
 		cmocka_unit_test_setup(the_button_opens_it, fresh),
 		cmocka_unit_test_setup(only_our_own_page_has_the_button, fresh),

@@ -39,7 +39,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 #define READERS	 (ACCESS_AUDITOR | ACCESS_OPERATOR | ACCESS_ADMIN)
 #define MANAGERS (ACCESS_OPERATOR | ACCESS_ADMIN)
 #define OWNERS	 (ACCESS_USER | ACCESS_OPERATOR | ACCESS_ADMIN)
-#define ADMIN	 ACCESS_ADMIN
+#define ADMINS	 ACCESS_ADMIN
 #define PUBLIC	 ACCESS_PUBLIC
 #define NO_BODY	 NULL
 
@@ -72,7 +72,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
 	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
-	R(GET,    "/v1/backup",                     LONG,  ADMIN,    QUERY_NONE,  NO_BODY,             backup)
+	R(GET,    "/v1/backup",                     LONG,  ADMINS,   QUERY_NONE,  NO_BODY,             backup)
 /* clang-format on */
 
 struct route {

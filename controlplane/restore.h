@@ -1,4 +1,5 @@
-/* `ireko-controlplane --restore FILE`: a backup takes the place of the database; nothing is served. */
+/* `ireko-controlplane --restore FILE`: a backup takes the place of the database; nothing is served.
+ */
 #ifndef CONTROLPLANE_RESTORE_H
 #define CONTROLPLANE_RESTORE_H
 
@@ -13,7 +14,7 @@ int restore_open(const char *file) must_check;
 /* Checks the backup, and that ks opens what is sealed in it; puts it in its place in data_dir and
  * says so on stdout, with what works again that was revoked since. On failure one line on stderr
  * and nothing was changed. Borrows fd. Returns: 0, -1. */
-int restore_run(const char *data_dir, int fd, struct keystore *ks, const struct clock *clock)
-	must_check;
+int restore_run(
+	const char *data_dir, int fd, struct keystore *ks, const struct clock *clock) must_check;
 
 #endif

@@ -40,9 +40,8 @@ static int open_copy(const char *path, sqlite3 **out)
 	if (fd < 0)
 		return -errno;
 	close(fd);
-	rc = sqlite3_open_v2(
-		path, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-		NULL);
+	rc = sqlite3_open_v2(path, out,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 	/* Nobody else has it and nobody needs it after a crash. */
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(*out,
@@ -101,8 +100,7 @@ static int take_descriptor(const char *path, int *fd, uint64_t *size)
 	return 0;
 }
 
-int db_backup(
-	struct db *db, const struct clock *clock, uint32_t limit_ms, int *fd, uint64_t *size)
+int db_backup(struct db *db, const struct clock *clock, uint32_t limit_ms, int *fd, uint64_t *size)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	sqlite3 *copy = NULL;

@@ -22,8 +22,7 @@ struct db_restore;
 /* Borrows fd, a regular file. why has 128 bytes, one line.
  * Returns: 0, -EBUSY (the service runs), -EUCLEAN (not whole, or not ours), -EPROTONOSUPPORT (made
  * by a newer version), -EINVAL (no regular file), -ENOSPC, -errno. */
-int db_restore_begin(
-	struct db_restore **out, const char *data_dir, int fd, char *why) must_check;
+int db_restore_begin(struct db_restore **out, const char *data_dir, int fd, char *why) must_check;
 /* The staged database, open and of this version's schema. Borrowed, until commit or end. */
 struct db *db_restore_staged(struct db_restore *r);
 /* Returns: 0, -ENOSPC, -errno. */

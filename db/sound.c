@@ -37,8 +37,8 @@ int sound_check(sqlite3 *raw, const char *pragma, const char *good, char *why)
 		}
 	} else if (rc != SQLITE_DONE) {
 		err = stmt_errno(raw, rc);
-		snprintf(why, WHY, "check: %s%.70s", err == -EUCLEAN ? "the database is damaged, " : "",
-			sqlite3_errmsg(raw));
+		snprintf(why, WHY, "check: %s%.70s",
+			err == -EUCLEAN ? "the database is damaged, " : "", sqlite3_errmsg(raw));
 		one_line(why);
 	}
 	sqlite3_finalize(st);
@@ -90,7 +90,8 @@ static int model_open(uint32_t version, sqlite3 **out, char *why)
 {
 	const struct migration *steps;
 	size_t n;
-	int rc = sqlite3_open_v2(":memory:", out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	int rc =
+		sqlite3_open_v2(":memory:", out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
 	steps = migrations(&n);
 	if (version > n) {

@@ -77,11 +77,32 @@ static int copy_all(int from, int to)
 	return err ? err : fsync(to) ? -errno : 0;
 }
 
-/* SQLite takes an empty file for a new database, and less than a page for none. */
-static int is_candidate(int fd, char *why)
+/* https://sqlite.org/fileformat2.html 1.3: magic, page size at 16 (1: 65536), pages at 28. */
+enum { HEAD = 32, PAGE_SIZE_AT = 16, PAGES_AT = 28 };
+
+static bool is_head(const uint8_t *head)
 {
 	static const char magic[] = "SQLite format 3";
-	char head[sizeof(magic)] = "";
+
+	return memcmp(head, magic, sizeof(magic)) == 0;
+}
+
+/* SQLite reads what a last page lacks as zeros, so it would not miss it. */
+static bool is_cut(const uint8_t *head, uint64_t size)
+{
+	const uint8_t *p = head + PAGES_AT;
+	const uint64_t pages =
+		(uint64_t)p[0] << 24 | (uint64_t)p[1] << 16 | (uint64_t)p[2] << 8 | p[3];
+	const uint64_t named = (uint64_t)head[PAGE_SIZE_AT] << 8 | head[PAGE_SIZE_AT + 1];
+	const uint64_t page = named == 1 ? 65536 : named;
+
+	return page < PAGE_MIN || size % page != 0 || size / page < pages;
+}
+
+/* An empty file would be a new database to SQLite. */
+static int is_candidate(int fd, char *why)
+{
+	uint8_t head[HEAD] = {0};
 	struct stat st;
 
 	if (fstat(fd, &st))
@@ -90,9 +111,12 @@ static int is_candidate(int fd, char *why)
 		snprintf(why, WHY, "it is no regular file");
 		return -EINVAL;
 	}
-	if (st.st_size < PAGE_MIN || pread(fd, head, sizeof(head), 0) != sizeof(head) ||
-		memcmp(head, magic, sizeof(magic)) != 0) {
+	if (pread(fd, head, sizeof(head), 0) != sizeof(head) || !is_head(head)) {
 		snprintf(why, WHY, "it is no database");
+		return -EUCLEAN;
+	}
+	if (is_cut(head, (uint64_t)st.st_size)) {
+		snprintf(why, WHY, "it is cut off");
 		return -EUCLEAN;
 	}
 	return 0;

@@ -53,7 +53,7 @@ class Operation:
         spec = self.answer_spec(answer.status)
         for name, header in spec.get("headers", {}).items():
             assert answer.headers[name] or not header["required"], f"{self}: {answer.status} without {name}"
-        kind = (answer.headers["Content-Type"] or "").split(";")[0]
+        kind = answer.headers["Content-Type"] or ""
         media = spec.get("content", {})
         if not media:
             assert not answer.body and not kind, f"{self}: a body nobody promised: {answer}"

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,10 +33,11 @@
 /* ---- a service of constants ---- */
 
 static struct {
-	atomic_int calls;    /* of use-cases, not of authentication */
-	atomic_int slow_ms;  /* how long a use-case takes */
-	atomic_uint devices; /* length of the device list */
-	atomic_int outcome;  /* what use-cases return */
+	atomic_int calls;		  /* of use-cases, not of authentication */
+	atomic_int slow_ms;		  /* how long a use-case takes */
+	atomic_uint devices;		  /* length of the device list */
+	atomic_int outcome;		  /* what use-cases return */
+	atomic_uint backup_size, backups; /* of one; that are not ended */
 	struct svc_user_change user;
 	struct svc_device_change device;
 	char name[128];
@@ -629,6 +631,35 @@ void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome
 	atomic_fetch_add(&fake.refusals, 1);
 }
 
+/* fake.backup_size bytes of 'b'. */
+int svc_backup_begin(
+	struct service *s, const struct svc_actor *a, struct svc_backup *out, struct svc_error *e)
+{
+	static char piece[64 * 1024];
+	const int rc = called(e);
+
+	(void)s;
+	(void)a;
+	*out = (struct svc_backup){.fd = -1, .size = 3, .sha256 = {1, 2, 3}};
+	if (atomic_load(&fake.backup_size))
+		out->size = atomic_load(&fake.backup_size);
+	if (rc)
+		return rc;
+	memset(piece, 'b', sizeof(piece));
+	out->fd = memfd_create("backup", MFD_CLOEXEC);
+	out->made_at = 1700000000123;
+	for (uint64_t n = 0; n < out->size; n += sizeof(piece))
+		assert_true(pwrite(out->fd, piece, sizeof(piece), (off_t)n) > 0);
+	atomic_fetch_add(&fake.backups, 1);
+	return 0;
+}
+
+void svc_backup_end(struct service *s)
+{
+	(void)s;
+	atomic_fetch_sub(&fake.backups, 1);
+}
+
 int svc_status(
 	struct service *s, const struct svc_actor *a, struct svc_status *out, struct svc_error *e)
 {
@@ -657,14 +688,15 @@ bool svc_ready(struct service *s, char *why)
 
 /* ---- a client ---- */
 
-enum { REQUEST_MS = 1500, MAX_CONNECTIONS = 40 };
+enum { REQUEST_MS = 1500, STUCK_MS = 600, MAX_CONNECTIONS = 40 };
 
 static struct api *api;
 static uint16_t port;
 
 static int start(void **state)
 {
-	struct api_conf conf = {.max_connections = MAX_CONNECTIONS, .request_ms = REQUEST_MS};
+	struct api_conf conf = {
+		.max_connections = MAX_CONNECTIONS, .request_ms = REQUEST_MS, .stuck_ms = STUCK_MS};
 	char why[160] = "";
 
 	(void)state;
@@ -1329,6 +1361,73 @@ static void cookies_need_the_csrf_token(void **state)
 					 100,
 			2);
 	}
+}
+
+/* ---- answers that come from a file ---- */
+
+static void wait_for_backups(unsigned n)
+{
+	for (int i = 0; i < 500 && atomic_load(&fake.backups) != n; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(atomic_load(&fake.backups), n);
+}
+
+static void a_backup_is_a_file(void **state)
+{
+	const struct answer *a = request("GET /v1/backup", ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "Content-Length: 3\r\n"));
+	assert_non_null(strstr(a->text, "Content-Type: application/vnd.sqlite3\r\n"));
+	assert_non_null(strstr(a->text, "Content-Disposition: attachment; "
+					"filename=\"ireko-20231114T221320Z.db\"\r\n"));
+	assert_non_null(strstr(a->text,
+		"Repr-Digest: sha-256=:AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n"));
+	assert_non_null(strstr(a->text, "\r\n\r\nbbb"));
+	wait_for_backups(0);
+	atomic_store(&fake.outcome, SVC_RATE_LIMITED);
+	a = request("GET /v1/backup", ADMIN, NULL);
+	assert_int_equal(a->status, 429);
+	assert_non_null(strstr(a->text, "Retry-After: 7\r\n"));
+}
+
+/* Longer than a request may take, as long as its client takes something now and then. */
+static void a_slow_download_goes_on(void **state)
+{
+	static const char head[] = "GET /v1/backup HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	const int fd = dial();
+	static char piece[256 * 1024];
+	size_t got = 0;
+	ssize_t n;
+
+	(void)state;
+	atomic_store(&fake.backup_size, 24 * 1024 * 1024);
+	say(fd, head, strlen(head));
+	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0) {
+		got += (size_t)n;
+		if (got < 8 * 1024 * 1024)
+			poll(NULL, 0, REQUEST_MS / 16);
+		if (got > atomic_load(&fake.backup_size))
+			break;
+	}
+	assert_true(got > atomic_load(&fake.backup_size));
+	close(fd);
+	wait_for_backups(0);
+}
+
+static void who_takes_nothing_is_dropped(void **state)
+{
+	static const char head[] = "GET /v1/backup HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	const int fd = dial();
+
+	(void)state;
+	atomic_store(&fake.backup_size, 24 * 1024 * 1024);
+	say(fd, head, strlen(head));
+	wait_for_backups(1);
+	assert_int_equal(ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n")->status, 200);
+	wait_for_backups(0);
+	close(fd);
 }
 
 static void unknown_paths_and_methods(void **state)
@@ -2184,6 +2283,9 @@ int main(void)
 		cmocka_unit_test_setup(every_route_asks_who_is_there, fresh),
 		cmocka_unit_test_setup(every_route_asks_for_the_role, fresh),
 		cmocka_unit_test_setup(cookies_need_the_csrf_token, fresh),
+		cmocka_unit_test_setup(a_backup_is_a_file, fresh),
+		cmocka_unit_test_setup(a_slow_download_goes_on, fresh),
+		cmocka_unit_test_setup(who_takes_nothing_is_dropped, fresh),
 		cmocka_unit_test_setup(unknown_paths_and_methods, fresh),
 		cmocka_unit_test_setup(answers_carry_the_standing_headers, fresh),
 		cmocka_unit_test_setup(head_is_like_get, fresh),

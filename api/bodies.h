@@ -53,11 +53,11 @@ union body {
 	X(device_patch, struct svc_device_change)                                                  \
 	X(credential, struct body_credential)                                                      \
 	X(token, struct svc_token_request)                                                         \
-	X(invite, struct body_invite)                                                              \
 	X(settings, struct svc_settings_change)                                                    \
 	X(totp_begin, struct body_totp)                                                            \
 	X(totp_confirm, struct body_totp)                                                          \
-	X(totp_disable, struct body_totp)
+	X(totp_disable, struct body_totp)                                                          \
+	X(invite, struct body_invite)
 
 #define BODY_DECLARE(name, type) extern const struct json_schema body_##name;
 BODIES(BODY_DECLARE)

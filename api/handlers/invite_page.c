@@ -34,9 +34,9 @@ const char invite_page_later[] =
 	HEAD("Too many links were tried") "<p>Wait a minute, then open the link again.</p>\n" FOOT;
 
 const char invite_page_failed[] =
-	HEAD("That did not work") "<p>The profile can't be made right now. The link is still good: "
-				  "try again later, or ask "
-				  "whoever sent it.</p>\n" FOOT;
+	HEAD("That did not work") "<p>The profile can't be made right now. Try the link again "
+				  "later, or ask whoever sent it "
+				  "for a new one.</p>\n" FOOT;
 
 const char invite_page_css[] =
 	"body{margin:0;background:#f4f5f7;color:#1b1f24;font:1rem/1.5 system-ui,sans-serif}\n"

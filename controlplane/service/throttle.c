@@ -193,7 +193,7 @@ int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 	pthread_mutex_lock(&t->lock);
 	over = limited(t, out->account, THROTTLE_ACCOUNT, now, retry_after_s, &told[0]);
 	over |= limited(t, out->network, THROTTLE_NETWORK, now, retry_after_s, &told[1]);
-	out->told = told[0] && told[1];
+	out->told = over && told[0] && told[1];
 	if (!over) {
 		add(claim(t, out->account, now), now, THROTTLE_WINDOW_S);
 		add(claim(t, out->network, now), now, THROTTLE_WINDOW_S);

@@ -74,18 +74,18 @@ def test_looking_burns_nothing_and_the_button_connects(g, device):
     assert g.api.get(f"/v1/invites/{made['id']}")["credential_id"] == credential["id"]
     tunnel = g.own(Client(g.net.client(), profile)).start().connect()
     until(lambda: g.session_of(device), 5, "its session")
-    tunnel.stop() if hasattr(tunnel, "stop") else tunnel.remove()
+    tunnel.stop()
 
 
 def test_all_that_are_not_valid_look_the_same(g, device):
     _, good = invite(g, device)
     _, used = invite(g, device)
     assert press(g, used).status == 200
-    soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 2)) + "Z"
-    _, expired = invite(g, device, expires_at=soon)
+    end = int(time.time()) + 2
+    _, expired = invite(g, device, expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end)))
     withdrawn, gone = invite(g, device)
     g.api.delete(f"/v1/invites/{withdrawn['id']}")
-    until(lambda: time.time() > time.mktime(time.strptime(soon, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone, 5, "its time")
+    until(lambda: time.time() > end, 5, "its time")
     never = "/i/" + "A" * 43
     assert len({stable(g.anonymous.request("GET", p))[2] for p in (good, used, expired, gone, never, "/i/x")}) == 1
     for headers in (BUTTON, JSON):

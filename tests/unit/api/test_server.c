@@ -1511,9 +1511,22 @@ static void login_sets_the_cookie(void **state)
 	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"wrong\"}");
 	assert_int_equal(a->status, 401);
 	assert_null(strstr(a->text, "Set-Cookie"));
+	assert_non_null(strstr(a->text, "\"type\":\"about:blank\""));
 	a = request("POST /v1/login", "Origin: http://evil.example\r\n",
 		"{\"username\":\"a\",\"password\":\"right\"}");
 	assert_int_equal(a->status, 403);
+	assert_non_null(strstr(a->text, "\"type\":\"about:blank\""));
+	/* The password was right: that alone is told apart. */
+	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"right totp\"}");
+	assert_int_equal(a->status, 401);
+	assert_non_null(strstr(a->text, "\"type\":\"urn:ireko:problem:totp-required\""));
+	assert_null(strstr(a->text, "Set-Cookie"));
+	a = request("POST /v1/login", "",
+		"{\"username\":\"a\",\"password\":\"right totp\",\"totp\":\"123456\"}");
+	assert_int_equal(a->status, 200);
+	a = request("POST /v1/login", "",
+		"{\"username\":\"a\",\"password\":\"right totp\",\"totp\":\"1234567\"}");
+	assert_int_equal(a->status, 422);
 	a = request("POST /v1/logout", "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n", NULL);
 	assert_int_equal(a->status, 204);
 	assert_non_null(strstr(a->text, "Set-Cookie: ireko=; Path=/; HttpOnly; "
@@ -1559,6 +1572,89 @@ static void objects_as_the_contract_says(void **state)
 	a = request("POST /v1/tokens", ADMIN, "{\"name\":\"ci\"}");
 	assert_int_equal(a->status, 201);
 	assert_non_null(strstr(a->text, "\"token\":\"ireko_secret\""));
+}
+
+static void audit_settings_and_second_factors(void **state)
+{
+	const struct answer *a = request("GET /v1/audit?actor=usr_" ID "&object=dev_" ID
+					 "&action=user.create&limit=2",
+		ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_memory_equal(&fake.filter.actor, &some_id, sizeof(some_id));
+	assert_memory_equal(&fake.filter.object, &some_id, sizeof(some_id));
+	assert_string_equal(fake.filter.object_kind, "dev");
+	assert_string_equal(fake.filter.action, "user.create");
+	assert_non_null(strstr(a->text,
+		"{\"sequence\":7,\"at\":\"2023-11-14T22:13:20.000Z\",\"actor\":{\"user_id\":"
+		"\"usr_" ID "\",\"name\":\"ann\",\"via\":\"token\",\"token_id\":\"tok_" ID
+		"\"},\"from\":\"192.0.2.7\",\"action\":\"user.create\",\"object\":\"usr_" ID
+		"\",\"outcome\":\"ok\",\"detail\":\"bob, role user\",\"hash\":\"\"}"));
+	assert_non_null(strstr(a->text,
+		"{\"sequence\":6,\"at\":null,\"actor\":null,\"from\":null,\"action\":"
+		"\"audit.begin\",\"object\":null,\"outcome\":\"ok\",\"detail\":null,"
+		"\"hash\":\"ab\"}"));
+	assert_non_null(strstr(a->text, "\"next_cursor\":\""));
+	assert_int_equal(request("GET /v1/audit?actor=dev_" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?object=usr-" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?object=" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?action=User", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?action=", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?action=a", ADMIN, NULL)->status, 422);
+	a = request("GET /v1/audit/verify", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "{\"ok\":false,\"rows\":5,\"first\":3,\"last\":7,"
+					"\"broken_at\":4,\"hash\":\"ab\"}"));
+
+	a = request("GET /v1/settings", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "ETag: \"3\"\r\n"));
+	assert_non_null(strstr(a->text,
+		"{\"endpoint\":\"vpn.example.org\",\"dns\":[\"9.9.9.9\",\"2620:fe::fe\"],\"mtu\":"
+		"10,"
+		"\"keepalive\":11,\"credential_lifetime_s\":12,\"traffic_retention\":{\"minutes\":"
+		"13,"
+		"\"hours\":14,\"days\":15},\"audit_retention_days\":16,\"defaults\":{\"endpoint\":"
+		"\"192.0.2.1\",\"dns\":[],"));
+	assert_non_null(strstr(a->text, "\"credential_lifetime_s\":null"));
+	assert_non_null(strstr(a->text, "\"updated_at\":null}"));
+	a = request("PATCH /v1/settings", ADMIN "If-Match: \"3\"\r\n",
+		"{\"mtu\":1300,\"endpoint\":null}");
+	assert_int_equal(a->status, 200);
+	assert_int_equal(fake.settings.number[SVC_MTU].n, 1300);
+	assert_true(fake.settings.set_endpoint && !fake.settings.endpoint);
+	assert_int_equal(
+		request("PATCH /v1/settings", ADMIN "If-Match: \"4\"\r\n", "{}")->status, 412);
+
+	a = request("POST /v1/me/totp", ADMIN, "{\"password\":\"x\"}");
+	assert_non_null(strstr(a->text, "{\"secret\":\"GEZDGNBV\",\"otpauth_url\":"
+					"\"otpauth://totp/Ireko:ann?secret=GEZDGNBV\","
+					"\"qr_svg\":\"<svg "));
+}
+
+/* Whoever refuses a write of somebody who is known: the audit log hears of it, once. */
+static void refused_writes_are_told(void **state)
+{
+	static const char user[] = "Authorization: Bearer user\r\n";
+
+	(void)state;
+	assert_int_equal(request("POST /v1/users", user, "{\"name\":\"a\"}")->status, 403);
+	assert_int_equal(atomic_load(&fake.refusals), 1);
+	assert_string_equal(fake.refused, "3 user.create  - from 127");
+	assert_int_equal(request("DELETE /v1/users/usr_" ID "/totp", user, NULL)->status, 403);
+	assert_string_equal(fake.refused, "3 totp.reset usr " ID " from 127");
+	atomic_store(&fake.outcome, SVC_FORBIDDEN);
+	assert_int_equal(request("PATCH /v1/devices/dev_" ID, user, "{}")->status, 403);
+	assert_string_equal(fake.refused, "3 device.patch dev " ID " from 127");
+	atomic_store(&fake.outcome, SVC_RATE_LIMITED);
+	assert_int_equal(request("PATCH /v1/users/usr_" ID, user, "{}")->status, 429);
+	assert_string_equal(fake.refused, "8 user.patch usr " ID " from 127");
+	assert_int_equal(atomic_load(&fake.refusals), 4);
+	/* Neither reads, nor strangers, nor what was refused for another reason. */
+	atomic_store(&fake.outcome, SVC_CONFLICT);
+	assert_int_equal(request("PATCH /v1/users/usr_" ID, user, "{}")->status, 409);
+	assert_int_equal(request("GET /v1/users", user, NULL)->status, 403);
+	assert_int_equal(request("POST /v1/users", "", "{\"name\":\"a\"}")->status, 401);
+	assert_int_equal(atomic_load(&fake.refusals), 4);
 }
 
 static void openvpn_credentials(void **state)
@@ -2291,6 +2387,8 @@ int main(void)
 		cmocka_unit_test_setup(head_is_like_get, fresh),
 		cmocka_unit_test_setup(login_sets_the_cookie, fresh),
 		cmocka_unit_test_setup(objects_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(audit_settings_and_second_factors, fresh),
+		cmocka_unit_test_setup(refused_writes_are_told, fresh),
 		cmocka_unit_test_setup(openvpn_credentials, fresh),
 		cmocka_unit_test_setup(tunnels_say_how_they_are, fresh),
 		cmocka_unit_test_setup(pages_continue, fresh),

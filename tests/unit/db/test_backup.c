@@ -199,8 +199,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_copy_is_whole, dbtest_setup, dbtest_teardown),
-		cmocka_unit_test_setup_teardown(writers_go_on_and_the_copy_is_of_one_moment,
-			dbtest_setup, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(
+			writers_go_on_and_the_copy_is_of_one_moment, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(
 			no_room_is_told_and_nothing_stays, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(

@@ -95,7 +95,8 @@ static void takes_its_place(void **state)
 	reopen(t, "then");
 	path_of(t, "ireko.db.before-restore", path);
 	assert_int_equal(sqlite3_open_v2(path, &raw, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(raw, "SELECT 1 FROM meta WHERE txt = 'now'", NULL, NULL, NULL),
+	assert_int_equal(
+		sqlite3_exec(raw, "SELECT 1 FROM meta WHERE txt = 'now'", NULL, NULL, NULL),
 		SQLITE_OK);
 	sqlite3_close(raw);
 }
@@ -148,7 +149,8 @@ static void foreign_and_broken_ones_are_refused(void **state)
 		{"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, "
 		 "'BETWEEN 0 AND 3', 'BETWEEN 0 AND 9')",
 			-EUCLEAN},
-		{"PRAGMA foreign_keys = OFF; INSERT INTO tokens VALUES (zeroblob(16), zeroblob(16), "
+		{"PRAGMA foreign_keys = OFF; INSERT INTO tokens VALUES (zeroblob(16), "
+		 "zeroblob(16), "
 		 "'x', 0, zeroblob(32), 0, 0, 0)",
 			-EUCLEAN},
 	};

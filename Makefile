@@ -113,20 +113,23 @@ $(OUT)/bin/ireko-dataplane: $(call obj,dataplane/main.c) $(OUT)/libdata.a
 $(OUT)/bin/ireko-controlplane: $(call obj,controlplane/main.c) $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) -o $@
-$(OUT)/bin/ireko: $(call obj,$(CLI_SRC)) $(OUT)/libdata.a
+$(OUT)/libcli.a: $(call obj,$(filter-out api/cli/main.c,$(CLI_SRC)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(OUT)/bin/ireko: $(call obj,api/cli/main.c) $(OUT)/libcli.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CLI_LIBS) -o $@
 
-$(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcontrol.a $(OUT)/libdata.a
+$(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(call pkg,cmocka) -lm -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(CLI_LIBS) $(call pkg,cmocka) -lm -o $@
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
 THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
-	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db,$(UNITS))
+	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 
 # libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.

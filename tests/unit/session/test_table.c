@@ -90,7 +90,7 @@ static void a_session_comes_and_goes(void **state)
 	assert_true(live.connected);
 	assert_int_equal(live.last_handshake_at, 77);
 
-	session_table_down(t, l, true);
+	session_table_down(t, l, true, SESSION_END_LEFT);
 	assert_null(session_table_by_session(t, &ses));
 	assert_int_equal(session_table_live(t, &dev, &live), 0);
 	assert_false(live.connected);

@@ -264,6 +264,8 @@ static int make_coordinator(struct house *h)
 		.on_device_state = service_on_device_state,
 		.on_credential_state = service_on_credential_state,
 		.arg = h->service,
+		.on_event = service_on_event,
+		.on_counters = service_on_counters,
 	};
 	snprintf(cc.dns, sizeof(cc.dns), "%s", h->conf.dns);
 	int r = coordinator_new(&h->coordinator, &cc, &hooks);

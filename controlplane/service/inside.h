@@ -14,10 +14,12 @@
 #include "db/device_store.h"
 #include "db/user_store.h"
 #include "service/password.h"
+#include "service/events.h"
 #include "service/recorder.h"
 #include "service/service.h"
 #include "service/stripes.h"
 #include "service/throttle.h"
+#include "service/traffic.h"
 
 struct service {
 	struct svc_conf conf;
@@ -30,6 +32,8 @@ struct service {
 	struct password_gate *gate;
 	struct throttle *throttle;
 	struct recorder *recorder;
+	struct events *events;
+	struct traffic *traffic;
 };
 
 static inline int64_t service_now(const struct service *s)
@@ -86,6 +90,12 @@ int revoke_devices(
  * Returns: 0, -errno. */
 int forget_devices(struct service *s, const struct ulid *ids, size_t n) must_check;
 int revoke_credential(struct service *s, const struct ulid *id, struct svc_error *e) must_check;
+
+/* ---- towards whoever listens ---- */
+
+/* After the commit. */
+void tell_device(struct service *s, const struct ulid *device, const struct ulid *user,
+	enum device_change how);
 
 /* ---- shared by devices.c and credentials.c ---- */
 

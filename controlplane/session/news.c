@@ -97,8 +97,7 @@ void news_counted(
 void news_round_end(struct coordinator *c)
 {
 	if (c->hooks.on_counters)
-		c->hooks.on_counters(
-			c->hooks.arg, &c->boot_id, c->counters->all, c->counters->n);
+		c->hooks.on_counters(c->hooks.arg, &c->boot_id, c->counters->all, c->counters->n);
 }
 
 void news_figures(struct coordinator *c)

@@ -265,7 +265,8 @@ static void coordinator_make(struct rig *rig, const struct device_state *state)
 		.run_dir = rig->d.dir, .mtu = 1420, .clock = clock_system(), .ks = rig->ks};
 	assert_int_equal(ip_prefix_parse(&cc.net4, "10.77.0.0/16"), 0);
 	assert_int_equal(ip_prefix_parse(&cc.net6, "fd00::/64"), 0);
-	const struct coordinator_hooks hooks = {on_device_state, on_credential_state, rig};
+	const struct coordinator_hooks hooks = {
+		on_device_state, on_credential_state, rig, on_event, on_counters};
 	assert_int_equal(coordinator_new(&rig->c, &cc, &hooks), 0);
 	assert_int_equal(coordinator_load_device(rig->c, &rig->device, state), 0);
 	assert_int_equal(coordinator_load_credential(rig->c, &rig->credential, NULL), 0);

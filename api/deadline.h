@@ -2,6 +2,7 @@
  * Connections and their time: how many there may be, and how long each may take.
  *
  *   HANDSHAKE (TLS only) -> NEW -> RECEIVING -> SERVING -> IDLE -> RECEIVING -> ...
+ *                                                  \-> STREAMING (no end; each write has its time)
  *
  * libmicrohttpd only knows a timeout of inactivity, which one byte now and then keeps at bay. Here
  * a request has a total, from its first byte to the last byte of its answer; a reaper thread looks
@@ -30,6 +31,7 @@ struct conn_limits {
 	uint32_t request_ms;   /* a request in all; a new connection's first request too */
 	uint32_t idle_ms;      /* between requests */
 	uint32_t handshake_ms; /* TLS */
+	uint32_t stuck_ms;     /* a stream whose client takes nothing */
 };
 
 /* Starts the reaper; owner is what conn_owner gives back. Returns: 0, -errno. */
@@ -51,6 +53,14 @@ void conn_on_handshake_done(struct conn_table *t, struct conn *c);
 void conn_on_request_begun(struct conn_table *t, struct conn *c);
 /* All of it is here. */
 void conn_on_request_received(struct conn_table *t, struct conn *c);
+/* Its answer is a stream: it has no total, but something has to be taken now and then. The kernel
+ * is told to buffer little for it. */
+void conn_on_stream(struct conn_table *t, struct conn *c);
+void conn_on_stream_progress(struct conn_table *t, struct conn *c);
+/* Whether its client has closed it (nobody else looks while libmicrohttpd has it suspended). */
+bool conn_hung_up(struct conn_table *t, struct conn *c);
+/* Shuts it down. */
+void conn_doom(struct conn_table *t, struct conn *c, const char *why);
 /* Its answer is out. */
 void conn_on_request_done(struct conn_table *t, struct conn *c);
 /* Whether the request's time is over (or there is no such connection): nobody waits any more. */

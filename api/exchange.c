@@ -33,6 +33,7 @@ struct exchange {
 	size_t got;   /* bytes of the body so far */
 	bool head_ok; /* the police let it pass */
 	bool complete;
+	struct stream *stream; /* that its answer is; belongs to the answer */
 	uint64_t began_ms;
 };
 
@@ -73,12 +74,13 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 	}
 	if (r->retry_after_s)
 		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
-	return ok && add(out, "Content-Type", r->len ? r->type : "") &&
+	return ok && add(out, "Content-Type", r->type ? r->type : "") &&
 	       add(out, "Location", r->location) && add(out, "ETag", r->etag) &&
 	       add(out, "Allow", r->allow) && add(out, "Set-Cookie", r->cookie) &&
 	       add(out, "Retry-After", seconds) &&
 	       add(out, "WWW-Authenticate", r->status == 401 ? "Bearer" : "") &&
-	       add(out, "Connection", r->close ? "close" : "");
+	       add(out, "Connection", r->close ? "close" : "") &&
+	       add(out, "X-Accel-Buffering", r->stream ? "no" : "");
 }
 
 /* Hands the reply over. MHD_NO ends the connection without an answer. */
@@ -88,8 +90,12 @@ static enum MHD_Result send_reply(struct exchange *x)
 	enum MHD_Result rc = MHD_NO;
 	struct MHD_Response *out;
 
-	/* Empty bodies need an address as well. */
-	if (!r->body)
+	if (r->stream) {
+		out = MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, r->stream, stream_end);
+		if (out)
+			stream_attach(r->stream, x->mhd, x->conn);
+	} else if (!r->body) /* Empty bodies need an address as well. */
 		out = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 	else
 		out = MHD_create_response_from_buffer_with_free_callback(
@@ -99,6 +105,9 @@ static enum MHD_Result send_reply(struct exchange *x)
 	r->body = NULL;
 	if (add_headers(out, r, x->env->tls))
 		rc = MHD_queue_response(x->mhd, r->status, out);
+	if (rc == MHD_YES)
+		x->stream = r->stream;
+	r->stream = NULL; /* it goes with the answer */
 	MHD_destroy_response(out);
 	return rc;
 }
@@ -304,6 +313,8 @@ void *exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	if (uri)
 		memcpy(x->target, uri, keep);
 	x->rq.service = env->service;
+	x->rq.streams = env->streams;
+	x->rq.metrics = env->metrics;
 	x->rq.clock = env->clock;
 	x->rq.tls = env->tls;
 	x->rq.from = peer_of(mhd);
@@ -339,6 +350,12 @@ void exchange_on_end(
 	(void)why;
 	if (!x)
 		return;
+	if (x->rq.reply.status && !x->stream)
+		metrics_request(env->metrics, x->rq.route, x->rq.reply.status,
+			clock_mono_ms(&env->clock) - x->began_ms);
+	/* Before the connection goes. */
+	if (x->stream)
+		stream_detach(x->stream);
 	if (x->conn)
 		conn_on_request_done(env->conns, x->conn);
 	/* The pattern, not the path: no ids, no query. */

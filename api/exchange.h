@@ -14,6 +14,8 @@
 
 #include "api/deadline.h"
 #include "api/lanes.h"
+#include "api/metrics.h"
+#include "api/streams.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 
@@ -24,6 +26,8 @@ struct exchange_env {
 	struct service *service;
 	struct conn_table *conns;
 	struct lanes *lanes;
+	struct streams *streams;
+	struct metrics *metrics;
 	struct clock clock;
 	bool tls;
 	atomic_bool stopping; /* answer 503 */

@@ -54,6 +54,7 @@ struct head {
 	X(csrf_token, "X-CSRF-Token")                                                              \
 	X(origin, "Origin")                                                                        \
 	X(if_match, "If-Match")                                                                    \
+	X(last_event_id, "Last-Event-ID")                                                          \
 	X(expect, "Expect")
 
 /* A piece of text, trimmed of blanks; at is NULL when the field is absent. */
@@ -71,6 +72,7 @@ struct admitted {
 	POLICE_SINGLES(POLICE_MEMBER)
 #undef POLICE_MEMBER
 	uint64_t body_len;
+	bool forwarded; /* a proxy says that it is somebody else's request */
 };
 
 /* Judges h. Returns: 0 and *out, or the HTTP status to refuse with (400, 414, 417, 431, 501, 505);

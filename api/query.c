@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* Longest value: a cursor, or "usr_" and a ULID. */
-enum { VALUE_MAX = 32 };
+#include "base/clock.h"
+#include "service/events.h"
+
+/* Longest value: the names of all types of events. */
+enum { VALUE_MAX = 160 };
 
 const char *cursor_format(unsigned kind, const struct ulid *last, char *buf)
 {
@@ -71,25 +74,108 @@ static int limit_parse(const char *text, uint32_t *out)
 	return 0;
 }
 
-static int user_id_parse(const char *text, struct ulid *out)
+static int id_parse(const char *text, const char *prefix, struct ulid *out)
 {
-	return strncmp(text, "usr_", 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
+	return strncmp(text, prefix, 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
 }
+
+/* ---- one function a parameter ---- */
+
+static int take_limit(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	return limit_parse(value, &q->page.limit);
+}
+
+static int take_cursor(struct query *q, const char *value, unsigned takes)
+{
+	return cursor_parse(value, takes & QUERY_KIND, &q->page.after);
+}
+
+static int take_user_id(struct query *q, const char *value, unsigned takes)
+{
+	const int err = id_parse(value, "usr_", &q->user_id);
+
+	(void)takes;
+	q->has_user_id = err == 0;
+	return err;
+}
+
+static int take_device_id(struct query *q, const char *value, unsigned takes)
+{
+	const int err = id_parse(value, "dev_", &q->device_id);
+
+	(void)takes;
+	q->has_device_id = err == 0;
+	return err;
+}
+
+static int take_from(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	return clock_parse_ms(value, &q->from);
+}
+
+static int take_to(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	return clock_parse_ms(value, &q->to);
+}
+
+static int take_step(struct query *q, const char *value, unsigned takes)
+{
+	static const struct {
+		const char *text;
+		uint32_t step;
+	} steps[] = {{"1", 1}, {"60", 60}, {"3600", 3600}, {"86400", 86400}};
+
+	(void)takes;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (strcmp(steps[i].text, value) != 0)
+			continue;
+		q->step = steps[i].step;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Names with commas between them. */
+static int take_types(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	for (const char *p = value;; p++) {
+		const size_t n = strcspn(p, ",");
+		enum event_type type;
+
+		if (event_type_parse(p, n, &type))
+			return -EINVAL;
+		q->types |= 1U << type;
+		p += n;
+		if (*p == '\0')
+			return 0;
+	}
+}
+
+static const struct {
+	const char *name;
+	unsigned needs;
+	int (*take)(struct query *q, const char *value, unsigned takes);
+	const char *wrong;
+} known[] = {
+	{"limit", QUERY_PAGE, take_limit, "is not a number from 1 to 500"},
+	{"cursor", QUERY_PAGE, take_cursor, "is not a cursor of this list"},
+	{"user_id", QUERY_USER_ID, take_user_id, "is not the id of a user"},
+	{"device_id", QUERY_TRAFFIC, take_device_id, "is not the id of a device"},
+	{"from", QUERY_TRAFFIC, take_from, "is not a time of RFC 3339"},
+	{"to", QUERY_TRAFFIC, take_to, "is not a time of RFC 3339"},
+	{"step", QUERY_TRAFFIC, take_step, "is not 1, 60, 3600 or 86400"},
+	{"types", QUERY_TYPES, take_types, "is not a list of types of events with commas between"},
+};
 
 static void take(struct query *q, const char *name, const char *value, unsigned takes,
 	unsigned *seen, struct field_errors *e)
 {
-	static const struct {
-		const char *name;
-		unsigned needs;
-		const char *wrong;
-	} known[] = {
-		{"limit", QUERY_PAGE, "is not a number from 1 to 500"},
-		{"cursor", QUERY_PAGE, "is not a cursor of this list"},
-		{"user_id", QUERY_USER_ID, "is not the id of a user"},
-	};
 	size_t i = 0;
-	int rc;
 
 	while (i < ARRAY_SIZE(known) && strcmp(known[i].name, name) != 0)
 		i++;
@@ -102,25 +188,40 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 		return;
 	}
 	*seen |= 1U << i;
-	if (i == 0) {
-		rc = limit_parse(value, &q->page.limit);
-	} else if (i == 1) {
-		rc = cursor_parse(value, takes & QUERY_KIND, &q->page.after);
-	} else {
-		rc = user_id_parse(value, &q->user_id);
-		q->has_user_id = rc == 0;
-	}
-	if (rc)
+	if (known[i].take(q, value, takes))
 		field_errors_add(e, name, "%s", known[i].wrong);
 }
 
-/* Copies a piece of the query; text that is too long or encoded can't be anything we know. */
-static void copy(char out[VALUE_MAX], const char *at, size_t n)
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return (c | 0x20) - 'a' + 10;
+}
+
+/* Text that is too long can't be anything we know, nor can a name with an escape in it. */
+static void copy_name(char out[VALUE_MAX], const char *at, size_t n)
 {
 	if (n >= VALUE_MAX || memchr(at, '%', n))
 		n = 0;
 	memcpy(out, at, n);
 	out[n] = '\0';
+}
+
+/* Escapes are resolved; the police saw to their form. */
+static void copy_value(char out[VALUE_MAX], const char *at, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < VALUE_MAX; i++) {
+		if (at[i] != '%') {
+			out[len++] = at[i];
+			continue;
+		}
+		out[len++] = (char)(hex_digit(at[i + 1]) << 4 | hex_digit(at[i + 2]));
+		i += 2;
+	}
+	out[len < VALUE_MAX ? len : 0] = '\0';
 }
 
 void query_read(struct query *q, struct span raw, unsigned takes, struct field_errors *e)
@@ -137,8 +238,9 @@ void query_read(struct query *q, struct span raw, unsigned takes, struct field_e
 
 		stop = stop ? stop : end;
 		equals = memchr(p, '=', (size_t)(stop - p));
-		copy(name, p, (size_t)((equals ? equals : stop) - p));
-		copy(value, equals ? equals + 1 : stop, equals ? (size_t)(stop - equals - 1) : 0);
+		copy_name(name, p, (size_t)((equals ? equals : stop) - p));
+		copy_value(value, equals ? equals + 1 : stop,
+			equals ? (size_t)(stop - equals - 1) : 0);
 		take(q, name, value, takes, &seen, e);
 		p = stop + 1;
 	}

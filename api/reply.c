@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/memory.h"
+#include "api/streams.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -67,7 +68,24 @@ static const char *title_of(unsigned status)
 void reply_fini(struct reply *r)
 {
 	memory_free(r->body);
+	stream_close(r->stream);
 	secret_wipe(r, sizeof(*r));
+}
+
+void reply_text(struct reply *r, unsigned status, const char *type, char *body, size_t len)
+{
+	if (!body) {
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	if (r->status) {
+		memory_free(body);
+		return;
+	}
+	r->status = status;
+	r->body = body;
+	r->len = len;
+	r->type = type;
 }
 
 void reply_empty(struct reply *r, unsigned status)

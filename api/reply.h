@@ -18,6 +18,8 @@
 
 enum { REPLY_ID_TEXT = 31 };
 
+struct stream;
+
 struct reply {
 	unsigned status; /* 0: not answered yet */
 	char *body;	 /* from memory_alloc, owned; NULL for none */
@@ -27,9 +29,12 @@ struct reply {
 	char cookie[160]; /* Set-Cookie; secret */
 	uint32_t retry_after_s;
 	bool close;
+	struct stream *stream; /* the body has no end: that instead of body; owned */
 };
 
 void reply_fini(struct reply *r);
+/* Takes body (memory_alloc); NULL (there was no memory) becomes a 500. type: constant. */
+void reply_text(struct reply *r, unsigned status, const char *type, char *body, size_t len);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);
 void reply_empty(struct reply *r, unsigned status);

@@ -18,10 +18,14 @@
 #include "base/ulid.h"
 #include "service/service.h"
 
+struct metrics;
 struct route;
+struct streams;
 
 struct request {
-	struct service *service; /* borrowed */
+	struct service *service; /* borrowed, as the next two */
+	struct streams *streams;
+	struct metrics *metrics;
 	const struct route *route;
 	struct admitted head;
 	struct clock clock;

@@ -27,6 +27,7 @@ enum route_access {
 	ACCESS_AUDITOR = 1 << SVC_ROLE_AUDITOR,
 	ACCESS_OPERATOR = 1 << SVC_ROLE_OPERATOR,
 	ACCESS_ADMIN = 1 << SVC_ROLE_ADMIN,
+	ACCESS_LOCAL = 1 << 6, /* and whoever asks from this very machine, without credentials */
 	ACCESS_PUBLIC = 1 << 7,
 };
 
@@ -38,10 +39,12 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 #define READERS	 (ACCESS_AUDITOR | ACCESS_OPERATOR | ACCESS_ADMIN)
 #define MANAGERS (ACCESS_OPERATOR | ACCESS_ADMIN)
 #define OWNERS	 (ACCESS_USER | ACCESS_OPERATOR | ACCESS_ADMIN)
+#define WATCHERS (READERS | ACCESS_LOCAL)
 #define PUBLIC	 ACCESS_PUBLIC
 #define NO_BODY	 NULL
 
 #define PAGE(kind)  (QUERY_PAGE | (kind))
+#define TRAFFIC	    (QUERY_TRAFFIC | QUERY_USER_ID)
 #define DEVICE_PAGE (PAGE('d') | QUERY_USER_ID)
 
 /* clang-format off */
@@ -69,7 +72,10 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
 	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
 	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
-	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)
+	R(GET,    "/v1/traffic",                    READ,  EVERYONE, TRAFFIC,     NO_BODY,             traffic)           \
+	R(GET,    "/v1/events",                     READ,  EVERYONE, QUERY_TYPES, NO_BODY,             events)            \
+	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
+	R(GET,    "/metrics",                       READ,  WATCHERS, QUERY_NONE,  NO_BODY,             metrics)
 /* clang-format on */
 
 struct route {

@@ -55,6 +55,14 @@ static int parse_http_insecure(void *conf, const char *value, char *why, size_t 
 		       : 0;
 }
 
+static int parse_metrics_devices(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return setting_parse_bool(value, &c->metrics_devices) < 0
+		       ? bad(why, why_len, "is neither on nor off")
+		       : 0;
+}
+
 /* A DNS name or an address literal, as it will stand in profiles. */
 static int parse_endpoint(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -172,6 +180,8 @@ static const struct setting settings[] = {
 	{"HTTP_INSECURE", "off", "plain HTTP on any address", parse_http_insecure, false},
 	{"TLS_CERT", NULL, "PEM file with the certificate for HTTPS", parse_tls_cert, true},
 	{"TLS_KEY", NULL, "PEM file with its private key", parse_tls_key, true},
+	{"METRICS_DEVICES", "off", "series of each device in /metrics", parse_metrics_devices,
+		false},
 	{"ENDPOINT", NULL,
 		"where profiles tell clients to connect; without it the first global address",
 		parse_endpoint, false},

@@ -24,10 +24,10 @@ int traffic_mark_list(struct db_conn *tx, int64_t after, struct traffic_mark *ou
 {
 	size_t n = 0;
 	int got;
-	struct stmt st cleanup(stmt_close) = stmt_open(
-		tx, "SELECT number, device_id, boot_id, epoch, rx_bytes, tx_bytes FROM "
-		    "traffic_series WHERE number > ? AND device_id IS NOT NULL ORDER BY number "
-		    "LIMIT ?");
+	struct stmt st cleanup(stmt_close) = stmt_open(tx,
+		"SELECT number, device_id, boot_id, epoch, rx_bytes, tx_bytes FROM "
+		"traffic_series WHERE number > ? AND device_id IS NOT NULL ORDER BY number "
+		"LIMIT ?");
 
 	stmt_put_i64(&st, after);
 	stmt_put_i64(&st, (int64_t)cap);

@@ -24,6 +24,8 @@ json_t *token_json(const struct svc_token *t);
 /* "wireguard" or "openvpn"; "udp" or "tcp". */
 const char *protocol_name(uint8_t protocol);
 const char *transport_name(uint8_t transport);
+/* False for verdicts that are no loss: the packet arrived, or still may. */
+bool verdict_is_drop(const char *verdict);
 /* "TLSv1.2", "TLSv1.3" or null, of a session_info's tls. */
 json_t *json_tls_version(uint16_t tls);
 

@@ -67,10 +67,10 @@ struct moved {
 struct event {
 	uint64_t id;
 	enum event_type type;
-	int64_t at;		/* Unix ms */
-	struct ulid user_id;	/* whose it is; zero: of no single user */
-	struct ulid device_id;	/* SESSION_*, DEVICE_CHANGED */
-	enum device_change how; /* DEVICE_CHANGED */
+	int64_t at;		       /* Unix ms */
+	struct ulid user_id;	       /* whose it is; zero: of no single user */
+	struct ulid device_id;	       /* SESSION_*, DEVICE_CHANGED */
+	enum device_change how;	       /* DEVICE_CHANGED */
 	struct coordinator_event news; /* SESSION_*, DATAPLANE_* */
 	uint32_t interval_ms;	       /* TRAFFIC: since the round before */
 	struct moved *moved;	       /* TRAFFIC: everything that moved; owned */
@@ -120,7 +120,6 @@ struct moved_view {
 	struct moved top[EVENTS_TOP];
 };
 /* user: of that user's devices only, NULL: of all. */
-void moved_view(
-	const struct moved *m, size_t n, const struct ulid *user, struct moved_view *out);
+void moved_view(const struct moved *m, size_t n, const struct ulid *user, struct moved_view *out);
 
 #endif

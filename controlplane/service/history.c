@@ -121,8 +121,7 @@ static int take_series(struct service *s, const struct svc_actor *a,
 
 /* ---- points ---- */
 
-static int keep_points(
-	struct svc_traffic_series *series, const struct traffic_sum *sums, size_t n)
+static int keep_points(struct svc_traffic_series *series, const struct traffic_sum *sums, size_t n)
 {
 	if (n == 0)
 		return 0;

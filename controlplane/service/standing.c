@@ -7,8 +7,8 @@
 #include "service/inside.h"
 
 /* Returns: 0 with the role that it gives, SVC_UNAUTHENTICATED, -errno. */
-static int token_stands(struct service *s, struct db_conn *tx, const struct ulid *id,
-	enum svc_role *role)
+static int token_stands(
+	struct service *s, struct db_conn *tx, const struct ulid *id, enum svc_role *role)
 {
 	struct token_row row;
 	int err = token_get(tx, id, &row);

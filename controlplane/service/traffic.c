@@ -59,10 +59,10 @@ struct traffic {
 	struct entry *entries;
 	LIST_HEAD(, entry) moving;
 	size_t n_moving, n_seconds;
-	struct entry all;     /* the sum of all devices, by number TRAFFIC_ALL */
-	int64_t minute;	      /* Unix seconds: begin of the minute of what is pending; 0: none */
-	int64_t writing;      /* the same of what is being written */
-	uint64_t round_ms;    /* mono: the last round; 0: none yet */
+	struct entry all;  /* the sum of all devices, by number TRAFFIC_ALL */
+	int64_t minute;	   /* Unix seconds: begin of the minute of what is pending; 0: none */
+	int64_t writing;   /* the same of what is being written */
+	uint64_t round_ms; /* mono: the last round; 0: none yet */
 };
 
 /* ---- seconds ---- */
@@ -81,8 +81,8 @@ static uint32_t saturated(uint64_t a, uint64_t b)
 
 static void seconds_add(struct seconds *s, int64_t at, uint64_t rx, uint64_t tx)
 {
-	const int64_t from = s->last + 1 > at - TRAFFIC_SECONDS ? s->last + 1
-								: at - TRAFFIC_SECONDS + 1;
+	const int64_t from =
+		s->last + 1 > at - TRAFFIC_SECONDS ? s->last + 1 : at - TRAFFIC_SECONDS + 1;
 
 	/* The clock was put back: what is ahead of it is not known any more. */
 	if (at < s->last)
@@ -315,7 +315,8 @@ static bool take(struct traffic *t, bool in_any_case, struct batch *b)
 		t->minute = 0;
 		while ((e = LIST_FIRST(&t->moving))) {
 			start_writing(e);
-			b->rows[b->n++] = (struct row){e->mark, e->rx_writing, e->tx_writing, false};
+			b->rows[b->n++] =
+				(struct row){e->mark, e->rx_writing, e->tx_writing, false};
 			e->moving = false;
 			LIST_REMOVE(e, link);
 		}
@@ -412,7 +413,8 @@ int traffic_flush(struct traffic *t, bool in_any_case)
 		free(b.rows);
 	}
 	if (err && !t->failing)
-		log_error("service", "traffic: can't be written, kept for later: %s", strerror(-err));
+		log_error(
+			"service", "traffic: can't be written, kept for later: %s", strerror(-err));
 	t->failing = err != 0;
 	pthread_mutex_unlock(&t->flush_lock);
 	return err;
@@ -554,8 +556,8 @@ size_t traffic_seconds(struct traffic *t, const struct ulid *device, int64_t fro
 		const struct seconds *s = e->seconds;
 		const int64_t oldest = s->last - TRAFFIC_SECONDS + 1;
 
-		for (int64_t at = from > oldest ? from : oldest; at < to && at <= s->last && n < cap;
-			at++) {
+		for (int64_t at = from > oldest ? from : oldest;
+			at < to && at <= s->last && n < cap; at++) {
 			const size_t i = (size_t)(at % TRAFFIC_SECONDS);
 
 			if (s->rx[i] || s->tx[i])

@@ -31,9 +31,9 @@ struct events;
 struct traffic;
 
 enum {
-	TRAFFIC_SECONDS = 300,	     /* how many are kept in memory */
-	TRAFFIC_SECONDS_OF = 10000,  /* devices at most: 2.4 kB each */
-	TRAFFIC_GAP_MS = 3000,	     /* rounds further apart say nothing about a second */
+	TRAFFIC_SECONDS = 300,	    /* how many are kept in memory */
+	TRAFFIC_SECONDS_OF = 10000, /* devices at most: 2.4 kB each */
+	TRAFFIC_GAP_MS = 3000,	    /* rounds further apart say nothing about a second */
 };
 
 /* How long rows are kept, in seconds. */
@@ -52,8 +52,8 @@ void traffic_free(struct traffic *t);
 void traffic_keep(struct traffic *t, const struct traffic_retention *keep);
 
 /* One round of the dataplane's counters. Does not block on the database. */
-void traffic_counted(struct traffic *t, const struct ulid *boot, const struct device_counters *c,
-	size_t n);
+void traffic_counted(
+	struct traffic *t, const struct ulid *boot, const struct device_counters *c, size_t n);
 /* The device is gone. */
 void traffic_forget(struct traffic *t, const struct ulid *device);
 /* Writes what is pending when its minute is over, or in any case. Returns: 0, -errno (it is kept).

@@ -29,8 +29,8 @@ static char *frame(uint64_t id, const char *name, json_t *data, size_t *len)
 
 static json_t *session_data(const struct event *e)
 {
-	json_t *doc = json_pack("{s:o, s:o}", "at", json_time(e->at), "session",
-		session_json(&e->news.session));
+	json_t *doc = json_pack(
+		"{s:o, s:o}", "at", json_time(e->at), "session", session_json(&e->news.session));
 
 	if (doc && e->type == EVENT_SESSION_ENDED)
 		json_object_set_new(doc, "reason", json_string(session_end_name(e->news.why)));

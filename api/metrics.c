@@ -126,8 +126,8 @@ static void uptime(struct text *t, const char *name, const struct look *l)
 
 static void sessions(struct text *t, const char *name, const struct look *l)
 {
-	static const char *const protocols[] = {"wireguard", "openvpn"},
-				 *const transports[] = {"udp", "tcp"};
+	static const char *const protocols[] = {"wireguard", "openvpn"}, *const transports[] = {
+										 "udp", "tcp"};
 
 	for (size_t p = 0; p < 2; p++)
 		for (size_t i = 0; i < 2; i++)
@@ -186,7 +186,8 @@ static void queues(struct text *t, const char *name, const struct look *l)
 	struct lanes *lanes = l->m->from.lanes;
 
 	for (enum lane i = LANE_READ; i < LANE_COUNT; i++)
-		text_add(t, "%s{queue=\"http_%s\"} %u\n", name, lane_names[i], lanes_depth(lanes, i));
+		text_add(t, "%s{queue=\"http_%s\"} %u\n", name, lane_names[i],
+			lanes_depth(lanes, i));
 	labelled(t, name, "queue", "mailbox", l->f.loop.mailbox);
 	labelled(t, name, "queue", "door", l->f.loop.door);
 	labelled(t, name, "queue", "revocations", l->f.loop.unconfirmed);
@@ -371,7 +372,8 @@ static const struct metric {
 	{"ireko_device_bytes_total", "counter",
 		"Inner bytes of a device since it was created; rx came from it.", device_bytes,
 		true},
-	{"ireko_device_connected", "gauge", "The device has a live tunnel.", device_connected, true},
+	{"ireko_device_connected", "gauge", "The device has a live tunnel.", device_connected,
+		true},
 };
 
 static void look_end(struct look *l)

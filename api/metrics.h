@@ -1,6 +1,6 @@
 /*
- * Metrics in Prometheus' text format 0.0.4: one table says what there is. Requests are counted here,
- * everything else is asked when somebody looks.
+ * Metrics in Prometheus' text format 0.0.4: one table says what there is. Requests are counted
+ * here, everything else is asked when somebody looks.
  */
 #ifndef API_METRICS_H
 #define API_METRICS_H

@@ -190,8 +190,8 @@ static bool has_news(struct stream *st)
 
 	if (e)
 		event_put(st->all->events, e);
-	return got != EVENTS_NONE || clock_mono_ms(&st->all->clock) - st->said_ms >=
-					     STREAM_HEARTBEAT_MS;
+	return got != EVENTS_NONE ||
+	       clock_mono_ms(&st->all->clock) - st->said_ms >= STREAM_HEARTBEAT_MS;
 }
 
 static void wake_all(struct streams *all)

@@ -3,7 +3,8 @@
  *
  *   events ring --wake--> thread --resumes--> libmicrohttpd --stream_read--> text of the next event
  *                           |
- *                           '-- every second: who may not be here any more, who is gone, who is slow
+ *                           '-- every second: who may not be here any more, who is gone, who is
+ * slow
  *
  * A stream without anything to say is suspended in libmicrohttpd; there is no thread for it. Who
  * falls behind the ring, or takes nothing for too long, is dropped; nobody waits for him.
@@ -49,7 +50,8 @@ struct stream_request {
 };
 enum stream_outcome { STREAM_OPEN = 0, STREAM_FULL = 1, STREAM_USER_FULL = 2 };
 /* Returns: STREAM_OPEN with *out, STREAM_FULL, STREAM_USER_FULL, -ENOMEM. */
-int stream_open(struct streams *all, const struct stream_request *r, struct stream **out) must_check;
+int stream_open(
+	struct streams *all, const struct stream_request *r, struct stream **out) must_check;
 void stream_close(struct stream *st);
 
 /* From now on it is suspended and resumed there. */

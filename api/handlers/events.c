@@ -4,8 +4,8 @@
 
 static const char type[] = "text/event-stream";
 
-/* What the browser sends back is the id as it had it, a decimal number. Anything else is of nobody's
- * past: a gap. */
+/* What the browser sends back is the id as it had it, a decimal number. Anything else is of
+ * nobody's past: a gap. */
 static uint64_t last_event_id(struct span s)
 {
 	uint64_t n = 0;

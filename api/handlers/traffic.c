@@ -36,8 +36,8 @@ static char *traffic_text(const struct svc_traffic *h, size_t *len)
 	struct text t cleanup(text_free) = {.at = NULL};
 	char from[CLOCK_TEXT], to[CLOCK_TEXT];
 
-	text_add(&t, "{\"from\":\"%s\",\"to\":\"%s\",\"step\":%u,\"series\":[",
-		when(h->from, from), when(h->to, to), h->step);
+	text_add(&t, "{\"from\":\"%s\",\"to\":\"%s\",\"step\":%u,\"series\":[", when(h->from, from),
+		when(h->to, to), h->step);
 	for (size_t i = 0; i < h->n; i++) {
 		text_add(&t, "%s", i ? "," : "");
 		add_series(&t, &h->series[i]);

@@ -6,15 +6,14 @@
 
 #include "service/inside.h"
 
-enum { DEFAULT_RANGE_S = 3600 };
 #define FAR_S INT64_C(253402300800) /* year 10000 */
 
 /* ---- range and step ---- */
 
 /* The smallest step that still has rows of the range's begin, and not too many. */
-static uint32_t step_for(int64_t from, int64_t to, int64_t now)
+static uint32_t step_for(
+	const struct traffic_retention *keep, int64_t from, int64_t to, int64_t now)
 {
-	const struct traffic_retention *keep = &traffic_retention_default;
 	const int64_t range = to - from;
 
 	if (range <= TRAFFIC_SECONDS && from >= now - TRAFFIC_SECONDS)
@@ -26,9 +25,25 @@ static uint32_t step_for(int64_t from, int64_t to, int64_t now)
 	return TRAFFIC_DAY;
 }
 
-static bool is_step(uint32_t step)
+/* What is shown of a step when no begin is asked for; 0: no such step. */
+static int64_t range_of(uint32_t step)
 {
-	return step == 1 || step == TRAFFIC_MINUTE || step == TRAFFIC_HOUR || step == TRAFFIC_DAY;
+	static const struct {
+		uint32_t step;
+		int64_t range;
+	} ranges[] = {
+		{0, TRAFFIC_HOUR},
+		{1, TRAFFIC_SECONDS},
+		{TRAFFIC_MINUTE, TRAFFIC_HOUR},
+		{TRAFFIC_HOUR, TRAFFIC_DAY},
+		{TRAFFIC_DAY, 31 * TRAFFIC_DAY},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		if (ranges[i].step == step)
+			return ranges[i].range;
+	}
+	return 0;
 }
 
 static int take_range(struct service *s, const struct svc_traffic_request *r,
@@ -36,9 +51,10 @@ static int take_range(struct service *s, const struct svc_traffic_request *r,
 {
 	const int64_t now = service_now(s) / 1000;
 	int64_t to = r->to ? (r->to + 999) / 1000 : now + 1;
-	int64_t from = r->from ? r->from / 1000 : to - DEFAULT_RANGE_S;
+	int64_t from = r->from ? r->from / 1000 : to - range_of(r->step);
+	struct traffic_retention keep;
 
-	if (r->step && !is_step(r->step))
+	if (range_of(r->step) == 0)
 		return refuse(e, SVC_INVALID, "step", "is not 1, 60, 3600 or 86400");
 	if (from < 0)
 		from = 0;
@@ -47,7 +63,8 @@ static int take_range(struct service *s, const struct svc_traffic_request *r,
 	if (from >= to)
 		return refuse(e, SVC_INVALID, r->from ? "from" : "to",
 			r->from ? "is not before to" : "is before anything was counted");
-	out->step = r->step ? r->step : step_for(from, to, now);
+	traffic_kept(s->traffic, &keep);
+	out->step = r->step ? r->step : step_for(&keep, from, to, now);
 	from -= from % out->step;
 	to += (out->step - to % out->step) % out->step;
 	if ((to - from) / out->step > SVC_TRAFFIC_POINTS)

@@ -285,7 +285,7 @@ enum { SVC_TRAFFIC_POINTS = 2000, SVC_TRAFFIC_SERIES = 100 };
 struct svc_traffic_request {
 	bool has_device_id, has_user_id; /* neither: an actor who reads all gets one sum of all */
 	struct ulid device_id, user_id;
-	int64_t from, to; /* Unix ms, 0: the last hour, now */
+	int64_t from, to; /* Unix ms, 0: as much as suits the step, now */
 	uint32_t step;	  /* seconds: 1, 60, 3600, 86400; 0: what suits the range */
 };
 /* Inner bytes in a step that begins then. */

@@ -277,6 +277,13 @@ void traffic_keep(struct traffic *t, const struct traffic_retention *keep)
 	pthread_mutex_unlock(&t->lock);
 }
 
+void traffic_kept(struct traffic *t, struct traffic_retention *keep)
+{
+	pthread_mutex_lock(&t->lock);
+	*keep = t->keep;
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* ---- writing ---- */
 
 struct row {

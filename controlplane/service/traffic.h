@@ -51,6 +51,8 @@ void traffic_free(struct traffic *t);
 /* Takes effect with the next minute that is written. */
 void traffic_keep(struct traffic *t, const struct traffic_retention *keep);
 
+void traffic_kept(struct traffic *t, struct traffic_retention *keep);
+
 /* One round of the dataplane's counters. Does not block on the database. */
 void traffic_counted(
 	struct traffic *t, const struct ulid *boot, const struct device_counters *c, size_t n);

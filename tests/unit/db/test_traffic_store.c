@@ -138,8 +138,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(marks_come_back, dbtest_setup, dbtest_teardown),
-		cmocka_unit_test_setup_teardown(of_a_device_that_is_gone_nothing_is_kept,
-			dbtest_setup, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(
+			of_a_device_that_is_gone_nothing_is_kept, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(
 			sums_add_up_in_every_step, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(

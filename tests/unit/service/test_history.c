@@ -13,7 +13,8 @@ struct lab {
 	int64_t now; /* Unix seconds */
 };
 
-static struct svc_device device_of(struct servicetest *t, const struct svc_actor *a, const char *name)
+static struct svc_device device_of(
+	struct servicetest *t, const struct svc_actor *a, const char *name)
 {
 	const struct svc_device_change c = {
 		.set_name = true, .name = name, .set_user_id = true, .user_id = a->user_id};
@@ -95,9 +96,8 @@ static void what_is_stored_and_what_is_pending_are_one(void **state)
 	counted(&l, &l.phone, 1110);
 	for (size_t i = 0; i < 4; i++) {
 		struct svc_traffic h = ask(&l, &l.ann,
-			&(struct svc_traffic_request){.has_device_id = true,
-				.device_id = l.phone.id,
-				.step = steps[i]});
+			&(struct svc_traffic_request){
+				.has_device_id = true, .device_id = l.phone.id, .step = steps[i]});
 
 		assert_int_equal(h.n, 1);
 		assert_true(ulid_equal(&h.series[0].device_id, &l.phone.id));
@@ -128,9 +128,8 @@ static void seconds_come_from_memory(void **state)
 	svc_traffic_fini(&h);
 	/* And a short range of now is shown in seconds by itself. */
 	h = ask(&l, &l.ann,
-		&(struct svc_traffic_request){.has_device_id = true,
-			.device_id = l.phone.id,
-			.from = MS(l.now - 60)});
+		&(struct svc_traffic_request){
+			.has_device_id = true, .device_id = l.phone.id, .from = MS(l.now - 60)});
 	assert_int_equal(h.step, 1);
 	svc_traffic_fini(&h);
 }
@@ -201,11 +200,11 @@ static void everybody_sees_his_own(void **state)
 		{.has_user_id = true, .user_id = id_of(4000)},
 	};
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
-		assert_int_equal(svc_traffic(l.t->s, &l.ann, &foreign[i], &h, &l.t->e),
-			SVC_NOT_FOUND);
+		assert_int_equal(
+			svc_traffic(l.t->s, &l.ann, &foreign[i], &h, &l.t->e), SVC_NOT_FOUND);
 	for (size_t i = 2; i < sizeof(foreign) / sizeof(foreign[0]); i++)
-		assert_int_equal(svc_traffic(l.t->s, &l.auditor, &foreign[i], &h, &l.t->e),
-			SVC_NOT_FOUND);
+		assert_int_equal(
+			svc_traffic(l.t->s, &l.auditor, &foreign[i], &h, &l.t->e), SVC_NOT_FOUND);
 }
 
 static void what_is_deleted_stays_in_the_sum(void **state)

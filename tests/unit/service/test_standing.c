@@ -6,8 +6,8 @@
 #include "db/token_store.h"
 #include "tests/unit/service/servicetest.h"
 
-static struct svc_actor by_token(
-	struct servicetest *t, const struct svc_actor *owner, enum svc_role role, int64_t expires_at)
+static struct svc_actor by_token(struct servicetest *t, const struct svc_actor *owner,
+	enum svc_role role, int64_t expires_at)
 {
 	const struct svc_token_request r = {
 		.name = "t", .set_role = true, .role = role, .expires_at = expires_at};
@@ -149,8 +149,7 @@ static void devices_are_told_of_after_the_commit(void **state)
 	hears(&ear, &d.id, DEVICE_UPDATED);
 	assert_int_equal(svc_credential_issue(t->s, &t->admin, &d.id, &wg, issued, &t->e), 0);
 	hears(&ear, &d.id, DEVICE_CREDENTIAL_ISSUED);
-	assert_int_equal(
-		svc_credential_revoke(t->s, &t->admin, &issued->credential.id, &t->e), 0);
+	assert_int_equal(svc_credential_revoke(t->s, &t->admin, &issued->credential.id, &t->e), 0);
 	hears(&ear, &d.id, DEVICE_CREDENTIAL_REVOKED);
 	assert_int_equal(svc_user_patch(t->s, &t->admin, &u.id, 0, &disabled, &now, &t->e), 0);
 	hears(&ear, &d.id, DEVICE_USER_DISABLED);
@@ -190,8 +189,8 @@ static void news_of_the_coordinator_are_told(void **state)
 static void figures_are_of_all_parts(void **state)
 {
 	struct servicetest *t = *state;
-	struct session_info live[2] = {
-		{.protocol = DIR_WIREGUARD, .transport = 1}, {.protocol = DIR_OPENVPN, .transport = 2}};
+	struct session_info live[2] = {{.protocol = DIR_WIREGUARD, .transport = 1},
+		{.protocol = DIR_OPENVPN, .transport = 2}};
 	struct svc_figures f;
 
 	t->c->sessions = live;

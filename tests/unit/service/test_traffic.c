@@ -217,9 +217,10 @@ static void a_device_that_is_gone_is_passed_over(void **state)
 
 	add_devices(l, 1);
 	counted(l, 1, 1, 100);
-	/* A row that can't be: its device is not there. It is passed over, all others are written. */
-	const struct device_counters c = {.device_id = ghost, .epoch = 1, .rx_bytes = 50,
-		.tx_bytes = 100};
+	/* A row that can't be: its device is not there. It is passed over, all others are written.
+	 */
+	const struct device_counters c = {
+		.device_id = ghost, .epoch = 1, .rx_bytes = 50, .tx_bytes = 100};
 	traffic_counted(l->t, &l->boot, &c, 1);
 	next_minute(l);
 	assert_int_equal(stored(l, 1, &n), 100);
@@ -411,7 +412,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_stop_writes_and_a_start_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_crash_counts_nothing_twice_and_loses_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_device_that_is_gone_is_passed_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_device_that_is_gone_is_passed_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_loses_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(seconds_are_those_that_were, setup, teardown),
 		cmocka_unit_test_setup_teardown(

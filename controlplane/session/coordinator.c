@@ -164,6 +164,7 @@ int coordinator_start(struct coordinator *c)
 	uv_timer_start(&c->second, on_second, SECOND_MS, SECOND_MS);
 	uv_timer_start(&c->quick, on_quick, QUICK_MS, QUICK_MS);
 	dp_client_start(c->dp);
+	news_figures(c); /* so that there are some from the start */
 	int r = pthread_create(&c->thread, NULL, run, c);
 	if (r)
 		return -r;

@@ -26,8 +26,9 @@ class Stream:
         self.events, self.comments, self.retry, self.over, self.error = [], 0, None, None, None
         self.connection = Connection(api.ns, api.host, api.port, 30)
         self.connection.connect()
+        self.sock = self.connection.sock  # http.client lets go of it when the answer says "close"
         if buffer:
-            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.connection.request("GET", "/v1/events" + query, headers=headers)
         self.answer = self.connection.getresponse()
         self.status, self.headers = self.answer.status, self.answer.headers
@@ -74,8 +75,8 @@ class Stream:
 
     def close(self):
         try:
-            self.connection.sock.shutdown(socket.SHUT_RDWR)
-        except (OSError, AttributeError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
             pass
         self.connection.close()
 

@@ -14,6 +14,8 @@
 
 #include "api/deadline.h"
 #include "api/lanes.h"
+#include "api/metrics.h"
+#include "api/streams.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 
@@ -26,6 +28,8 @@ struct exchange_env {
 	const struct openapi *openapi;
 	struct conn_table *conns;
 	struct lanes *lanes;
+	struct streams *streams;
+	struct metrics *metrics;
 	struct clock clock;
 	bool tls;
 	const char *public_url; /* NULL: none */

@@ -154,6 +154,8 @@ static json_t *put_list(const struct json_out_field *f, const char *base)
 
 static json_t *put(const struct json_out_field *f, const char *base)
 {
+	if (f->at == OUT_NOWHERE)
+		return json_null();
 	if (f->when != OUT_NOWHERE && !*(const bool *)(base + f->when))
 		return json_null();
 	if (f->kind == OUT_OBJECT)
@@ -170,8 +172,6 @@ json_t *json_out(const struct json_object *o, const void *at)
 	for (size_t i = 0; i < o->n; i++) {
 		const struct json_out_field *f = &o->fields[i];
 
-		if (f->at == OUT_NOWHERE)
-			continue;
 		/* A NULL value is refused, and so is a NULL object. */
 		if (json_object_set_new_nocheck(doc, f->name, put(f, at))) {
 			json_decref(doc);

@@ -44,13 +44,15 @@ enum json_out_kind {
 	OUT_LIST,	   /* pointer to n of them, n is a size_t */
 	OUT_TEXTS,	   /* a list of texts, by hand only */
 	OUT_COUNTS,	   /* an object of counters by name, by hand only */
+	OUT_POINTS,	   /* [[time, received, sent], ...], by hand only */
+	OUT_MOVED,	   /* [[device, received, sent], ...], by hand only */
 	OUT_ANY,	   /* an object that the document leaves open, by hand only */
 	OUT_KINDS
 };
 
 /* NULLABLE: nothing (0, "", IP_NONE, zero) is null. OPTIONAL: may be absent; by hand only. */
 enum { OUT_NULLABLE = 1, OUT_OPTIONAL = 2 };
-/* An offset that is none. at: the handler adds the field by hand. */
+/* An offset that is none. at: the handler sets the field by hand, which until then is null. */
 enum { OUT_NOWHERE = 0xffff };
 
 struct json_object;

@@ -401,3 +401,74 @@ static const struct json_out_field totp_fields[] = {
 		.example = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
 };
 OBJECT(totp, struct svc_totp, "A second factor that waits to be confirmed.");
+
+/* ---- traffic, events: written as text (handlers/traffic.c, event_text.c) ---- */
+
+static const struct json_out_field traffic_series_fields[] = {
+	BY_HAND("device_id", OUT_DEVICE_ID, OUT_NULLABLE, "Whose; null: of all devices together."),
+	BY_HAND("points", OUT_POINTS, 0,
+		"When a step begins, inner bytes received and sent in it; steps without any are "
+		"left out."),
+};
+OBJECT(traffic_series, char, "What moved, by steps.");
+
+static const struct json_out_field traffic_fields[] = {
+	BY_HAND("from", OUT_TIME, 0, "Widened to a whole step."),
+	BY_HAND("to", OUT_TIME, 0, "The same."),
+	BY_HAND("step", OUT_NUMBER, 0, "Seconds of a point.", .example = "60"),
+	BY_HAND("series", OUT_LIST, 0, "At most 100.", .of = &object_traffic_series),
+};
+OBJECT(traffic, char, "Traffic history.");
+
+#define EVENT_AT BY_HAND("at", OUT_TIME, 0, "When it happened.")
+
+static const struct json_out_field event_session_fields[] = {
+	EVENT_AT,
+	BY_HAND("session", OUT_OBJECT, 0, "As it was then.", .of = &object_session),
+	BY_HAND("reason", OUT_TEXT, OUT_OPTIONAL, "Of session.ended: why.", .example = "idle"),
+	BY_HAND("previous_endpoint", OUT_ENDPOINT, OUT_OPTIONAL | OUT_NULLABLE,
+		"Of session.roamed: where its packets came from before."),
+};
+OBJECT(event_session, char, "Data of session.started, session.ended and session.roamed.");
+
+static const struct json_out_field event_device_fields[] = {
+	EVENT_AT,
+	BY_HAND("device_id", OUT_DEVICE_ID, 0, "Which device."),
+	BY_HAND("user_id", OUT_USER_ID, 0, "Whose it is."),
+	BY_HAND("change", OUT_TEXT, 0, "What happened to it.", .example = "created"),
+};
+OBJECT(event_device, char, "Data of device.changed.");
+
+static const struct json_out_field event_totals_fields[] = {
+	BY_HAND("rx_bytes", OUT_COUNT, 0, "Inner bytes received in the interval."),
+	BY_HAND("tx_bytes", OUT_COUNT, 0, "Inner bytes sent."),
+	BY_HAND("devices", OUT_COUNT, 0, "Devices that moved any.", .example = "7"),
+};
+OBJECT(event_totals, char, "Sums over all devices that the reader may see.");
+
+static const struct json_out_field event_traffic_fields[] = {
+	EVENT_AT,
+	BY_HAND("interval_ms", OUT_NUMBER, 0, "Since the one before.", .example = "1000"),
+	BY_HAND("rx_bps", OUT_COUNT, 0, "Inner bits a second received."),
+	BY_HAND("tx_bps", OUT_COUNT, 0, "Inner bits a second sent."),
+	BY_HAND("totals", OUT_OBJECT, 0, "Of the interval.", .of = &object_event_totals),
+	BY_HAND("devices", OUT_MOVED, 0,
+		"The 100 that moved most: device, inner bytes received and sent."),
+};
+OBJECT(event_traffic, char, "Data of traffic.");
+
+static const struct json_out_field event_dataplane_fields[] = {EVENT_AT};
+OBJECT(event_dataplane, char, "Data of dataplane.connected and dataplane.lost.");
+
+static const struct json_out_field event_hello_fields[] = {
+	EVENT_AT,
+	BY_HAND("id", OUT_COUNT, 0, "Where the stream stands.", .example = "4242"),
+	BY_HAND("version", OUT_TEXT, 0, "Of the control plane.", .example = "0.1.0"),
+};
+OBJECT(event_hello, char, "Data of hello, with which a stream begins.");
+
+static const struct json_out_field event_gap_fields[] = {
+	BY_HAND("after", OUT_COUNT, 0, "The last one before.", .example = "4242"),
+	BY_HAND("id", OUT_COUNT, 0, "Where it goes on.", .example = "4711"),
+};
+OBJECT(event_gap, char, "Data of gap: what was in between is lost, look at the lists again.");

@@ -62,6 +62,15 @@ struct out_status {
 	X(settings_values)                                                                         \
 	X(settings_traffic)                                                                        \
 	X(totp)                                                                                    \
+	X(traffic)                                                                                 \
+	X(traffic_series)                                                                          \
+	X(event_session)                                                                           \
+	X(event_device)                                                                            \
+	X(event_traffic)                                                                           \
+	X(event_totals)                                                                            \
+	X(event_dataplane)                                                                         \
+	X(event_hello)                                                                             \
+	X(event_gap)                                                                               \
 	X(status)                                                                                  \
 	X(status_database)                                                                         \
 	X(status_dataplane)                                                                        \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/memory.h"
+#include "api/streams.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
@@ -82,6 +83,7 @@ void reply_fini(struct reply *r)
 {
 	memory_free(r->body);
 	file_fini(&r->file);
+	stream_close(r->stream);
 	secret_wipe(r, sizeof(*r));
 }
 
@@ -94,6 +96,22 @@ void reply_with_file(struct reply *r, const char *type, const struct reply_file 
 	r->status = 200;
 	r->type = type;
 	r->file = *f;
+}
+
+void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len)
+{
+	if (!body) {
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	if (r->status) {
+		memory_free(body);
+		return;
+	}
+	r->status = status;
+	r->body = body;
+	r->len = len;
+	r->type = type;
 }
 
 void reply_empty(struct reply *r, unsigned status)

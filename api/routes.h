@@ -29,6 +29,7 @@ enum route_access {
 	ACCESS_AUDITOR = 1 << SVC_ROLE_AUDITOR,
 	ACCESS_OPERATOR = 1 << SVC_ROLE_OPERATOR,
 	ACCESS_ADMIN = 1 << SVC_ROLE_ADMIN,
+	ACCESS_LOCAL = 1 << 6, /* and whoever asks from this very machine, without credentials */
 	ACCESS_PUBLIC = 1 << 7,
 };
 
@@ -42,10 +43,12 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 #define MANAGERS (ACCESS_OPERATOR | ACCESS_ADMIN)
 #define OWNERS	 (ACCESS_USER | ACCESS_OPERATOR | ACCESS_ADMIN)
 #define ADMINS	 ACCESS_ADMIN
+#define WATCHERS (READERS | ACCESS_LOCAL)
 #define PUBLIC	 ACCESS_PUBLIC
 #define NO_BODY	 NULL
 
 #define PAGE(kind)  (QUERY_PAGE | (kind))
+#define TRAFFIC	    (QUERY_TRAFFIC | QUERY_USER_ID)
 #define DEVICE_PAGE (PAGE('d') | QUERY_USER_ID)
 #define AUDIT_PAGE  (PAGE('a') | QUERY_AUDIT)
 
@@ -91,7 +94,10 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 	R(GET,    "/v1/audit",                      READ,  READERS,  AUDIT_PAGE,  NO_BODY,             audit_list)        \
 	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
-	R(GET,    "/v1/backup",                     LONG,  ADMINS,   QUERY_NONE,  NO_BODY,             backup)
+	R(GET,    "/v1/backup",                     LONG,  ADMINS,   QUERY_NONE,  NO_BODY,             backup)            \
+	R(GET,    "/v1/traffic",                    READ,  EVERYONE, TRAFFIC,     NO_BODY,             traffic)           \
+	R(GET,    "/v1/events",                     READ,  EVERYONE, QUERY_TYPES, NO_BODY,             events)            \
+	R(GET,    "/metrics",                       READ,  WATCHERS, QUERY_NONE,  NO_BODY,             metrics)
 /* clang-format on */
 
 struct route {

@@ -17,6 +17,9 @@
 ROUTES(HANDLER_DECLARE)
 #undef HANDLER_DECLARE
 
+/* False for verdicts that are no loss: the packet arrived, or still may. */
+bool verdict_is_drop(const char *verdict);
+
 /* A page of a list: n structs of that object, which begin with their id. one: NULL, or what makes
  * the object where its table alone can't. */
 struct page {

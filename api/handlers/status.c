@@ -29,11 +29,10 @@ void handle_readyz(struct request *rq)
 	reply_json(&rq->reply, 200, json_pack("{s:s}", "status", "ready"));
 }
 
-/* Verdicts that are no loss: the packet arrived, or still may. */
-static bool is_drop(const char *verdict)
+bool verdict_is_drop(const char *verdict)
 {
 	static const char *const fine[] = {
-		"none", "delivered", "sent", "keepalive", "staged", "punted"};
+		"none", "delivered", "sent", "keepalive", "stream", "staged", "punted"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
 		if (strcmp(verdict, fine[i]) == 0)
@@ -47,8 +46,9 @@ static json_t *drops_json(const struct dataplane_status *d)
 	json_t *drops = json_object();
 
 	for (size_t i = 0; i < d->n_verdicts; i++) {
-		if (is_drop(d->verdicts[i].name) && json_object_set_new(drops, d->verdicts[i].name,
-							    json_counter(d->verdicts[i].count))) {
+		if (verdict_is_drop(d->verdicts[i].name) &&
+			json_object_set_new(
+				drops, d->verdicts[i].name, json_counter(d->verdicts[i].count))) {
 			json_decref(drops);
 			return NULL;
 		}

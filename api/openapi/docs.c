@@ -1,6 +1,7 @@
 #include "api/openapi/docs.h"
 
 #include "base/compiler.h"
+#include "service/events.h"
 
 /* What all have in common stands first. */
 #define DOC(handler, tag_, status_, summary_, ...)                                                 \
@@ -65,6 +66,37 @@ DOC(me, "access", 200, "Show who is asking", ANSWER(me));
 DOC(audit_list, "audit", 200, "List what was done, newest first", PAGE_OF(audit_entry));
 DOC(audit_verify, "audit", 200, "Check the audit log's chain", ANSWER(audit_state), .fails = {429},
 	.about = "Reads all of it; one at a time.");
+
+/* ---- traffic and events ---- */
+
+#define EVENT_OBJECT_SESSION_STARTED	 &object_event_session
+#define EVENT_OBJECT_SESSION_ENDED	 &object_event_session
+#define EVENT_OBJECT_SESSION_ROAMED	 &object_event_session
+#define EVENT_OBJECT_DEVICE_CHANGED	 &object_event_device
+#define EVENT_OBJECT_TRAFFIC		 &object_event_traffic
+#define EVENT_OBJECT_DATAPLANE_CONNECTED &object_event_dataplane
+#define EVENT_OBJECT_DATAPLANE_LOST	 &object_event_dataplane
+#define EVENT_ROW(E, name)		 {name, EVENT_OBJECT_##E},
+const struct doc_event stream_events[] = {
+	EVENT_TYPES(EVENT_ROW){"hello", &object_event_hello},
+	{"gap", &object_event_gap},
+};
+const size_t n_stream_events = ARRAY_SIZE(stream_events);
+
+DOC(traffic, "sessions", 200, "Show traffic history", ANSWER(traffic), .fails = {404},
+	.about = "A series for each device that is asked for; one of all together when none is and "
+		 "the role reads all. Otherwise one's own devices.");
+DOC(events, "sessions", 200, "Follow what happens", .fails = {429}, .type = "text/event-stream",
+	.example = "id: 4243\nevent: device.changed\ndata: {\"at\": ...}\n\n",
+	.about =
+		"Server-sent events without end, with a comment now and then. x-ireko-events names "
+		"them and their data. Without a reading role only of one's own. A reader who is "
+		"too "
+		"slow is dropped. 429: the user has as many streams as he may have.");
+DOC(metrics, "service", 200, "Show figures for Prometheus",
+	.type = "text/plain; version=0.0.4; charset=utf-8",
+	.example = "# TYPE ireko_sessions gauge\n",
+	.about = "From this very machine (x-ireko-access: local) without credentials.");
 
 /* ---- users ---- */
 

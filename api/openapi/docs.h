@@ -26,6 +26,14 @@ struct route_doc {
 	uint16_t fails[DOC_FAILS];	  /* statuses that the route table does not imply */
 };
 
+/* An event of a stream, and its data. */
+struct doc_event {
+	const char *name;
+	const struct json_object *data;
+};
+extern const struct doc_event stream_events[];
+extern const size_t n_stream_events;
+
 struct doc_tag {
 	const char *name, *about;
 };

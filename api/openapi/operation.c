@@ -21,6 +21,8 @@ static json_t *access_of(struct maker *m, const struct route *r)
 		if (r->access & access_of_role((enum svc_role)role))
 			maker_append(m, list, json_string(svc_role_name((enum svc_role)role)));
 	}
+	if (r->access & ACCESS_LOCAL)
+		maker_append(m, list, json_string("local"));
 	return list;
 }
 
@@ -28,6 +30,8 @@ static json_t *security_of(const struct route *r)
 {
 	if (r->access & ACCESS_PUBLIC)
 		return json_array();
+	if (r->access & ACCESS_LOCAL)
+		return json_pack("[{s:[]}, {s:[]}, {}]", "token", "cookie");
 	if (r->method == HTTP_GET)
 		return json_pack("[{s:[]}, {s:[]}]", "token", "cookie");
 	return json_pack("[{s:[]}, {s:[], s:[]}]", "token", "cookie", "csrf");
@@ -42,6 +46,8 @@ static const struct {
 	{"If-Match", "ETag of the object as it was read: 412 when it has changed since.",
 		route_takes_if_match},
 	{"If-None-Match", "ETags of copies: 304 when one is still right.", route_has_etag},
+	{"Last-Event-ID", "Id of the last event that was seen: the stream goes on after it.",
+		route_is_stream},
 	{"Idempotency-Key",
 		"1 to 255 printable characters of the caller's own: for 24 hours a repeat of the "
 		"request gets the first answer again and makes nothing.",
@@ -106,6 +112,15 @@ static json_t *body_of(struct maker *m, const struct route *r)
 	return json_pack("{s:b, s:o}", "required", 1, "content", types);
 }
 
+static json_t *events_of(struct maker *m)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < n_stream_events; i++)
+		maker_put(m, all, stream_events[i].name, maker_object(m, stream_events[i].data));
+	return all;
+}
+
 json_t *operation_of(struct maker *m, const struct route *r)
 {
 	const struct route_doc *d = r->doc;
@@ -118,6 +133,8 @@ json_t *operation_of(struct maker *m, const struct route *r)
 		maker_put(m, op, "description", json_string(d->about));
 	if (r->body)
 		maker_put(m, op, "requestBody", body_of(m, r));
+	if (r->query & QUERY_TYPES)
+		maker_put(m, op, "x-ireko-events", events_of(m));
 	return op;
 }
 

@@ -112,6 +112,17 @@ json_t *schema_body_example(const struct json_schema *s)
 
 /* ---- answers ---- */
 
+/* What was when, or whose; received; sent. */
+static json_t *triple_of(unsigned kind)
+{
+	const enum json_out_kind first = kind == OUT_POINTS ? OUT_TIME : OUT_DEVICE_ID;
+
+	return json_pack("{s:s, s:[o, o, o], s:i, s:i}", "type", "array", "prefixItems",
+		kind_schema(&out_kinds[first], 0, false),
+		kind_schema(&out_kinds[OUT_COUNT], 0, false),
+		kind_schema(&out_kinds[OUT_COUNT], 0, false), "minItems", 3, "maxItems", 3);
+}
+
 static json_t *object_field(const struct json_out_field *f)
 {
 	const bool nullable = (f->flags & OUT_NULLABLE) != 0;
@@ -127,6 +138,8 @@ static json_t *object_field(const struct json_out_field *f)
 		json_object_set_new(s, "items", schema_ref(f->of->name));
 	if (f->kind == OUT_TEXTS)
 		json_object_set_new(s, "items", json_pack("{s:s}", "type", "string"));
+	if (f->kind == OUT_POINTS || f->kind == OUT_MOVED)
+		json_object_set_new(s, "items", triple_of(f->kind));
 	if (f->kind == OUT_COUNTS)
 		json_object_set_new(s, "additionalProperties",
 			json_pack("{s:s, s:i}", "type", "integer", "minimum", 0));

@@ -46,6 +46,11 @@ bool route_may_repeat(const struct route *r)
 	return r->method == HTTP_POST && r->body && is_private(r);
 }
 
+bool route_is_stream(const struct route *r)
+{
+	return r->query & QUERY_TYPES;
+}
+
 /* An object without an ETag has none that If-Match could name. */
 static bool looks_at_if_match(const struct route *r)
 {

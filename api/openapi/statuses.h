@@ -22,6 +22,7 @@ extern const size_t n_status_docs;
 bool route_takes_if_match(const struct route *r);
 bool route_has_etag(const struct route *r);
 bool route_may_repeat(const struct route *r);
+bool route_is_stream(const struct route *r);
 
 bool status_applies(const struct status_doc *s, const struct route *r);
 

@@ -108,6 +108,8 @@ static void every_route_is_in_it(void **state)
 
 			if (strcmp(role, "public") == 0)
 				roles |= ACCESS_PUBLIC;
+			else if (strcmp(role, "local") == 0)
+				roles |= ACCESS_LOCAL;
 			else if (svc_role_parse(role, &parsed) == 0)
 				roles |= access_of_role(parsed);
 		}

@@ -224,7 +224,8 @@ def test_sessions_and_status(g, cli):
     until(lambda: g.session_of(device), 5, "a session")
     out = cli("session", "list")
     assert "user-tunnel" in out and "tunnel" in out and "wireguard" in out
-    assert "1 with a session" in cli("status") and cli.json("status")["dataplane"]["connected"] is True
+    until(lambda: "1 with a session" in cli("status"), 5, "the dataplane's count")
+    assert cli.json("status")["dataplane"]["connected"] is True
     session = cli.json("session", "list")["items"][0]
     cli("session", "kill", "user-tunnel/tunnel")
     assert cli.run("session", "kill", session["id"])[0] == NOT_FOUND

@@ -65,7 +65,7 @@ static bool cookie_find(struct span all, const char *name, struct credential *ou
 	return found == 1;
 }
 
-int auth_identify(struct service *s, const struct admitted *head, bool tls, struct svc_actor *out)
+static int identify(struct service *s, const struct admitted *head, bool tls, struct svc_actor *out)
 {
 	static const char scheme[] = "Bearer ";
 	const size_t scheme_len = sizeof(scheme) - 1;
@@ -81,6 +81,15 @@ int auth_identify(struct service *s, const struct admitted *head, bool tls, stru
 	if (!head->cookie.at || !cookie_find(head->cookie, cookie_name(tls), &c))
 		return SVC_UNAUTHENTICATED;
 	return svc_authenticate_cookie(s, c.text, out);
+}
+
+int auth_identify(struct service *s, const struct admitted *head, bool tls,
+	const struct ip_addr *from, struct svc_actor *out)
+{
+	const int rc = identify(s, head, tls, out);
+
+	out->from = *from;
+	return rc;
 }
 
 static bool is_safe(enum http_method m)

@@ -17,10 +17,10 @@
 
 enum { AUTH_COOKIE_TEXT = 160 };
 
-/* An Authorization header, when there is one, decides alone. Returns: what the service says, or
- * SVC_UNAUTHENTICATED when there is nothing to ask it about. */
-int auth_identify(
-	struct service *s, const struct admitted *head, bool tls, struct svc_actor *out) must_check;
+/* from becomes the actor's. An Authorization header, when there is one, decides alone. Returns:
+ * what the service says, or SVC_UNAUTHENTICATED when there is nothing to ask it about. */
+int auth_identify(struct service *s, const struct admitted *head, bool tls,
+	const struct ip_addr *from, struct svc_actor *out) must_check;
 /* True for tokens, and for GET and HEAD. */
 bool auth_csrf_ok(const struct admitted *head, const struct svc_actor *a);
 /* Whether the Origin header of a request that changes something names the Host it was sent to. */

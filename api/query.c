@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Longest value: a cursor, or "usr_" and a ULID. */
-enum { VALUE_MAX = 32 };
+/* Longest value: an action of the audit log. */
+enum { VALUE_MAX = 40 };
 
 const char *cursor_format(unsigned kind, const struct ulid *last, char *buf)
 {
@@ -54,10 +54,13 @@ static int cursor_parse(const char *text, unsigned kind, struct ulid *after)
 	return 0;
 }
 
-static int limit_parse(const char *text, uint32_t *out)
+/* ---- one function a parameter ---- */
+
+static int read_limit(struct query *q, const char *text, unsigned takes)
 {
 	uint32_t n = 0;
 
+	(void)takes;
 	if (*text == '\0' || *text == '0' || strlen(text) > 3)
 		return -EINVAL;
 	for (; *text; text++) {
@@ -67,8 +70,13 @@ static int limit_parse(const char *text, uint32_t *out)
 	}
 	if (n > SVC_LIMIT_MAX)
 		return -EINVAL;
-	*out = n;
+	q->page.limit = n;
 	return 0;
+}
+
+static int read_cursor(struct query *q, const char *text, unsigned takes)
+{
+	return cursor_parse(text, takes & QUERY_KIND, &q->page.after);
 }
 
 static int user_id_parse(const char *text, struct ulid *out)
@@ -76,24 +84,65 @@ static int user_id_parse(const char *text, struct ulid *out)
 	return strncmp(text, "usr_", 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
 }
 
+static int read_user_id(struct query *q, const char *text, unsigned takes)
+{
+	const int rc = user_id_parse(text, &q->user_id);
+
+	(void)takes;
+	q->has_user_id = rc == 0;
+	return rc;
+}
+
+static int read_actor(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	return user_id_parse(text, &q->audit.actor);
+}
+
+/* The id of any kind of object: three letters, "_", a ULID. */
+static int read_object(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	if (strspn(text, "abcdefghijklmnopqrstuvwxyz") != 3 || text[3] != '_')
+		return -EINVAL;
+	memcpy(q->audit.object_kind, text, 3);
+	return ulid_parse(&q->audit.object, text + 4);
+}
+
+static int read_action(struct query *q, const char *text, unsigned takes)
+{
+	const size_t n = strlen(text);
+
+	(void)takes;
+	if (n == 0 || n >= sizeof(q->audit.action) ||
+		strspn(text, "abcdefghijklmnopqrstuvwxyz_.") != n)
+		return -EINVAL;
+	memcpy(q->audit.action, text, n + 1);
+	return 0;
+}
+
+static const struct parameter {
+	const char *name;
+	unsigned needs;
+	int (*read)(struct query *q, const char *text, unsigned takes);
+	const char *wrong;
+} parameters[] = {
+	{"limit", QUERY_PAGE, read_limit, "is not a number from 1 to 500"},
+	{"cursor", QUERY_PAGE, read_cursor, "is not a cursor of this list"},
+	{"user_id", QUERY_USER_ID, read_user_id, "is not the id of a user"},
+	{"actor", QUERY_AUDIT, read_actor, "is not the id of a user"},
+	{"object", QUERY_AUDIT, read_object, "is not the id of an object"},
+	{"action", QUERY_AUDIT, read_action, "is not an action like user.create"},
+};
+
 static void take(struct query *q, const char *name, const char *value, unsigned takes,
 	unsigned *seen, struct field_errors *e)
 {
-	static const struct {
-		const char *name;
-		unsigned needs;
-		const char *wrong;
-	} known[] = {
-		{"limit", QUERY_PAGE, "is not a number from 1 to 500"},
-		{"cursor", QUERY_PAGE, "is not a cursor of this list"},
-		{"user_id", QUERY_USER_ID, "is not the id of a user"},
-	};
 	size_t i = 0;
-	int rc;
 
-	while (i < ARRAY_SIZE(known) && strcmp(known[i].name, name) != 0)
+	while (i < ARRAY_SIZE(parameters) && strcmp(parameters[i].name, name) != 0)
 		i++;
-	if (i == ARRAY_SIZE(known) || !(takes & known[i].needs)) {
+	if (i == ARRAY_SIZE(parameters) || !(takes & parameters[i].needs)) {
 		field_errors_add(e, name, "is unknown");
 		return;
 	}
@@ -102,16 +151,8 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 		return;
 	}
 	*seen |= 1U << i;
-	if (i == 0) {
-		rc = limit_parse(value, &q->page.limit);
-	} else if (i == 1) {
-		rc = cursor_parse(value, takes & QUERY_KIND, &q->page.after);
-	} else {
-		rc = user_id_parse(value, &q->user_id);
-		q->has_user_id = rc == 0;
-	}
-	if (rc)
-		field_errors_add(e, name, "%s", known[i].wrong);
+	if (parameters[i].read(q, value, takes))
+		field_errors_add(e, name, "%s", parameters[i].wrong);
 }
 
 /* Copies a piece of the query; text that is too long or encoded can't be anything we know. */

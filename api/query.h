@@ -18,6 +18,7 @@ enum {
 	QUERY_NONE = 0,
 	QUERY_PAGE = 0x100,
 	QUERY_USER_ID = 0x200,
+	QUERY_AUDIT = 0x400, /* actor, object, action */
 	QUERY_KIND = 0xff,
 };
 
@@ -27,6 +28,7 @@ struct query {
 	struct svc_page page;
 	bool has_user_id;
 	struct ulid user_id;
+	struct svc_audit_filter audit;
 };
 
 /* Reads the raw query, which the police let pass. What is unknown, twice or out of range is added

@@ -41,6 +41,9 @@ struct reply {
 	struct reply_file file; /* instead of body */
 };
 
+/* The type of the problem that asks for a second factor. */
+#define REPLY_TOTP_REQUIRED "urn:ireko:problem:totp-required"
+
 void reply_fini(struct reply *r);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);

@@ -144,8 +144,8 @@ static void times_and_spans(void **state)
 	assert_string_equal(out, "2025-06-15T16:06:40.000Z");
 	assert_int_equal(args_time("1d", now, true, out), 0);
 	assert_string_equal(out, "2025-06-14T15:06:40.000Z");
-	static const char *const bad[] = {
-		"", "h", "1", "1w", "-1h", "1hh", " 1h", "99999999999999999999d", "36600d1", "100000000d"};
+	static const char *const bad[] = {"", "h", "1", "1w", "-1h", "1hh", " 1h",
+		"99999999999999999999d", "36600d1", "100000000d"};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(args_time(bad[i], now, false, out), -EINVAL);
 }

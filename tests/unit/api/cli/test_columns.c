@@ -67,7 +67,8 @@ static void no_line_is_wider_than_the_terminal(void **state)
 
 static void what_is_not_there_is_a_dash(void **state)
 {
-	char *text = printed(0, "[{}, {\"name\": {\"x\": 1}, \"live\": 3, \"up\": null, \"at\": 7}]");
+	char *text =
+		printed(0, "[{}, {\"name\": {\"x\": 1}, \"live\": 3, \"up\": null, \"at\": 7}]");
 
 	(void)state;
 	assert_string_equal(text, "NAME  BYTES  UP  AT\n-         -  no  -\n-         -  no  7\n");

@@ -32,8 +32,7 @@ static void parse(const char *bytes, size_t n, size_t piece, struct seen *s)
 	memset(s, 0, sizeof(*s));
 	sse_init(&p, on_event, s);
 	for (size_t at = 0; at < n; at += piece)
-		assert_int_equal(
-			sse_feed(&p, bytes + at, n - at < piece ? n - at : piece), 0);
+		assert_int_equal(sse_feed(&p, bytes + at, n - at < piece ? n - at : piece), 0);
 	sse_fini(&p);
 }
 
@@ -52,12 +51,15 @@ static void events_in_all_their_forms(void **state)
 {
 	(void)state;
 	expect("data: a\n\n", "<|message|a>");
-	expect("\xef\xbb\xbf" "data:a\r\n\r\n", "<|message|a>");
+	expect("\xef\xbb\xbf"
+	       "data:a\r\n\r\n",
+		"<|message|a>");
 	expect("id: 7\revent: traffic\rdata: {\"x\":1}\r\r", "<7|traffic|{\"x\":1}>");
 	expect("data: a\ndata: b\ndata\n\n", "<|message|a\nb\n>");
 	expect("data:  two\n\n", "<|message| two>");
 	expect(": heartbeat\n\n: again\n\ndata: x\n\n", "<|message|x>");
-	expect("id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n", "<1|message|a><1|message|b><|message|c>");
+	expect("id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n",
+		"<1|message|a><1|message|b><|message|c>");
 	expect("event: lost\n\ndata: x\n\n", "<|message|x>"); /* without data there is none */
 	expect("data: never ended", "");
 	expect("data: never ended\n", "");
@@ -69,7 +71,8 @@ static void ids_that_are_no_header_are_not_taken(void **state)
 {
 	struct sse p = {.id = ""};
 	struct seen s = {.text = ""};
-	static const char bytes[] = "id: 5\ndata: a\n\nid: x y\ndata: b\n\nid: \xc3\xa9\ndata: c\n\n";
+	static const char bytes[] =
+		"id: 5\ndata: a\n\nid: x y\ndata: b\n\nid: \xc3\xa9\ndata: c\n\n";
 
 	(void)state;
 	sse_init(&p, on_event, &s);

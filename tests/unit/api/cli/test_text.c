@@ -24,11 +24,16 @@ static void hostile_text_is_shown_not_obeyed(void **state)
 	assert_plain("plain", "plain");
 	assert_plain("", "");
 	assert_plain("\x1b[2J\r\n\t\x7f", "\\x1b[2J\\x0d\\x0a\\x09\\x7f");
-	assert_plain("\xc2\x9b" "31m", "\\u{9b}31m"); /* CSI in one character */
+	assert_plain("\xc2\x9b"
+		     "31m",
+		"\\u{9b}31m"); /* CSI in one character */
 	assert_plain("\xe2\x80\xaegnp.exe", "\\u{202e}gnp.exe");
-	assert_plain("a\xe2\x80\x8b" "b\xef\xbb\xbf", "a\\u{200b}b\\u{feff}");
+	assert_plain("a\xe2\x80\x8b"
+		     "b\xef\xbb\xbf",
+		"a\\u{200b}b\\u{feff}");
 	assert_plain("\xf3\xa0\x80\x81", "\\u{e0001}");
-	assert_plain("\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x94\x91 \xc3\xa9", "\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x94\x91 \xc3\xa9");
+	assert_plain("\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x94\x91 \xc3\xa9",
+		"\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x94\x91 \xc3\xa9");
 }
 
 static void broken_utf8_is_shown_by_bytes(void **state)
@@ -37,8 +42,8 @@ static void broken_utf8_is_shown_by_bytes(void **state)
 	assert_plain("\xff", "\\xff");
 	assert_plain("\xc3", "\\xc3");
 	assert_plain("\xe6\x97", "\\xe6\\x97");
-	assert_plain("\xc0\xaf", "\\xc0\\xaf");                 /* overlong */
-	assert_plain("\xed\xa0\x80", "\\u{d800}");              /* a surrogate */
+	assert_plain("\xc0\xaf", "\\xc0\\xaf");			  /* overlong */
+	assert_plain("\xed\xa0\x80", "\\u{d800}");		  /* a surrogate */
 	assert_plain("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"); /* beyond the end */
 }
 

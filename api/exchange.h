@@ -26,7 +26,8 @@ struct exchange_env {
 	struct lanes *lanes;
 	struct clock clock;
 	bool tls;
-	atomic_bool stopping; /* answer 503 */
+	const char *public_url; /* NULL: none */
+	atomic_bool stopping;	/* answer 503 */
 };
 
 /* libmicrohttpd's callbacks; cls is the env. */

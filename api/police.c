@@ -230,6 +230,8 @@ static unsigned check_field(const struct head_field *f, struct admitted *out, co
 		*why = "Connection takes close and keep-alive";
 		return 400;
 	}
+	if (span_is(name, "Accept") && !out->accept.at)
+		out->accept = value;
 	single = single_of(out, f);
 	if (!single)
 		return 0;

@@ -54,6 +54,9 @@ struct head {
 	X(csrf_token, "X-CSRF-Token")                                                              \
 	X(origin, "Origin")                                                                        \
 	X(if_match, "If-Match")                                                                    \
+	X(if_none_match, "If-None-Match")                                                          \
+	X(idempotency_key, "Idempotency-Key")                                                      \
+	X(sec_fetch_site, "Sec-Fetch-Site")                                                        \
 	X(expect, "Expect")
 
 /* A piece of text, trimmed of blanks; at is NULL when the field is absent. */
@@ -70,6 +73,7 @@ struct admitted {
 #define POLICE_MEMBER(member, name) struct span member;
 	POLICE_SINGLES(POLICE_MEMBER)
 #undef POLICE_MEMBER
+	struct span accept; /* may stand there several times: the first */
 	uint64_t body_len;
 };
 

@@ -18,7 +18,8 @@ enum {
 	QUERY_NONE = 0,
 	QUERY_PAGE = 0x100,
 	QUERY_USER_ID = 0x200,
-	QUERY_AUDIT = 0x400, /* actor, object, action */
+	QUERY_IGNORED = 0x8000, /* of links, to which messengers append what they like */
+	QUERY_AUDIT = 0x400,	/* actor, object, action */
 	QUERY_KIND = 0xff,
 };
 

@@ -168,7 +168,10 @@ static int first_start(struct service *s, char made_password[33])
 /* On the recorder's thread, every second. */
 static int background(void *service)
 {
-	return audit_tick(service);
+	struct service *s = service;
+
+	once_table_purge(s->once, service_now(s));
+	return audit_tick(s);
 }
 
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
@@ -204,6 +207,8 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	if (!err)
 		err = throttle_new(&s->throttle);
 	if (!err)
+		err = once_table_new(&s->once);
+	if (!err)
 		err = first_start(s, made_password);
 	if (!err)
 		err = recorder_new(&s->recorder, db, &conf->clock, background, s);
@@ -238,6 +243,7 @@ void service_free(struct service *s)
 	if (!s)
 		return;
 	recorder_free(s->recorder);
+	once_table_free(s->once);
 	throttle_free(s->throttle);
 	password_gate_free(s->gate);
 	stripes_free(s->stripes);

@@ -2,6 +2,7 @@
 import base64
 import fcntl
 import hashlib
+import hmac
 import http.server
 import json
 import os
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 
 import pytest
 
@@ -377,3 +379,62 @@ def test_bash_completion(cli, tmp_path):
     assert {"list", "verify", "--count"} <= complete(cli, "audit", "")
     assert complete(cli, "completion", "b") == {"bash"}
     assert complete(cli, "user", "list", "--url", "") == set()
+
+
+# ---- what other rooms tell ----
+
+def test_audit(g, cli):
+    cli("user", "add", "seen")
+    seen = cli.json("user", "show", "seen")["id"]
+    rows = cli.json("audit", "--object", seen)["items"]
+    assert [r["action"] for r in rows] == ["user.create"]
+    out = cli("audit", "list", "--user", "admin", "--action", "user.create", "--count", "2")
+    assert out.count("\n") == 3 and "user.create" in out and seen in out
+    cli("backup", "audited.db")
+    assert cli.json("audit", "--action", "backup.make", "--count", "1")["items"]
+    assert re.search(r"rows +\d+", cli("audit", "verify")) and cli.json("audit", "verify")["ok"] is True
+
+
+def test_settings(g, cli):
+    before = cli.json("settings", "show")
+    after = json.loads(cli("settings", "set", "mtu=1380", "dns=9.9.9.9,149.112.112.112", "traffic_retention.days=400", "--json"))
+    assert after["mtu"] == 1380 and after["dns"] == ["9.9.9.9", "149.112.112.112"]
+    assert after["traffic_retention"]["days"] == 400
+    assert re.search(r"^mtu +1380 +\d+$", cli("settings", "show"), re.M)
+    cli("settings", "set", "mtu=", "dns=", "traffic_retention.days=")
+    now = cli.json("settings", "show")
+    assert {k: now[k] for k in ("mtu", "dns", "traffic_retention")} == {k: before[k] for k in ("mtu", "dns", "traffic_retention")}
+    code, _, err = cli.run("settings", "set", "mtu=5")
+    assert code == FAILED and "mtu" in err
+    for bad in ("mtu", "mtu=x", "nothing=1"):
+        assert cli.run("settings", "set", bad)[0] == USAGE
+
+
+def test_second_factor(g, tmp_path):
+    """login asks for the one-time code when the server does."""
+    cli = Cli(g, tmp_path)
+    g.api.post("/v1/users", {"name": "two", "password": "a long enough password"})
+    login = g.anonymous.login("two", "a long enough password")
+    secret = login.post("/v1/me/totp", {"password": "a long enough password"})["secret"]
+    code = totp(secret, time.time() - 30)  # each only once: the one before for now, this one for the login
+    login._expect((204,), "POST", "/v1/me/totp/confirm", {"totp": code})
+    assert cli.run("login", "--user", "two", stdin="a long enough password\n")[0] == NOT_ALLOWED
+    code, out, err = cli.run("login", "--user", "two", stdin=f"a long enough password\n{totp(secret, time.time())}\n")
+    assert code == FINE, err
+    assert cli.json("device", "list")["items"] == []
+
+
+def totp(secret, at):
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    mac = hmac.digest(key, struct.pack(">Q", int(at) // 30), "sha1")
+    return f"{(struct.unpack('>I', mac[mac[-1] & 15:][:4])[0] & 0x7fffffff) % 10 ** 6:06}"
+
+
+def test_invite(g, cli):
+    _, device, _ = g.provision("invited")
+    url = cli("invite", "user-invited/invited", "--expires", "10m").strip()
+    assert re.fullmatch(r"https?://\S+/i/\S{40,}", url)
+    path = "/" + url.split("/", 3)[3]
+    a = g.anonymous.request("POST", path, headers={"Accept": "application/json"})
+    assert a.status in (200, 201) and "[Interface]" in a.json["profile"]
+    assert "█" in cli("invite", device["id"], "--qr")

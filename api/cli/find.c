@@ -29,7 +29,7 @@ enum exit_code change(
 	if (option(a, OPT_JSON) && made.doc)
 		print_json(made.doc);
 	else if (done && !option(a, OPT_JSON))
-		printf("%s\n", done);
+		tell("%s", done);
 	return EXIT_FINE;
 }
 

@@ -92,6 +92,27 @@ int auth_identify(struct service *s, const struct admitted *head, bool tls,
 	return rc;
 }
 
+/* The Host header names loopback by an address or as "localhost". */
+static bool names_loopback(struct span host)
+{
+	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const size_t n = strlen(names[i]);
+
+		if (host.len >= n && strncasecmp(host.at, names[i], n) == 0 &&
+			(host.len == n || host.at[n] == ':'))
+			return true;
+	}
+	return false;
+}
+
+bool auth_is_local(const struct admitted *head, const struct ip_addr *from)
+{
+	return !head->authorization.at && !head->cookie.at && !head->origin.at &&
+	       !head->forwarded && ip_addr_is_loopback(from) && names_loopback(head->host);
+}
+
 static bool is_safe(enum http_method m)
 {
 	return m == HTTP_GET || m == HTTP_HEAD;

@@ -34,6 +34,7 @@ struct exchange {
 	size_t got;   /* bytes of the body so far */
 	bool head_ok; /* the police let it pass */
 	bool complete;
+	struct stream *stream; /* that its answer is; belongs to the answer */
 	uint64_t began_ms;
 };
 
@@ -87,13 +88,14 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
 	if (r->file.is)
 		ok = ok && add_file_headers(out, &r->file);
-	return ok && add(out, "Content-Type", r->len || r->file.is ? r->type : "") &&
+	return ok && add(out, "Content-Type", r->type ? r->type : "") &&
 	       add(out, "Location", r->location) && add(out, "ETag", r->etag) &&
 	       add(out, "Allow", r->allow) && add(out, "Set-Cookie", r->cookie) &&
 	       add(out, "Retry-After", seconds) &&
 	       add(out, "Idempotency-Replayed", r->replayed ? "true" : "") &&
 	       add(out, "WWW-Authenticate", r->status == 401 ? "Bearer" : "") &&
-	       add(out, "Connection", r->close ? "close" : "");
+	       add(out, "Connection", r->close ? "close" : "") &&
+	       add(out, "X-Accel-Buffering", r->stream ? "no" : "");
 }
 
 /* What libmicrohttpd then owns is no longer the reply's. */
@@ -101,6 +103,9 @@ static struct MHD_Response *take_body(struct reply *r)
 {
 	struct MHD_Response *out;
 
+	if (r->stream)
+		return MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, r->stream, stream_end);
 	if (r->file.is)
 		out = MHD_create_response_from_fd64(r->file.len, r->file.fd);
 	else if (r->body)
@@ -124,10 +129,15 @@ static enum MHD_Result send_reply(struct exchange *x)
 
 	if (!out)
 		return MHD_NO;
+	if (r->stream)
+		stream_attach(r->stream, x->mhd, x->conn);
 	if (r->file.is)
 		conn_on_answer_begun(x->env->conns, x->conn);
 	if (add_headers(out, r, x->env->tls))
 		rc = MHD_queue_response(x->mhd, r->status, out);
+	if (rc == MHD_YES)
+		x->stream = r->stream;
+	r->stream = NULL; /* it goes with the answer */
 	MHD_destroy_response(out);
 	return rc;
 }
@@ -344,6 +354,9 @@ void *exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	if (uri)
 		memcpy(x->target, uri, keep);
 	x->rq.service = env->service;
+	x->rq.openapi = env->openapi;
+	x->rq.streams = env->streams;
+	x->rq.metrics = env->metrics;
 	x->rq.clock = env->clock;
 	x->rq.tls = env->tls;
 	x->rq.public_url = env->public_url;
@@ -380,6 +393,12 @@ void exchange_on_end(
 	(void)why;
 	if (!x)
 		return;
+	if (x->rq.reply.status && !x->stream)
+		metrics_request(env->metrics, x->rq.route, x->rq.reply.status,
+			clock_mono_ms(&env->clock) - x->began_ms);
+	/* Before the connection goes. */
+	if (x->stream)
+		stream_detach(x->stream);
 	if (x->conn)
 		conn_on_request_done(env->conns, x->conn);
 	/* The pattern, not the path: no ids, no query. */

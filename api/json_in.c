@@ -145,7 +145,8 @@ static int parse_key(const char *text, void *at, const char **why)
 	return base64_decode(text, at, 32);
 }
 
-static int (*const text_parsers[])(const char *text, void *at, const char **why) = {
+/* What has no parser is text as it is. */
+static int (*const text_parsers[IN_KINDS])(const char *text, void *at, const char **why) = {
 	[IN_TIME] = parse_time,
 	[IN_ROLE] = parse_role,
 	[IN_ADDR4] = parse_addr4,
@@ -208,7 +209,7 @@ static void take_text(const struct json_field *f, const json_t *v, void *at, str
 		field_errors_add(e, f->name, "must be a string");
 	else if (json_string_length(v) > f->max)
 		field_errors_add(e, f->name, "is longer than %u bytes", f->max);
-	else if (f->kind == IN_TEXT)
+	else if (!text_parsers[f->kind])
 		memcpy(at, &text, sizeof(text));
 	else if (text_parsers[f->kind](text, at, &why))
 		field_errors_add(e, f->name, "%s", why);

@@ -76,6 +76,17 @@ bool lanes_push(struct lanes *l, enum lane lane, void *job)
 	return ok;
 }
 
+unsigned lanes_depth(struct lanes *l, enum lane lane)
+{
+	struct one *q = &l->lane[lane];
+	unsigned n;
+
+	pthread_mutex_lock(&q->lock);
+	n = q->n;
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}
+
 int lanes_new(struct lanes **out, void (*work)(void *arg, void *job), void *arg)
 {
 	struct lanes *l = calloc(1, sizeof(*l));

@@ -57,6 +57,7 @@ struct head {
 	X(if_none_match, "If-None-Match")                                                          \
 	X(idempotency_key, "Idempotency-Key")                                                      \
 	X(sec_fetch_site, "Sec-Fetch-Site")                                                        \
+	X(last_event_id, "Last-Event-ID")                                                          \
 	X(expect, "Expect")
 
 /* A piece of text, trimmed of blanks; at is NULL when the field is absent. */
@@ -75,6 +76,7 @@ struct admitted {
 #undef POLICE_MEMBER
 	struct span accept; /* may stand there several times: the first */
 	uint64_t body_len;
+	bool forwarded; /* a proxy says that it is somebody else's request */
 };
 
 /* Judges h. Returns: 0 and *out, or the HTTP status to refuse with (400, 414, 417, 431, 501, 505);

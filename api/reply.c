@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/memory.h"
+#include "api/streams.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
@@ -60,7 +61,7 @@ static const struct {
 	{507, "Insufficient Storage"},
 };
 
-static const char *title_of(unsigned status)
+const char *reply_title(unsigned status)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(titles); i++) {
 		if (titles[i].status == status)
@@ -82,6 +83,7 @@ void reply_fini(struct reply *r)
 {
 	memory_free(r->body);
 	file_fini(&r->file);
+	stream_close(r->stream);
 	secret_wipe(r, sizeof(*r));
 }
 
@@ -94,6 +96,22 @@ void reply_with_file(struct reply *r, const char *type, const struct reply_file 
 	r->status = 200;
 	r->type = type;
 	r->file = *f;
+}
+
+void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len)
+{
+	if (!body) {
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	if (r->status) {
+		memory_free(body);
+		return;
+	}
+	r->status = status;
+	r->body = body;
+	r->len = len;
+	r->type = type;
 }
 
 void reply_empty(struct reply *r, unsigned status)
@@ -147,8 +165,8 @@ static void problem(struct reply *r, unsigned status, const char *type, const ch
 
 	if (r->status)
 		return;
-	doc = json_pack(
-		"{s:s, s:s, s:i}", "type", type, "title", title_of(status), "status", (int)status);
+	doc = json_pack("{s:s, s:s, s:i}", "type", type, "title", reply_title(status), "status",
+		(int)status);
 	if (detail)
 		json_object_set_new(doc, "detail", json_string(detail));
 	if (e && e->n > 0) {

@@ -30,6 +30,8 @@ struct reply_file {
 	void *arg;
 };
 
+struct stream;
+
 struct reply {
 	unsigned status; /* 0: not answered yet */
 	char *body;	 /* from memory_alloc, owned; NULL for none */
@@ -41,12 +43,15 @@ struct reply {
 	bool replayed; /* an earlier request's answer */
 	bool close;
 	struct reply_file file; /* instead of body */
+	struct stream *stream;	/* the body has no end: that instead of body; owned */
 };
 
 /* The type of the problem that asks for a second factor. */
 #define REPLY_TOTP_REQUIRED "urn:ireko:problem:totp-required"
 
 void reply_fini(struct reply *r);
+/* Takes body (memory_alloc); NULL (there was no memory) becomes a 500. type: constant. */
+void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);
 void reply_empty(struct reply *r, unsigned status);
@@ -60,6 +65,9 @@ void reply_fields(
 	struct reply *r, unsigned status, const char *detail, const struct field_errors *e);
 /* What the service said (not 0): an outcome with its error, or a negative errno as 500. */
 void reply_outcome(struct reply *r, int rc, const struct svc_error *e);
+
+/* The status in words. */
+const char *reply_title(unsigned status);
 
 /* ETag of a revision; Location of a new object. */
 void reply_etag(struct reply *r, uint64_t revision);

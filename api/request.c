@@ -28,6 +28,8 @@ static void authorise(struct request *rq)
 	}
 	if (route->access & ACCESS_PUBLIC)
 		return;
+	if (route->access & ACCESS_LOCAL && auth_is_local(&rq->head, &rq->from))
+		return;
 	rc = auth_identify(rq->service, &rq->head, rq->tls, &rq->from, &rq->actor);
 	if (rc) {
 		struct svc_error none = {.field = ""};

@@ -19,10 +19,16 @@
 #include "service/once.h"
 #include "service/service.h"
 
+struct metrics;
+struct openapi;
 struct route;
+struct streams;
 
 struct request {
-	struct service *service; /* borrowed */
+	struct service *service; /* borrowed, as the next three */
+	const struct openapi *openapi;
+	struct streams *streams;
+	struct metrics *metrics;
 	const struct route *route;
 	struct admitted head;
 	struct clock clock;

@@ -6,6 +6,7 @@
 
 #include "api/bodies.h"
 #include "api/handlers/handlers.h"
+#include "api/openapi/docs.h"
 
 #define ROUTE_CHECK(method, pattern, lane, access, query, body, handler)                           \
 	static_assert((access) != 0, "every route says who may call it");                          \
@@ -15,7 +16,8 @@ ROUTES(ROUTE_CHECK)
 #undef ROUTE_CHECK
 
 #define ROUTE_ROW(method, pattern, lane, access, query, body, handler)                             \
-	{HTTP_##method, pattern, #handler, LANE_##lane, access, query, body, handle_##handler},
+	{HTTP_##method, pattern, #handler, LANE_##lane, access, query, body, handle_##handler,     \
+		&doc_##handler},
 const struct route routes[] = {ROUTES(ROUTE_ROW)};
 #undef ROUTE_ROW
 const size_t n_routes = ARRAY_SIZE(routes);

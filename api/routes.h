@@ -1,6 +1,7 @@
 /*
  * Every route of the API: one line says what it is, who may call it and what it takes. What is not
- * here does not exist. A line without an access list does not compile.
+ * here does not exist. A line without an access list does not compile, one without a doc_ of its
+ * handler (openapi/docs.h) does not link.
  *
  * R(method, pattern, lane, access, query, body, handler). A pattern's "{usr}" is an id of that
  * kind, "{txt}" any text. access is who may ask at all; the service then checks whose object it is.
@@ -20,6 +21,7 @@
 #include "service/service.h"
 
 struct request;
+struct route_doc;
 
 /* Bits of an access list. */
 enum route_access {
@@ -27,6 +29,7 @@ enum route_access {
 	ACCESS_AUDITOR = 1 << SVC_ROLE_AUDITOR,
 	ACCESS_OPERATOR = 1 << SVC_ROLE_OPERATOR,
 	ACCESS_ADMIN = 1 << SVC_ROLE_ADMIN,
+	ACCESS_LOCAL = 1 << 6, /* and whoever asks from this very machine, without credentials */
 	ACCESS_PUBLIC = 1 << 7,
 };
 
@@ -40,10 +43,12 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 #define MANAGERS (ACCESS_OPERATOR | ACCESS_ADMIN)
 #define OWNERS	 (ACCESS_USER | ACCESS_OPERATOR | ACCESS_ADMIN)
 #define ADMINS	 ACCESS_ADMIN
+#define WATCHERS (READERS | ACCESS_LOCAL)
 #define PUBLIC	 ACCESS_PUBLIC
 #define NO_BODY	 NULL
 
 #define PAGE(kind)  (QUERY_PAGE | (kind))
+#define TRAFFIC	    (QUERY_TRAFFIC | QUERY_USER_ID)
 #define DEVICE_PAGE (PAGE('d') | QUERY_USER_ID)
 #define AUDIT_PAGE  (PAGE('a') | QUERY_AUDIT)
 
@@ -52,6 +57,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 	R(GET,    "/",                              NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             root)              \
 	R(GET,    "/healthz",                       NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             healthz)           \
 	R(GET,    "/readyz",                        READ,  PUBLIC,   QUERY_NONE,  NO_BODY,             readyz)            \
+	R(GET,    "/v1/openapi.json",               NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             openapi)           \
 	R(POST,   "/v1/login",                      LOGIN, PUBLIC,   QUERY_NONE,  &body_login,         login)             \
 	R(POST,   "/v1/logout",                     WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             logout)            \
 	R(GET,    "/v1/me",                         READ,  EVERYONE, QUERY_NONE,  NO_BODY,             me)                \
@@ -81,14 +87,17 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 	R(GET,    "/v1/sessions",                   READ,  EVERYONE, PAGE('s'),   NO_BODY,             session_list)      \
 	R(DELETE, "/v1/sessions/{ses}",             WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             session_kill)      \
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
-	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
-	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
+	R(POST,   "/v1/tokens",                     WRITE, OWNERS,   QUERY_NONE,  &body_token,         token_create)      \
+	R(DELETE, "/v1/tokens/{tok}",               WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             token_delete)      \
 	R(GET,    "/v1/settings",                   READ,  READERS,  QUERY_NONE,  NO_BODY,             settings_get)      \
-	R(PATCH,  "/v1/settings",                   WRITE, ADMINS,   QUERY_NONE,  &body_settings,     settings_patch)    \
+	R(PATCH,  "/v1/settings",                   WRITE, ADMINS,   QUERY_NONE,  &body_settings,      settings_patch)    \
 	R(GET,    "/v1/audit",                      READ,  READERS,  AUDIT_PAGE,  NO_BODY,             audit_list)        \
 	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
-	R(GET,    "/v1/backup",                     LONG,  ADMINS,   QUERY_NONE,  NO_BODY,             backup)
+	R(GET,    "/v1/backup",                     LONG,  ADMINS,   QUERY_NONE,  NO_BODY,             backup)            \
+	R(GET,    "/v1/traffic",                    READ,  EVERYONE, TRAFFIC,     NO_BODY,             traffic)           \
+	R(GET,    "/v1/events",                     READ,  EVERYONE, QUERY_TYPES, NO_BODY,             events)            \
+	R(GET,    "/metrics",                       READ,  WATCHERS, QUERY_NONE,  NO_BODY,             metrics)
 /* clang-format on */
 
 struct route {
@@ -100,6 +109,7 @@ struct route {
 	unsigned query;			     /* what query_read takes */
 	const struct json_schema *body;	     /* NULL: none */
 	void (*handler)(struct request *rq); /* answers by rq->reply */
+	const struct route_doc *doc;	     /* what the OpenAPI document says of it */
 };
 
 extern const struct route routes[];

@@ -71,6 +71,14 @@ static int parse_public_url(void *conf, const char *value, char *why, size_t why
 	return copy(c->public_url, sizeof(c->public_url), value, why, why_len);
 }
 
+static int parse_metrics_devices(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return setting_parse_bool(value, &c->metrics_devices) < 0
+		       ? bad(why, why_len, "is neither on nor off")
+		       : 0;
+}
+
 /* A DNS name or an address literal, as it will stand in profiles. */
 static int parse_endpoint(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -191,6 +199,8 @@ static const struct setting settings[] = {
 	{"PUBLIC_URL", NULL,
 		"what invite links begin with; without it as the request that makes one came",
 		parse_public_url, false},
+	{"METRICS_DEVICES", "off", "series of each device in /metrics", parse_metrics_devices,
+		false},
 	{"ENDPOINT", NULL,
 		"where profiles tell clients to connect; without it the first global address",
 		parse_endpoint, false},

@@ -14,6 +14,7 @@ struct config {
 	char master_key_file[640];
 	struct endpoint http_listen;
 	bool http_insecure;
+	bool metrics_devices;
 	char tls_cert[512], tls_key[512];    /* "": none */
 	char public_url[256];		     /* "": as requests come */
 	char endpoint[256];		     /* "": the first global address */

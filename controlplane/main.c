@@ -55,14 +55,6 @@ static int fail(const char *what, const char *why)
 	return -1;
 }
 
-static bool is_loopback(const struct ip_addr *a)
-{
-	struct ip_addr one;
-	if (a->family == IP_V4)
-		return a->bytes[0] == 127;
-	return ip_addr_parse(&one, "::1") == 0 && ip_addr_equal(a, &one);
-}
-
 /* Started as root, with a folder that is root's (made by hand, or just now): it is given to the
  * user that we become. Nobody else could enter or write it, so what is in it is root's own. */
 static int hand_over_data_dir(const struct config *c, int dir, struct stat *st)
@@ -274,6 +266,8 @@ static int make_coordinator(struct house *h)
 		.on_device_state = service_on_device_state,
 		.on_credential_state = service_on_credential_state,
 		.arg = h->service,
+		.on_event = service_on_event,
+		.on_counters = service_on_counters,
 	};
 	int r = coordinator_new(&h->coordinator, &cc, &hooks);
 	if (r == 0)
@@ -287,11 +281,13 @@ static int start_api(struct house *h)
 	struct api_conf ac = {
 		.listen = c->http_listen,
 		.public_url = c->public_url[0] ? c->public_url : NULL,
-		.tls = c->tls_cert[0] || (!is_loopback(&c->http_listen.addr) && !c->http_insecure),
+		.tls = c->tls_cert[0] ||
+		       (!ip_addr_is_loopback(&c->http_listen.addr) && !c->http_insecure),
 		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,
 		.tls_key_file = c->tls_key[0] ? c->tls_key : NULL,
 		.max_connections = 4096,
 		.request_ms = 15000,
+		.metrics_devices = c->metrics_devices,
 	};
 	if (ac.tls && !ac.tls_cert_file) {
 		int r = api_cert_make(
@@ -339,7 +335,7 @@ static void say_ready(const struct house *h)
 	struct ip_addr literal;
 	const struct endpoint bound = api_address(h->api);
 	log_info("main", "profiles will name %s", h->endpoint);
-	if (ip_addr_parse(&literal, h->endpoint) == 0 && is_loopback(&literal))
+	if (ip_addr_parse(&literal, h->endpoint) == 0 && ip_addr_is_loopback(&literal))
 		log_warn("main", "no other machine can reach that: set IREKO_ENDPOINT");
 	log_info(
 		"main", "ready on %s://%s", h->tls ? "https" : "http", endpoint_format(&bound, at));

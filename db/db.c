@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,9 @@ struct db_conn {
 
 struct db {
 	int lock_fd;
+	char *path;
 	uint32_t schema_version;
+	_Atomic uint64_t commits, failures;
 	pthread_mutex_t write_lock; /* held from db_write to db_commit or db_end */
 	struct db_conn writer;
 	pthread_mutex_t read_lock; /* guards in_use of the readers */
@@ -231,6 +234,11 @@ int db_open(struct db **out, const char *data_dir, char *why)
 	pthread_cond_init(&db->reader_free, NULL);
 	db->writer.db = db;
 	snprintf(path, sizeof(path), "%s/ireko.db", data_dir);
+	db->path = strdup(path);
+	if (!db->path) {
+		err = -ENOMEM;
+		goto out;
+	}
 	if (mkdir(data_dir, 0700) != 0 && errno != EEXIST) {
 		err = -errno;
 		goto out;
@@ -267,12 +275,33 @@ void db_close(struct db *db)
 	pthread_cond_destroy(&db->reader_free);
 	pthread_mutex_destroy(&db->read_lock);
 	pthread_mutex_destroy(&db->write_lock);
+	free(db->path);
 	free(db);
 }
 
 uint32_t db_schema_version(struct db *db)
 {
 	return db->schema_version;
+}
+
+static uint64_t file_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+void db_figures(struct db *db, struct db_figures *out)
+{
+	char wal[PATH_CAP + 8];
+
+	snprintf(wal, sizeof(wal), "%s-wal", db->path);
+	*out = (struct db_figures){
+		.bytes = file_bytes(db->path),
+		.wal_bytes = file_bytes(wal),
+		.commits = atomic_load(&db->commits),
+		.failures = atomic_load(&db->failures),
+	};
 }
 
 bool db_answers(struct db *db)
@@ -341,8 +370,11 @@ int db_read(struct db *db, struct db_conn **tx)
 
 int db_commit(struct db_conn **tx)
 {
-	int err = execute(*tx, "COMMIT");
+	struct db_conn *c = *tx;
+	int err = execute(c, "COMMIT");
 
+	if (c->writer)
+		atomic_fetch_add(err ? &c->db->failures : &c->db->commits, 1);
 	db_end(tx);
 	return err;
 }

@@ -2,27 +2,16 @@
 #include "api/handlers/handlers.h"
 #include "api/memory.h"
 
-json_t *credential_json(const struct svc_credential *c)
-{
-	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "id", json_id("crd_", &c->id),
-		"device_id", json_id("dev_", &c->device_id), "protocol", protocol_name(c->protocol),
-		"fingerprint", c->fingerprint, "created_at", json_time(c->created_at), "expires_at",
-		json_time(c->expires_at), "revoked_at", json_time(c->revoked_at));
-}
-
 static json_t *issued_json(const struct svc_issued *i)
 {
 	char *svg = qr_svg(i->profile);
-	json_t *doc = credential_json(&i->credential);
-	json_t *once = json_pack("{s:s, s:s, s:o}", "profile", i->profile, "profile_filename",
-		i->profile_filename, "qr_svg", svg ? json_string(svg) : json_null());
+	json_t *doc = json_out(&object_issued, i);
 
-	memory_free(svg);
-	if (!doc || !once || json_object_update(doc, once)) {
+	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
 		json_decref(doc);
 		doc = NULL;
 	}
-	json_decref(once);
+	memory_free(svg);
 	return doc;
 }
 

@@ -32,21 +32,6 @@ static void secret_url_wipe(struct secret_url *u)
 	secret_wipe(u, sizeof(*u));
 }
 
-json_t *invite_json(const struct svc_invite *i)
-{
-	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", json_id("inv_", &i->id),
-		"device_id", json_id("dev_", &i->device_id), "created_by",
-		json_id("usr_", &i->created_by), "protocol", protocol_name(i->protocol),
-		"created_at", json_time(i->created_at), "expires_at", json_time(i->expires_at),
-		"used_at", json_time(i->used_at), "credential_id",
-		json_id("crd_", &i->credential_id));
-}
-
-static json_t *one(const void *i)
-{
-	return invite_json(i);
-}
-
 void handle_invite_list(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
@@ -56,7 +41,7 @@ void handle_invite_list(struct request *rq)
 	const int rc = svc_invite_list(
 		rq->service, &rq->actor, &rq->id, &rq->query.page, &list, &n, &more, &e);
 
-	reply_page(rq, rc, &e, &(struct page){list, n, sizeof(*list), more, one});
+	reply_page(rq, rc, &e, &(struct page){&object_invite, list, n, more, NULL});
 	free(list);
 }
 
@@ -78,23 +63,17 @@ void handle_invite_create(struct request *rq)
 	struct secret_url url cleanup(secret_url_wipe) = {""};
 	struct svc_error e = {.field = ""};
 	char id[REPLY_ID_TEXT];
-	struct svc_invite i;
-	json_t *doc;
-	const int rc =
-		svc_invite_create(rq->service, &rq->actor, &rq->id, &ask, &i, secret.text, &e);
+	struct out_invite out = {.url = url.text};
+	const int rc = svc_invite_create(
+		rq->service, &rq->actor, &rq->id, &ask, &out.invite, secret.text, &e);
 
 	if (rc) {
 		reply_outcome(&rq->reply, rc, &e);
 		return;
 	}
 	put_url(rq, secret.text, &url);
-	doc = invite_json(&i);
-	if (doc && json_object_set_new(doc, "url", json_string(url.text))) {
-		json_decref(doc);
-		doc = NULL;
-	}
-	reply_location(&rq->reply, "/v1/invites", id_format("inv_", &i.id, id));
-	reply_json(&rq->reply, 201, doc);
+	reply_location(&rq->reply, "/v1/invites", id_format("inv_", &out.invite.id, id));
+	reply_json(&rq->reply, 201, json_out(&object_invite_created, &out));
 }
 
 void handle_invite_get(struct request *rq)
@@ -106,7 +85,7 @@ void handle_invite_get(struct request *rq)
 	if (rc)
 		reply_outcome(&rq->reply, rc, &e);
 	else
-		reply_json(&rq->reply, 200, invite_json(&i));
+		reply_json(&rq->reply, 200, json_out(&object_invite, &i));
 }
 
 void handle_invite_delete(struct request *rq)
@@ -157,15 +136,23 @@ static bool wants_json(struct span accept)
 	return accept.at && memmem(accept.at, accept.len, json, sizeof(json) - 1);
 }
 
+static json_t *opened_json(const struct svc_issued *issued, const char *svg)
+{
+	json_t *doc = json_out(&object_opened, issued);
+
+	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
+		json_decref(doc);
+		return NULL;
+	}
+	return doc;
+}
+
 static void reply_issued(struct request *rq, const struct svc_issued *issued)
 {
 	char *svg = qr_svg(issued->profile);
 
 	if (wants_json(rq->head.accept))
-		reply_json(&rq->reply, 200,
-			json_pack("{s:s, s:s, s:o}", "profile", issued->profile, "profile_filename",
-				issued->profile_filename, "qr_svg",
-				svg ? json_string(svg) : json_null()));
+		reply_json(&rq->reply, 200, opened_json(issued, svg));
 	else
 		reply_text(&rq->reply, 200, "text/html; charset=utf-8",
 			invite_page_profile(issued, svg));

@@ -21,27 +21,15 @@ static json_t *dns_json(const char *dns)
 	return list;
 }
 
-static json_t *values_json(const struct svc_settings *v)
-{
-	const int64_t *n = v->number, life = n[SVC_CREDENTIAL_LIFETIME];
-
-	return json_pack("{s:s, s:o, s:I, s:I, s:o, s:{s:I, s:I, s:I}, s:I}", "endpoint",
-		v->endpoint, "dns", dns_json(v->dns), "mtu", (json_int_t)n[SVC_MTU], "keepalive",
-		(json_int_t)n[SVC_KEEPALIVE], "credential_lifetime_s",
-		life ? json_integer(life) : json_null(), "traffic_retention", "minutes",
-		(json_int_t)n[SVC_TRAFFIC_MINUTES], "hours", (json_int_t)n[SVC_TRAFFIC_HOURS],
-		"days", (json_int_t)n[SVC_TRAFFIC_DAYS], "audit_retention_days",
-		(json_int_t)n[SVC_AUDIT_DAYS]);
-}
-
 static json_t *settings_json(const struct svc_settings_state *st)
 {
-	json_t *doc = values_json(&st->now);
+	json_t *doc = json_out(&object_settings, st);
 
-	if (doc && (json_object_set_new(doc, "defaults", values_json(&st->defaults)) ||
-			   json_object_set_new(doc, "updated_at", json_time(st->updated_at)))) {
+	if (json_object_set_new(doc, "dns", dns_json(st->now.dns)) ||
+		json_object_set_new(
+			json_object_get(doc, "defaults"), "dns", dns_json(st->defaults.dns))) {
 		json_decref(doc);
-		doc = NULL;
+		return NULL;
 	}
 	return doc;
 }

@@ -20,6 +20,7 @@ void handle_totp_begin(struct request *rq)
 {
 	struct svc_totp t cleanup(totp_wipe) = {.secret = ""};
 	struct svc_error e = {.field = ""};
+	json_t *doc;
 	char *svg;
 	const int rc = svc_totp_begin(rq->service, &rq->actor, rq->body.totp.password, &t, &e);
 
@@ -28,10 +29,13 @@ void handle_totp_begin(struct request *rq)
 		return;
 	}
 	svg = qr_svg(t.url);
-	reply_json(&rq->reply, 200,
-		json_pack("{s:s, s:s, s:o}", "secret", t.secret, "otpauth_url", t.url, "qr_svg",
-			svg ? json_string(svg) : json_null()));
+	doc = json_out(&object_totp, &t);
+	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
+		json_decref(doc);
+		doc = NULL;
+	}
 	memory_free(svg);
+	reply_json(&rq->reply, 200, doc);
 }
 
 void handle_totp_confirm(struct request *rq)

@@ -3,21 +3,6 @@
 #include "api/handlers/handlers.h"
 #include "api/repeat.h"
 
-/* The password only ever travels inwards. */
-json_t *user_json(const struct svc_user *u)
-{
-	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:b, s:o, s:o}", "id",
-		json_id("usr_", &u->id), "name", u->name, "display_name",
-		json_text(u->display_name), "email", json_text(u->email), "role",
-		svc_role_name(u->role), "disabled", u->disabled, "totp", u->totp, "created_at",
-		json_time(u->created_at), "updated_at", json_time(u->updated_at));
-}
-
-static json_t *one(const void *u)
-{
-	return user_json(u);
-}
-
 static void answer(struct request *rq, int rc, const struct svc_user *u, struct svc_error *e)
 {
 	if (rc) {
@@ -25,7 +10,7 @@ static void answer(struct request *rq, int rc, const struct svc_user *u, struct 
 		return;
 	}
 	reply_etag(&rq->reply, u->revision);
-	reply_json(&rq->reply, 200, user_json(u));
+	reply_json(&rq->reply, 200, json_out(&object_user, u));
 }
 
 void handle_user_list(struct request *rq)
@@ -37,7 +22,7 @@ void handle_user_list(struct request *rq)
 	const int rc =
 		svc_user_list(rq->service, &rq->actor, &rq->query.page, &list, &n, &more, &e);
 
-	reply_page(rq, rc, &e, &(struct page){list, n, sizeof(*list), more, one});
+	reply_page(rq, rc, &e, &(struct page){&object_user, list, n, more, NULL});
 	free(list);
 }
 
@@ -47,7 +32,7 @@ static void created(struct reply *r, const struct svc_user *u)
 
 	reply_location(r, "/v1/users", id_format("usr_", &u->id, id));
 	reply_etag(r, u->revision);
-	reply_json(r, 201, user_json(u));
+	reply_json(r, 201, json_out(&object_user, u));
 }
 
 static int render(void *arg, const void *user, struct svc_answer *out)

@@ -143,6 +143,7 @@ int credential_issue(struct service *s, const struct svc_actor *a, const struct 
 	credential_fill(&out->credential, &row);
 	log_info("service", "credential crd_%s: issued by %s", ulid_format(&row.id, text),
 		a->user_name);
+	tell_device(s, device, &d.user_id, DEVICE_CREDENTIAL_ISSUED);
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_credential(s, &row);
 	if (!err)
@@ -224,5 +225,6 @@ int svc_credential_revoke(
 		return answer(err, e);
 	log_info(
 		"service", "credential crd_%s: revoked by %s", ulid_format(id, text), a->user_name);
+	tell_device(s, &device, &d.user_id, DEVICE_CREDENTIAL_REVOKED);
 	return revoke_credential(s, id, e);
 }

@@ -414,6 +414,7 @@ int svc_device_create(struct service *s, const struct svc_actor *a,
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: created by %s", ulid_format(&d.id, text), a->user_name);
+	tell_device(s, &d.id, &d.user_id, DEVICE_CREATED);
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_device(s, &d, false);
 	return err;
@@ -539,6 +540,7 @@ int svc_device_patch(struct service *s, const struct svc_actor *a, const struct 
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: changed by %s", ulid_format(id, text), a->user_name);
+	tell_device(s, id, &owner, DEVICE_UPDATED);
 	err = follow(s, &before, &d, c, e);
 	return err ? err : svc_device_get(s, a, id, out, e);
 }
@@ -587,6 +589,7 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: deleted by %s", ulid_format(id, text), a->user_name);
+	tell_device(s, id, &owner, DEVICE_DELETED);
 	err = revoke_devices(s, id, 1, e);
 	forgotten = forget_devices(s, id, 1);
 	return err ? err : forgotten;

@@ -9,8 +9,8 @@
 #ifndef SERVICE_INSIDE_H
 #define SERVICE_INSIDE_H
 
-#include <stdatomic.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "db/credential_store.h"
 #include "db/db.h"
@@ -19,11 +19,13 @@
 #include "service/audit.h"
 #include "service/once.h"
 #include "service/password.h"
+#include "service/events.h"
 #include "service/recorder.h"
 #include "service/service.h"
 #include "service/settings.h"
 #include "service/stripes.h"
 #include "service/throttle.h"
+#include "service/traffic.h"
 
 struct service {
 	struct svc_conf conf;
@@ -36,12 +38,14 @@ struct service {
 	struct password_gate *gate;
 	struct throttle *throttle;
 	struct recorder *recorder;
-	atomic_flag backup; /* one is being made or sent */
 	struct once_table *once;
 	struct settings *settings;
 	struct audit_log *audit;
 	uint64_t audit_most;	     /* AUDIT_MOST */
 	pthread_mutex_t verify_lock; /* one reads the whole audit log at a time */
+	atomic_flag backup;	     /* one is being made or sent */
+	struct events *events;
+	struct traffic *traffic;
 };
 
 static inline int64_t service_now(const struct service *s)
@@ -101,6 +105,12 @@ int revoke_devices(
  * Returns: 0, -errno. */
 int forget_devices(struct service *s, const struct ulid *ids, size_t n) must_check;
 int revoke_credential(struct service *s, const struct ulid *id, struct svc_error *e) must_check;
+
+/* ---- towards whoever listens ---- */
+
+/* After the commit. */
+void tell_device(struct service *s, const struct ulid *device, const struct ulid *user,
+	enum device_change how);
 
 /* ---- requests that may be repeated (once.c) ---- */
 

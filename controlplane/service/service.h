@@ -108,6 +108,9 @@ int service_attach(struct service *s, struct coordinator *c) must_check;
 /* For the coordinator's hooks: queue, and write in the background in one transaction a second. */
 void service_on_device_state(void *service, const struct device_state *st, size_t n);
 void service_on_credential_state(void *service, const struct credential_state *st, size_t n);
+void service_on_event(void *service, const struct coordinator_event *e);
+void service_on_counters(
+	void *service, const struct ulid *boot, const struct device_counters *c, size_t n);
 /* Writes what is queued, ends the background thread. Call after coordinator_stop. */
 void service_stop(struct service *s);
 void service_free(struct service *s);
@@ -299,22 +302,6 @@ int svc_token_list(struct service *s, const struct svc_actor *a, const struct sv
 int svc_token_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
 	struct svc_error *e) must_check;
 
-/* ---- backup ---- */
-
-struct svc_backup {
-	int fd; /* owned; a file without a name, at its beginning */
-	uint64_t size;
-	uint8_t sha256[32];
-	int64_t made_at;
-};
-/* A snapshot of the database, for an admin. One at a time, from here until svc_backup_end, because
- * each takes its size of disk: another is SVC_RATE_LIMITED. It holds secrets only as sealed with
- * the master key, or hashed. */
-int svc_backup_begin(struct service *s, const struct svc_actor *a, struct svc_backup *out,
-	struct svc_error *e) must_check;
-/* After a begin that succeeded, when its descriptor is closed. */
-void svc_backup_end(struct service *s);
-
 /* ---- settings ---- */
 
 /* The whole numbers among them, in the order of the database.
@@ -412,7 +399,75 @@ int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_au
 void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
 	const char *action, const char *kind, const struct ulid *object);
 
+/* ---- backup ---- */
+
+struct svc_backup {
+	int fd; /* owned; a file without a name, at its beginning */
+	uint64_t size;
+	uint8_t sha256[32];
+	int64_t made_at;
+};
+/* A snapshot of the database, for an admin. One at a time, from here until svc_backup_end, because
+ * each takes its size of disk: another is SVC_RATE_LIMITED. It holds secrets only as sealed with
+ * the master key, or hashed. */
+int svc_backup_begin(struct service *s, const struct svc_actor *a, struct svc_backup *out,
+	struct svc_error *e) must_check;
+/* After a begin that succeeded, when its descriptor is closed. */
+void svc_backup_end(struct service *s);
+
+/* ---- what happens, and what has moved ---- */
+
+struct events;
+/* To be read by whoever may; see events.h. */
+struct events *svc_events(struct service *s);
+/* Whether the token or login that the actor came with is still good, and his role the same; not
+ * counted as a use of it. Returns: 0, SVC_UNAUTHENTICATED, -errno. */
+int svc_actor_stands(struct service *s, const struct svc_actor *a) must_check;
+
+enum { SVC_TRAFFIC_POINTS = 2000, SVC_TRAFFIC_SERIES = 100 };
+struct svc_traffic_request {
+	bool has_device_id, has_user_id; /* neither: an actor who reads all gets one sum of all */
+	struct ulid device_id, user_id;
+	int64_t from, to; /* Unix ms, 0: as much as suits the step, now */
+	uint32_t step;	  /* seconds: 1, 60, 3600, 86400; 0: what suits the range */
+};
+/* Inner bytes in a step that begins then. */
+struct svc_traffic_point {
+	int64_t at; /* Unix ms */
+	uint64_t rx_bytes, tx_bytes;
+};
+struct svc_traffic_series {
+	struct ulid device_id; /* zero: all devices */
+	struct svc_traffic_point *points;
+	size_t n;
+};
+/* from and to are widened to whole steps; steps in which nothing moved are left out. */
+struct svc_traffic {
+	int64_t from, to; /* Unix ms */
+	uint32_t step;
+	struct svc_traffic_series *series;
+	size_t n;
+};
+int svc_traffic(struct service *s, const struct svc_actor *a, const struct svc_traffic_request *r,
+	struct svc_traffic *out, struct svc_error *e) must_check;
+void svc_traffic_fini(struct svc_traffic *t);
+
 /* ---- status ---- */
+
+/* For those who watch the machine. The caller has seen to it who that is. */
+struct svc_figures {
+	int64_t started_at;
+	bool ready;
+	uint32_t schema_version;
+	uint64_t db_bytes, wal_bytes, db_writes, db_failures;
+	uint32_t sessions[2][2]; /* WireGuard, OpenVPN; UDP, TCP */
+	struct dataplane_status dataplane;
+	struct coordinator_figures loop;
+	struct device_total *devices; /* when asked for; owned */
+	size_t n_devices;
+};
+int svc_figures(struct service *s, bool devices, struct svc_figures *out) must_check;
+void svc_figures_fini(struct svc_figures *f);
 
 struct svc_status {
 	int64_t started_at;

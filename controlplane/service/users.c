@@ -364,6 +364,13 @@ static int device_ids(struct db_conn *tx, const struct ulid *user, struct ulid *
 	return got;
 }
 
+static void tell_devices(struct service *s, const struct ulid *ids, size_t n,
+	const struct ulid *user, enum device_change how)
+{
+	for (size_t i = 0; i < n; i++)
+		tell_device(s, &ids[i], user, how);
+}
+
 /* A new password ends the other logins; disabling ends all of them for good. */
 static int end_logins(struct db_conn *tx, const struct svc_actor *a, const struct user_row *u,
 	const struct svc_user_change *c)
@@ -409,7 +416,7 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 		err = admin_remains(tx, e);
 	if (!err)
 		err = end_logins(tx, &me, u, c);
-	if (!err && u->disabled)
+	if (!err && (u->disabled || *was_disabled))
 		err = device_ids(tx, id, devices, n_devices);
 	if (!err && u->disabled)
 		err = invite_delete_user(tx, id);
@@ -451,6 +458,9 @@ int svc_user_patch(struct service *s, const struct svc_actor *a, const struct ul
 			log_info("service", "user usr_%s: changed by %s", ulid_format(id, text),
 				a->user_name);
 		}
+		if (!err && u.disabled != was_disabled)
+			tell_devices(s, devices, n_devices, id,
+				u.disabled ? DEVICE_USER_DISABLED : DEVICE_USER_ENABLED);
 		if (!err && u.disabled && c->set_disabled)
 			err = revoke_devices(s, devices, n_devices, e);
 		else if (!err && !u.disabled && was_disabled)
@@ -512,6 +522,7 @@ int svc_user_delete(struct service *s, const struct svc_actor *a, const struct u
 		if (!err) {
 			log_info("service", "user usr_%s: deleted by %s", ulid_format(id, text),
 				a->user_name);
+			tell_devices(s, devices, n_devices, id, DEVICE_DELETED);
 			err = revoke_devices(s, devices, n_devices, e);
 			forgotten = forget_devices(s, devices, n_devices);
 		}

@@ -120,7 +120,7 @@ static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats 
 		/* Revoked while we were away, or while its handshake was under way. */
 		log_warn("session", "peer %u: a session without a credential is ended", st->peer);
 		(void)link_session_del(c, st->peer, &st->credential, link_on_simple_reply, c);
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, SESSION_END_REVOKED);
 		return;
 	}
 	if (st->up && (!l->up || !ulid_equal(&l->info.id, &st->tunnel) ||
@@ -129,8 +129,9 @@ static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats 
 	else if (st->up && !path_equal(&l->state.path, &st->path))
 		moved(c, l, &st->path);
 	else if (!st->up && l->up)
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, SESSION_END_OTHER);
 	session_table_count(c->table, l, &c->boot_id, st, loop_now(c));
+	news_counted(c, dev, st);
 }
 
 static int stats_ask(struct coordinator *c, uint32_t from);
@@ -153,6 +154,8 @@ static void on_stats(void *arg, int status, struct reader *r)
 		return;
 	}
 	c->stats_running = false;
+	if (status == 0 && r && !r->bad)
+		news_round_end(c);
 }
 
 static int stats_ask(struct coordinator *c, uint32_t from)
@@ -226,8 +229,10 @@ void link_poll(struct coordinator *c)
 {
 	if (c->link != LINK_SYNCED)
 		return;
-	if (!c->stats_running)
+	if (!c->stats_running) {
+		news_round_begin(c);
 		(void)stats_ask(c, 0);
+	}
 	if (c->status_running)
 		return;
 	c->status_running = true;
@@ -252,7 +257,7 @@ static void end_live(void *arg, struct live *l)
 	struct coordinator *c = arg;
 	l->pending.seq = 0;
 	if (l->up)
-		session_table_down(c->table, l, false);
+		session_table_down(c->table, l, false, SESSION_END_DATAPLANE);
 }
 
 /* What another dataplane held is gone with it; devices that had a tunnel there are to be called. */
@@ -303,6 +308,7 @@ static void on_synced(void *arg, int status, struct reader *r)
 	log_info("session", "dataplane synchronised: %zu devices in %llu ms, %u swept",
 		directory_device_count(c->dir), (unsigned long long)took, m.swept);
 	plan_recalls(c);
+	news_dataplane(c, true);
 	jobs_release_parked(c);
 	link_poll(c);
 }
@@ -396,6 +402,7 @@ void link_on_down(void *arg)
 	pthread_mutex_lock(&c->status_lock);
 	c->status.connected = false;
 	pthread_mutex_unlock(&c->status_lock);
+	news_dataplane(c, false);
 }
 
 void link_absent(struct coordinator *c)
@@ -423,6 +430,12 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 		[UAPI_END_EXIT] = "it said goodbye",
 		[UAPI_END_CLOSED] = "its connection was closed",
 	};
+	static const enum session_end ends[] = {
+		[UAPI_END_AGE] = SESSION_END_KEYS_EXPIRED,
+		[UAPI_END_SILENCE] = SESSION_END_SILENT,
+		[UAPI_END_EXIT] = SESSION_END_LEFT,
+		[UAPI_END_CLOSED] = SESSION_END_CLOSED,
+	};
 	struct uapi_session_expired m;
 	uapi_unpack_session_expired(r, &m);
 	struct dir_device *dev = directory_device_by_peer(c->dir, m.peer);
@@ -434,7 +447,8 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 	char id[ULID_TEXT];
 	log_info("session", "device dev_%s: disconnected, %s", ulid_format(&dev->conf.id, id),
 		m.reason < ARRAY_SIZE(why) && why[m.reason] ? why[m.reason] : "its tunnel ended");
-	session_table_down(c->table, l, true);
+	session_table_down(c->table, l, true,
+		m.reason < ARRAY_SIZE(ends) ? ends[m.reason] : SESSION_END_OTHER);
 	channels_expired(c, l->channel, m.reason);
 	l->channel = 0;
 }

@@ -28,7 +28,7 @@ static void check_text(const struct json_field *f, const union body *b)
 {
 	const char *text;
 
-	if (f->kind != IN_TEXT)
+	if (f->kind > IN_CSR)
 		return;
 	memcpy(&text, (const char *)b + f->at, sizeof(text));
 	if (text && strlen(text) > f->max)

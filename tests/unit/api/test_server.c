@@ -25,6 +25,7 @@
 #include "api/request.h"
 #include "api/routes.h"
 #include "base/secret.h"
+#include "service/events.h"
 #include "service/invites.h"
 #include "service/once.h"
 #include "service/service.h"
@@ -55,7 +56,11 @@ static struct {
 	atomic_int refusals;
 	bool openvpn; /* live tunnels are OpenVPN's, over TCP */
 	uint16_t tls;
+	atomic_int stands; /* what is said of whoever reads events */
+	struct svc_traffic_request traffic;
 } fake;
+
+static struct events *events; /* real ones */
 
 static const struct ulid some_id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
 
@@ -439,35 +444,6 @@ int svc_token_delete(
 	return called(e);
 }
 
-/* fake.backup_size bytes of 'b'. */
-int svc_backup_begin(
-	struct service *s, const struct svc_actor *a, struct svc_backup *out, struct svc_error *e)
-{
-	static char piece[64 * 1024];
-	const int rc = called(e);
-
-	(void)s;
-	(void)a;
-	*out = (struct svc_backup){.fd = -1, .size = 3, .sha256 = {1, 2, 3}};
-	if (atomic_load(&fake.backup_size))
-		out->size = atomic_load(&fake.backup_size);
-	if (rc)
-		return rc;
-	memset(piece, 'b', sizeof(piece));
-	out->fd = memfd_create("backup", MFD_CLOEXEC);
-	out->made_at = 1700000000123;
-	for (uint64_t n = 0; n < out->size; n += sizeof(piece))
-		assert_true(pwrite(out->fd, piece, sizeof(piece), (off_t)n) > 0);
-	atomic_fetch_add(&fake.backups, 1);
-	return 0;
-}
-
-void svc_backup_end(struct service *s)
-{
-	(void)s;
-	atomic_fetch_sub(&fake.backups, 1);
-}
-
 static void some_settings(struct svc_settings_state *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -660,6 +636,35 @@ void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome
 	atomic_fetch_add(&fake.refusals, 1);
 }
 
+/* fake.backup_size bytes of 'b'. */
+int svc_backup_begin(
+	struct service *s, const struct svc_actor *a, struct svc_backup *out, struct svc_error *e)
+{
+	static char piece[64 * 1024];
+	const int rc = called(e);
+
+	(void)s;
+	(void)a;
+	*out = (struct svc_backup){.fd = -1, .size = 3, .sha256 = {1, 2, 3}};
+	if (atomic_load(&fake.backup_size))
+		out->size = atomic_load(&fake.backup_size);
+	if (rc)
+		return rc;
+	memset(piece, 'b', sizeof(piece));
+	out->fd = memfd_create("backup", MFD_CLOEXEC);
+	out->made_at = 1700000000123;
+	for (uint64_t n = 0; n < out->size; n += sizeof(piece))
+		assert_true(pwrite(out->fd, piece, sizeof(piece), (off_t)n) > 0);
+	atomic_fetch_add(&fake.backups, 1);
+	return 0;
+}
+
+void svc_backup_end(struct service *s)
+{
+	(void)s;
+	atomic_fetch_sub(&fake.backups, 1);
+}
+
 int svc_status(
 	struct service *s, const struct svc_actor *a, struct svc_status *out, struct svc_error *e)
 {
@@ -677,6 +682,68 @@ int svc_status(
 	snprintf(out->dataplane.verdicts[1].name, 32, "replay");
 	out->dataplane.verdicts[1].count = 3;
 	return called(e);
+}
+
+struct events *svc_events(struct service *s)
+{
+	(void)s;
+	return events;
+}
+
+int svc_actor_stands(struct service *s, const struct svc_actor *a)
+{
+	(void)s;
+	(void)a;
+	return atomic_load(&fake.stands);
+}
+
+int svc_traffic(struct service *s, const struct svc_actor *a, const struct svc_traffic_request *r,
+	struct svc_traffic *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.traffic = *r;
+	*out = (struct svc_traffic){.from = 1700000000000, .to = 1700000120000, .step = 60, .n = 2};
+	out->series = calloc(2, sizeof(*out->series));
+	out->series[1].device_id = some_id;
+	out->series[1].points = calloc(2, sizeof(*out->series[1].points));
+	out->series[1].n = 2;
+	for (int i = 0; i < 2; i++)
+		out->series[1].points[i] =
+			(struct svc_traffic_point){1700000000000 + i * 60000, 5, UINT64_MAX >> i};
+	return called(e);
+}
+
+void svc_traffic_fini(struct svc_traffic *t)
+{
+	free(t->series[1].points);
+	free(t->series);
+}
+
+int svc_figures(struct service *s, bool devices, struct svc_figures *out)
+{
+	(void)s;
+	memset(out, 0, sizeof(*out));
+	out->schema_version = 9;
+	out->sessions[1][1] = 4;
+	out->dataplane.n_verdicts = 2;
+	snprintf(out->dataplane.verdicts[0].name, 32, "delivered");
+	snprintf(out->dataplane.verdicts[1].name, 32, "replay");
+	out->dataplane.verdicts[1].count = 3;
+	out->loop.n_handshakes = 1;
+	out->loop.handshakes[0] = (struct handshake_count){UAPI_OPENVPN, "refused", 8};
+	if (devices) {
+		out->devices = calloc(1, sizeof(*out->devices));
+		out->devices[0] = (struct device_total){some_id, true, 11, 12};
+		out->n_devices = 1;
+	}
+	atomic_fetch_add(&fake.calls, 1);
+	return atomic_load(&fake.outcome);
+}
+
+void svc_figures_fini(struct svc_figures *f)
+{
+	free(f->devices);
 }
 
 bool svc_ready(struct service *s, char *why)
@@ -697,9 +764,13 @@ static int start(void **state)
 {
 	struct api_conf conf = {
 		.max_connections = MAX_CONNECTIONS, .request_ms = REQUEST_MS, .stuck_ms = STUCK_MS};
+	const struct clock clock = clock_system();
 	char why[160] = "";
 
 	(void)state;
+	if (!events)
+		assert_int_equal(events_new(&events, &clock), 0);
+	conf.metrics_devices = true;
 	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
 	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
 	port = api_address(api).port;
@@ -710,6 +781,8 @@ static int stop(void **state)
 {
 	(void)state;
 	api_stop(api);
+	events_free(events);
+	events = NULL;
 	return 0;
 }
 
@@ -771,7 +844,9 @@ static void hear(int fd, struct answer *a)
 		a->len += (size_t)n;
 		body = strstr(a->text, "\r\n\r\n");
 		length = strstr(a->text, "Content-Length: ");
-		if (body)
+		if (body && strstr(a->text, "Content-Type: text/event-stream")) /* it has no end */
+			want = 0;
+		else if (body)
 			want = (size_t)(body + 4 - a->text) +
 			       (length && length < body ? strtoul(length + 16, NULL, 10) : 0);
 	}
@@ -1289,7 +1364,8 @@ static void every_route_asks_who_is_there(void **state)
 
 		if (routes[i].access & ACCESS_PUBLIC)
 			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(strangers); k++) {
+		for (size_t k = routes[i].access & ACCESS_LOCAL ? 1 : 0; k < ARRAY_SIZE(strangers);
+			k++) {
 			if (try_route(&routes[i], strangers[k], &only_error) != 401 || !only_error)
 				fail_msg("%s with %s", routes[i].pattern, strangers[k]);
 		}
@@ -2323,6 +2399,348 @@ static void speaks_https(void **state)
 	port = plain_port;
 }
 
+/* ---- events ---- */
+
+/* A stream's connection: what came so far. */
+struct ear {
+	int fd;
+	struct answer a;
+};
+
+static void listen_with(struct ear *ear, const char *target, const char *fields)
+{
+	char text[512];
+
+	ear->fd = dial();
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "%s\r\n", target, fields);
+	say(ear->fd, text, strlen(text));
+	hear(ear->fd, &ear->a);
+}
+
+/* Waits until that stands in what came. Returns: where, NULL when the stream ended. */
+static const char *hears(struct ear *ear, const char *what)
+{
+	struct answer *a = &ear->a;
+	const char *at;
+
+	while (!(at = strstr(a->text, what))) {
+		const ssize_t n = recv(ear->fd, a->text + a->len, sizeof(a->text) - 1 - a->len, 0);
+
+		if (n <= 0)
+			return NULL;
+		a->len += (size_t)n;
+		a->text[a->len] = '\0';
+	}
+	return at;
+}
+
+static void device_changed(const struct ulid *user)
+{
+	events_add(events, &(struct event){.type = EVENT_DEVICE_CHANGED,
+				   .at = 1700000000000,
+				   .user_id = *user,
+				   .device_id = some_id,
+				   .how = DEVICE_UPDATED});
+}
+
+static void events_are_told_as_they_come(void **state)
+{
+	static struct ear ear, only;
+	const struct ulid other = {{9}};
+	const char *at;
+	char want[64];
+
+	(void)state;
+	listen_with(&ear, "/v1/events", ADMIN);
+	assert_int_equal(ear.a.status, 200);
+	assert_non_null(strstr(ear.a.text, "Cache-Control: no-store\r\n"));
+	assert_non_null(strstr(ear.a.text, "X-Accel-Buffering: no\r\n"));
+	at = hears(&ear, "retry: 2000\nid: ");
+	assert_non_null(at);
+	assert_non_null(hears(&ear, "event: hello\ndata: {"));
+	listen_with(
+		&only, "/v1/events?types=session.ended,traffic", "Authorization: Bearer user\r\n");
+	assert_non_null(hears(&only, "event: hello\n"));
+	device_changed(&other);
+	snprintf(want, sizeof(want), "id: %llu\nevent: device.changed\ndata: {\"at\":",
+		(unsigned long long)events_newest(events));
+	assert_non_null(hears(&ear, want));
+	assert_non_null(hears(&ear, "\"change\":\"updated\"}\n\n"));
+	events_add(events, &(struct event){.type = EVENT_SESSION_ENDED,
+				   .user_id = some_id,
+				   .news = {.why = SESSION_END_REVOKED}});
+	assert_non_null(hears(&ear, "\"reason\":\"revoked\""));
+	assert_non_null(hears(&only, "\"reason\":\"revoked\""));
+	assert_null(strstr(only.a.text, "device.changed"));
+	close(ear.fd);
+	close(only.fd);
+}
+
+static void users_are_told_of_their_own_traffic(void **state)
+{
+	static struct ear all, own;
+	struct moved *m = calloc(2, sizeof(*m));
+
+	(void)state;
+	m[0] = (struct moved){
+		.device_id = some_id, .user_id = some_id, .rx_bytes = 100, .tx_bytes = 1};
+	m[1] = (struct moved){
+		.device_id = {{7}}, .user_id = {{7}}, .rx_bytes = 5000, .tx_bytes = 2};
+	listen_with(&all, "/v1/events", ADMIN);
+	listen_with(&own, "/v1/events", "Authorization: Bearer user\r\n");
+	assert_non_null(hears(&own, "event: hello"));
+	assert_non_null(hears(&all, "event: hello"));
+	events_add(events,
+		&(struct event){
+			.type = EVENT_TRAFFIC, .interval_ms = 500, .moved = m, .n_moved = 2});
+	assert_non_null(hears(&all, "\"rx_bps\":81600,"));
+	assert_non_null(hears(&all, "\"totals\":{\"rx_bytes\":5100,\"tx_bytes\":3,\"devices\":2}"));
+	assert_non_null(hears(&all, ",5000,2],[\"dev_" ID "\",100,1]]}\n\n"));
+	assert_non_null(hears(&own, "\"totals\":{\"rx_bytes\":100,\"tx_bytes\":1,\"devices\":1}"));
+	assert_non_null(hears(&own, "\"devices\":[[\"dev_" ID "\",100,1]]}\n\n"));
+	close(all.fd);
+	close(own.fd);
+}
+
+static void streams_go_on_where_they_were(void **state)
+{
+	static struct ear ear;
+	const uint64_t seen = events_newest(events);
+	char fields[128], want[64];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		device_changed(&some_id);
+	snprintf(fields, sizeof(fields), ADMIN "Last-Event-ID: %llu\r\n", (unsigned long long)seen);
+	listen_with(&ear, "/v1/events", fields);
+	for (int i = 1; i <= 3; i++) {
+		snprintf(want, sizeof(want), "id: %llu\nevent: device.changed",
+			(unsigned long long)seen + i);
+		assert_non_null(hears(&ear, want));
+	}
+	assert_null(strstr(ear.a.text, "event: gap"));
+	close(ear.fd);
+	/* Of another process, of the future, of nobody. */
+	static const char *const strange[] = {
+		"1", "9007199254740993", "x", "-1", "", "99999999999999999999999999"};
+	for (size_t i = 0; i < ARRAY_SIZE(strange); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "Last-Event-ID: %s\r\n", strange[i]);
+		listen_with(&ear, "/v1/events", fields);
+		assert_non_null(hears(&ear, "event: gap\ndata: {\"after\":"));
+		close(ear.fd);
+	}
+}
+
+static void streams_end_with_their_right(void **state)
+{
+	static struct ear ear;
+	const struct clock clock = clock_system();
+	uint64_t begun;
+
+	(void)state;
+	listen_with(&ear, "/v1/events", ADMIN);
+	assert_non_null(hears(&ear, "event: hello"));
+	begun = clock_mono_ms(&clock);
+	atomic_store(&fake.stands, SVC_UNAUTHENTICATED);
+	assert_null(hears(&ear, "what never comes"));
+	assert_true(clock_mono_ms(&clock) - begun < 1500);
+	assert_non_null(hears(&ear, "\r\n0\r\n\r\n")); /* as it should end */
+	close(ear.fd);
+}
+
+static void there_are_only_so_many_streams(void **state)
+{
+	static struct ear ears[17];
+	unsigned refused = 0;
+
+	(void)state;
+	/* Those of the tests before may still be on their way out. */
+	for (int tries = 0; tries < 200; tries++) {
+		refused = 0;
+		for (int i = 0; i < 16; i++) {
+			listen_with(&ears[i], "/v1/events", ADMIN);
+			refused += ears[i].a.status != 200;
+		}
+		if (refused == 0)
+			break;
+		for (int i = 0; i < 16; i++)
+			close(ears[i].fd);
+		poll(NULL, 0, 20);
+	}
+	assert_int_equal(refused, 0);
+	listen_with(&ears[16], "/v1/events", ADMIN);
+	assert_int_equal(ears[16].a.status, 429);
+	assert_non_null(strstr(ears[16].a.text, "Retry-After: 5\r\n"));
+	close(ears[16].fd);
+	/* HEAD takes no place. */
+	assert_int_equal(request("HEAD /v1/events", ADMIN, NULL)->status, 200);
+	for (int i = 0; i < 16; i++)
+		close(ears[i].fd);
+	/* Whoever goes makes room, though nobody writes to him. */
+	for (int tries = 0; tries < 200; tries++) {
+		listen_with(&ears[0], "/v1/events", ADMIN);
+		close(ears[0].fd);
+		if (ears[0].a.status == 200)
+			return;
+		poll(NULL, 0, 20);
+	}
+	fail_msg("streams whose clients are gone stay");
+}
+
+/* Who does not read is cut off; who reads has everything, at once. */
+static void nobody_waits_for_a_slow_reader(void **state)
+{
+	static struct ear slow, quick;
+	const int little = 4096;
+	const uint64_t from = events_newest(events);
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	const char *text = "GET /v1/events HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	char want[64];
+	unsigned rounds = 0;
+	struct pollfd gone;
+
+	(void)state;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	slow.fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+	assert_int_equal(connect(slow.fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	say(slow.fd, text, strlen(text));
+	listen_with(&quick, "/v1/events?types=device.changed", ADMIN);
+	assert_non_null(hears(&quick, "event: hello"));
+	gone = (struct pollfd){.fd = slow.fd, .events = POLLRDHUP};
+	/* As many as the ring holds, again and again, at the pace of the one who reads. */
+	while (poll(&gone, 1, 0) == 0 && rounds++ < 200) {
+		for (unsigned i = 0; i < 64; i++)
+			device_changed(&some_id);
+		snprintf(want, sizeof(want), "id: %llu\n",
+			(unsigned long long)events_newest(events));
+		assert_non_null(hears(&quick, want));
+		quick.a.len = 0;
+		quick.a.text[0] = '\0';
+	}
+	assert_true(poll(&gone, 1, 2000) == 1);
+	assert_true(events_newest(events) - from > EVENTS_KEPT);
+	close(slow.fd);
+	close(quick.fd);
+}
+
+static void a_stop_ends_streams_at_once(void **state)
+{
+	static struct ear ear;
+	const struct clock clock = clock_system();
+	uint64_t begun;
+
+	(void)state;
+	listen_with(&ear, "/v1/events", ADMIN);
+	assert_non_null(hears(&ear, "event: hello"));
+	begun = clock_mono_ms(&clock);
+	api_stop(api);
+	assert_true(clock_mono_ms(&clock) - begun < 1000);
+	assert_non_null(hears(&ear, "\r\n0\r\n\r\n"));
+	close(ear.fd);
+	assert_int_equal(start(NULL), 0);
+}
+
+/* ---- traffic and metrics ---- */
+
+static void traffic_as_the_contract_says(void **state)
+{
+	const struct answer *a =
+		request("GET /v1/traffic?from=2026-01-02T03:04:05Z&to=2026-01-03T00%3A00%3A00"
+			"%2B01:00&step=3600&device_id=dev_" ID,
+			ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text,
+		"\r\n\r\n{\"from\":\"2023-11-14T22:13:20.000Z\",\"to\":\"2023-11-14T22:15:20."
+		"000Z\","
+		"\"step\":60,\"series\":[{\"device_id\":null,\"points\":[]},{\"device_id\":"
+		"\"dev_" ID "\",\"points\":[[\"2023-11-14T22:13:20.000Z\",5,18446744073709551615],"
+		"[\"2023-11-14T22:14:20.000Z\",5,9223372036854775807]]}]}"));
+	assert_true(fake.traffic.has_device_id && !fake.traffic.has_user_id);
+	assert_int_equal(fake.traffic.from, 1767323045000);
+	assert_int_equal(fake.traffic.to, 1767394800000);
+	assert_int_equal(fake.traffic.step, 3600);
+	static const struct {
+		const char *line, *field;
+	} wrong[] = {
+		{"GET /v1/traffic?step=7", "step"},
+		{"GET /v1/traffic?step=", "step"},
+		{"GET /v1/traffic?step=%31%32", "step"},
+		{"GET /v1/traffic?from=yesterday", "from"},
+		{"GET /v1/traffic?to=2026-13-01T00:00:00Z", "to"},
+		{"GET /v1/traffic?device_id=usr_" ID, "device_id"},
+		{"GET /v1/traffic?device_id=dev_" ID "&device_id=dev_" ID, "device_id"},
+		{"GET /v1/traffic?user_id=x", "user_id"},
+		{"GET /v1/traffic?limit=5", "limit"},
+		{"GET /v1/traffic?types=traffic", "types"},
+		{"GET /v1/events?types=", "types"},
+		{"GET /v1/events?types=traffic,", "types"},
+		{"GET /v1/events?types=traffic,nothing", "types"},
+		{"GET /v1/events?step=1", "step"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		char want[64];
+
+		a = request(wrong[i].line, ADMIN, NULL);
+		snprintf(want, sizeof(want), "\"errors\":[{\"field\":\"%s\"", wrong[i].field);
+		if (a->status != 422 || !strstr(a->text, want))
+			fail_msg("%s: %s", wrong[i].line, a->text);
+	}
+}
+
+static void metrics_for_whoever_may(void **state)
+{
+	static const struct {
+		const char *fields;
+		unsigned status;
+	} cases[] = {
+		{"", 200}, /* from this very machine */
+		{ADMIN, 200},
+		{"Authorization: Bearer auditor\r\n", 200},
+		{"Authorization: Bearer user\r\n", 403},
+		{"Authorization: Bearer nobody\r\n", 401},
+		{"X-Forwarded-For: 192.0.2.1\r\n", 401},
+		{"x-forwarded-for: 127.0.0.1\r\n", 401},
+		{"Forwarded: for=192.0.2.1\r\n", 401},
+		{"Via: 1.1 proxy\r\n", 401},
+		{"X-Real-IP: 192.0.2.1\r\n", 401},
+		{"Origin: http://localhost\r\n", 401},
+		{"Cookie: ireko=nobody\r\n", 401},
+		{"X-Forwarded-For: 192.0.2.1\r\n" ADMIN, 200},
+	};
+	const struct answer *a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		a = request("GET /metrics", cases[i].fields, NULL);
+		if (a->status != cases[i].status)
+			fail_msg("%s: %u", cases[i].fields, a->status);
+	}
+	/* A browser that was told that evil.example is 127.0.0.1. */
+	assert_int_equal(ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n")->status, 401);
+	assert_int_equal(
+		ask("GET /metrics HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n")->status, 401);
+	assert_int_equal(ask("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n")->status, 200);
+	a = request("GET /metrics", "", NULL);
+	assert_non_null(
+		strstr(a->text, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+	assert_non_null(strstr(a->text, "\nireko_drops_total{reason=\"replay\"} 3\n"));
+	assert_null(strstr(a->text, "reason=\"delivered\""));
+	assert_non_null(
+		strstr(a->text, "\nireko_sessions{protocol=\"openvpn\",transport=\"tcp\"} 4\n"));
+	assert_non_null(strstr(
+		a->text, "\nireko_handshakes_total{protocol=\"openvpn\",result=\"refused\"} 8\n"));
+	assert_non_null(strstr(a->text, "\nireko_database_schema_version 9\n"));
+	assert_non_null(strstr(a->text,
+		"\nireko_device_bytes_total{device=\"dev_" ID "\",direction=\"tx\"} 12\n"));
+	assert_non_null(strstr(a->text,
+		"\nireko_http_requests_total{route=\"/metrics\",method=\"GET\",status=\"4xx\"} "));
+	atomic_store(&fake.outcome, -EIO);
+	assert_int_equal(request("GET /metrics", "", NULL)->status, 500);
+}
+
 /* ---- start and stop ---- */
 
 static void says_why_it_does_not_start(void **state)
@@ -2411,6 +2829,15 @@ int main(void)
 		cmocka_unit_test_setup(only_our_own_page_has_the_button, fresh),
 		cmocka_unit_test_setup(refused_links_have_pages, fresh),
 		cmocka_unit_test_setup(outcomes_become_statuses, fresh),
+		cmocka_unit_test_setup(events_are_told_as_they_come, fresh),
+		cmocka_unit_test_setup(users_are_told_of_their_own_traffic, fresh),
+		cmocka_unit_test_setup(streams_go_on_where_they_were, fresh),
+		cmocka_unit_test_setup(streams_end_with_their_right, fresh),
+		cmocka_unit_test_setup(there_are_only_so_many_streams, fresh),
+		cmocka_unit_test_setup(nobody_waits_for_a_slow_reader, fresh),
+		cmocka_unit_test_setup(a_stop_ends_streams_at_once, fresh),
+		cmocka_unit_test_setup(traffic_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(metrics_for_whoever_may, fresh),
 		cmocka_unit_test_setup(speaks_https, fresh),
 		cmocka_unit_test_setup(says_why_it_does_not_start, fresh),
 		cmocka_unit_test_setup(stop_lets_running_requests_finish, fresh),

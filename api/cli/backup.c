@@ -166,7 +166,7 @@ static enum exit_code finish(const struct args *a, struct download *d)
 		print_json(doc);
 		return EXIT_FINE;
 	}
-	printf("%s, %s. It is of use only with the service's master.key, which is not in it.\n",
+	tell("%s, %s. It is of use only with the service's master.key, which is not in it.",
 		d->name, columns_bytes(d->got, size));
 	return EXIT_FINE;
 }

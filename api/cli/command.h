@@ -110,6 +110,9 @@ enum exit_code fail(const char *fmt, ...) printf_like(1, 2);
 enum exit_code fail_rest(const char *what, const struct rest_answer *a);
 /* The same for a command line that can't be meant. Returns: EXIT_USAGE. */
 enum exit_code fail_usage(const char *fmt, ...) printf_like(1, 2);
+/* A line on stdout. Here as in the others, what does not belong on a terminal is escaped (text.h).
+ */
+void tell(const char *fmt, ...) printf_like(1, 2);
 /* Asks on a terminal before something is destroyed, unless --yes. Returns: EXIT_FINE, EXIT_FAILED.
  */
 enum exit_code confirm(const struct args *a, const char *fmt, ...) printf_like(2, 3);

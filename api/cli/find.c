@@ -8,6 +8,8 @@
 #include "api/cli/columns.h"
 #include "api/cli/text.h"
 
+enum { PAGES_MAX = 2000 }; /* a million objects */
+
 void print_json(const json_t *doc)
 {
 	/* A terminal gets nothing that is not ASCII: names are what users wrote. */
@@ -27,7 +29,7 @@ enum exit_code change(
 	if (option(a, OPT_JSON) && made.doc)
 		print_json(made.doc);
 	else if (done && !option(a, OPT_JSON))
-		printf("%s\n", done);
+		tell("%s", done);
 	return EXIT_FINE;
 }
 
@@ -52,7 +54,7 @@ enum exit_code list_all(struct args *a, const char *path, size_t most, json_t **
 	JSON_OWNED all = json_array();
 
 	*items = NULL;
-	for (;;) {
+	for (size_t n = 0; n < PAGES_MAX; n++) {
 		ANSWER got = {.status = 0};
 		char next[128];
 
@@ -65,9 +67,11 @@ enum exit_code list_all(struct args *a, const char *path, size_t most, json_t **
 		/* A cursor that stays would never end. */
 		if (next[0] == '\0' || strcmp(next, cursor) == 0 ||
 			(most && json_array_size(all) >= most))
-			break;
+			goto out;
 		memcpy(cursor, next, sizeof(cursor));
 	}
+	return fail("%s: the list has no end", a->command->words);
+out:
 	*items = json_incref(all);
 	return EXIT_FINE;
 }

@@ -61,23 +61,23 @@ enum exit_code follow_events(struct args *a, const char *types,
 	struct follower f = {.on_event = each, .arg = arg};
 	char path[PATH_TEXT] = "/v1/events", escaped[256];
 	uint32_t wait_ms = RETRY_MS;
+	bool ever = false; /* there was a stream */
 
 	if (types)
 		snprintf(path, sizeof(path), "/v1/events?types=%s",
 			rest_escape(types, escaped, sizeof(escaped)));
 	for (;;) {
 		ANSWER answer = {.status = 0};
-		const bool before = f.began;
+		bool ok;
 
 		f.began = false;
 		sse_init(&f.sse, on_event, &f);
-		if (!once(a, &f, path, &answer) && (is_final(&answer) || (!before && !f.began)) &&
-			f.sse.id[0] == '\0')
-			return fail_rest(a->command->words, &answer);
-		if (is_final(&answer))
-			return fail_rest(a->command->words, &answer);
+		ok = once(a, &f, path, &answer);
 		if (f.ended)
 			return EXIT_FINE;
+		ever = ever || ok || f.began;
+		if (!ok && (is_final(&answer) || !ever))
+			return fail_rest(a->command->words, &answer);
 		/* Whoever gets nothing at all waits longer each time. */
 		wait_ms = f.began ? (f.sse.retry_ms ? f.sse.retry_ms : RETRY_MS) : wait_ms * 2;
 		wait_ms = wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS;

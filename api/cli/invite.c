@@ -1,10 +1,21 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/cli/args.h"
 #include "api/cli/find.h"
 #include "api/cli/nouns.h"
 #include "api/cli/profile.h"
+#include "api/cli/text.h"
 #include "base/clock.h"
+
+/* Not on stdout: that is the link and nothing else. */
+static void say_until(const char *expires_at)
+{
+	char *plain = text_plain(expires_at);
+
+	fprintf(stderr, "It works once, until %s.\n", plain ? plain : "?");
+	free(plain);
+}
 
 enum exit_code run_invite(struct args *a)
 {
@@ -27,7 +38,7 @@ enum exit_code run_invite(struct args *a)
 		print_json(made.doc);
 		return EXIT_FINE;
 	}
-	printf("%s\n", rest_text(made.doc, "url"));
-	fprintf(stderr, "It works once, until %s.\n", rest_text(made.doc, "expires_at"));
+	tell("%s", rest_text(made.doc, "url"));
+	say_until(rest_text(made.doc, "expires_at"));
 	return option(a, OPT_QR) ? qr_draw(rest_text(made.doc, "url")) : EXIT_FINE;
 }

@@ -70,15 +70,14 @@ static void say_how(const char *protocol, const char *path)
 {
 	const char *here = strchr(path, '/') ? "" : "./";
 
-	printf("The profile is in %s. It is given only this once.\n", path);
-	if (is_openvpn(protocol))
-		printf("Use it here:       openvpn --config %s%s\n"
-		       "or elsewhere:      import the file in an OpenVPN app\n",
-			here, path);
-	else
-		printf("Use it here:       wg-quick up %s%s\n"
-		       "or as a QR code:   qrencode -t ansiutf8 < %s\n",
-			here, path, path);
+	tell("The profile is in %s. It is given only this once.", path);
+	if (is_openvpn(protocol)) {
+		tell("Use it here:       openvpn --config %s%s", here, path);
+		tell("or elsewhere:      import the file in an OpenVPN app");
+	} else {
+		tell("Use it here:       wg-quick up %s%s", here, path);
+		tell("or as a QR code:   qrencode -t ansiutf8 < %s", path);
+	}
 }
 
 static enum exit_code write_file(struct profile *p, const struct args *a, const json_t *credential)

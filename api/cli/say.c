@@ -9,16 +9,16 @@
 #include "api/cli/command.h"
 #include "api/cli/text.h"
 
-static void say(const char *before, const char *fmt, va_list ap, const char *after)
-	__attribute__((format(printf, 2, 0)));
-static void say(const char *before, const char *fmt, va_list ap, const char *after)
+static void say(FILE *to, const char *before, const char *fmt, va_list ap, const char *after)
+	__attribute__((format(printf, 3, 0)));
+static void say(FILE *to, const char *before, const char *fmt, va_list ap, const char *after)
 {
 	char *text = NULL, *plain;
 
 	if (vasprintf(&text, fmt, ap) < 0)
 		return;
 	plain = text_plain(text);
-	fprintf(stderr, "%s%s%s", before, plain ? plain : "no memory", after);
+	fprintf(to, "%s%s%s", before, plain ? plain : "no memory", after);
 	free(plain);
 	free(text);
 }
@@ -28,7 +28,7 @@ enum exit_code fail(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say("ireko: ", fmt, ap, "\n");
+	say(stderr, "ireko: ", fmt, ap, "\n");
 	va_end(ap);
 	return EXIT_FAILED;
 }
@@ -38,7 +38,7 @@ enum exit_code fail_usage(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say("ireko: ", fmt, ap, " (see ireko --help)\n");
+	say(stderr, "ireko: ", fmt, ap, " (see ireko --help)\n");
 	va_end(ap);
 	return EXIT_USAGE;
 }
@@ -58,6 +58,15 @@ enum exit_code fail_rest(const char *what, const struct rest_answer *a)
 	return EXIT_FAILED;
 }
 
+void tell(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(stdout, "", fmt, ap, "\n");
+	va_end(ap);
+}
+
 enum exit_code confirm(const struct args *a, const char *fmt, ...)
 {
 	char line[16] = "";
@@ -66,7 +75,7 @@ enum exit_code confirm(const struct args *a, const char *fmt, ...)
 	if (option(a, OPT_YES) || !isatty(STDIN_FILENO))
 		return EXIT_FINE;
 	va_start(ap, fmt);
-	say("", fmt, ap, " [y/N] ");
+	say(stderr, "", fmt, ap, " [y/N] ");
 	va_end(ap);
 	fflush(stderr);
 	if (fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y'))

@@ -105,11 +105,24 @@ static void dispatch(struct sse *s)
 
 /* ---- lines ---- */
 
+/* One mark of byte order may stand in front of everything. */
+static void skip_mark(struct sse *s)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+
+	if (!s->begun && s->line_len >= 3 && memcmp(s->line, mark, 3) == 0) {
+		s->line_len -= 3;
+		memmove(s->line, s->line + 3, s->line_len + 1);
+	}
+	s->begun = true;
+}
+
 static int take_line(struct sse *s)
 {
 	char *line = s->line, *colon;
 	int rc;
 
+	skip_mark(s);
 	if (s->line_len == 0) {
 		dispatch(s);
 		return 0;
@@ -124,22 +137,10 @@ static int take_line(struct sse *s)
 	return rc;
 }
 
-/* One mark of byte order may stand in front of everything. */
-static void skip_mark(const char **bytes, size_t *n, struct sse *s)
-{
-	if (!s->begun && *n >= 3 && memcmp(*bytes, "\xef\xbb\xbf", 3) == 0) {
-		*bytes += 3;
-		*n -= 3;
-	}
-	s->begun = true;
-}
-
 int sse_feed(struct sse *s, const char *bytes, size_t n)
 {
 	int rc = 0;
 
-	if (n > 0)
-		skip_mark(&bytes, &n, s);
 	while (n > 0 && rc == 0) {
 		size_t len = 0;
 

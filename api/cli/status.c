@@ -13,19 +13,18 @@ static void say_dataplane(const json_t *dp)
 	const json_t *count;
 	const char *name;
 
-	printf("dataplane      %s, up %lld s, %s, %lld workers\n", rest_text(dp, "version"),
+	tell("dataplane      %s, up %lld s, %s, %lld workers", rest_text(dp, "version"),
 		number(dp, "uptime_s"), rest_text(dp, "tun"), number(dp, "workers"));
-	printf("peers          %lld, %lld with a session\n", number(dp, "peers"),
+	tell("peers          %lld, %lld with a session", number(dp, "peers"),
 		number(dp, "sessions"));
-	printf("received       %lld bytes, %lld packets\n", number(dp, "rx_bytes"),
+	tell("received       %lld bytes, %lld packets", number(dp, "rx_bytes"),
 		number(dp, "rx_packets"));
-	printf("sent           %lld bytes, %lld packets\n", number(dp, "tx_bytes"),
+	tell("sent           %lld bytes, %lld packets", number(dp, "tx_bytes"),
 		number(dp, "tx_packets"));
 	json_object_foreach((json_t *)json_object_get(dp, "drops"), name, count)
 	{
 		if (json_integer_value(count) > 0)
-			printf("dropped        %lld %s\n", (long long)json_integer_value(count),
-				name);
+			tell("dropped        %lld %s", (long long)json_integer_value(count), name);
 	}
 }
 
@@ -45,11 +44,11 @@ enum exit_code run_status(struct args *a)
 		print_json(st.doc);
 		return connected && ok ? EXIT_FINE : EXIT_FAILED;
 	}
-	printf("control plane  %s, up %lld s, database %s\n", rest_text(st.doc, "version"),
+	tell("control plane  %s, up %lld s, database %s", rest_text(st.doc, "version"),
 		number(st.doc, "uptime_s"), ok ? "ok" : "broken");
 	if (connected)
 		say_dataplane(dp);
 	else
-		printf("dataplane      not connected\n");
+		tell("dataplane      not connected");
 	return connected && ok ? EXIT_FINE : EXIT_FAILED;
 }

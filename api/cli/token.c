@@ -49,7 +49,7 @@ static enum exit_code put_token(int fd, const char *path, const json_t *made)
 		rc = -errno;
 	if (rc)
 		return fail("%s: %s", path, strerror(-rc));
-	printf("Token %s is in %s. It is given only this once.\n", rest_text(made, "id"), path);
+	tell("Token %s is in %s. It is given only this once.", rest_text(made, "id"), path);
 	return EXIT_FINE;
 }
 

@@ -133,7 +133,7 @@ static void draw(const struct view *v, const json_t *data)
 
 	if (v->terminal)
 		fputs("\033[H\033[J", stdout);
-	printf("%s  %zu tunnels  received %s  sent %s\n", rest_text(data, "at"),
+	tell("%s  %zu tunnels  received %s  sent %s", rest_text(data, "at"),
 		json_array_size(v->sessions), columns_rate((uint64_t)integer(data, "rx_bps"), rx),
 		columns_rate((uint64_t)integer(data, "tx_bps"), tx));
 	if (v->terminal) {

@@ -67,7 +67,7 @@ enum exit_code run_user_add(struct args *a)
 	if (option(a, OPT_JSON))
 		print_json(made.doc);
 	else
-		printf("Made user %s.\n", rest_text(made.doc, "id"));
+		tell("Made user %s.", rest_text(made.doc, "id"));
 	return EXIT_FINE;
 }
 

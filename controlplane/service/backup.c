@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "db/backup.h"
+#include "service/audit.h"
 #include "service/inside.h"
 
 enum { LIMIT_MS = 60000, RETRY_S = 10, PIECE = 64 * 1024 };
@@ -39,6 +40,23 @@ static int sha256_of(int fd, uint8_t out[32])
 	return err;
 }
 
+/* First, so that it is known who could read everything, whatever comes of the sending; and the copy
+ * has the row as well. */
+static int note(struct service *s, const struct svc_actor *a, struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct svc_actor me;
+	int err = db_write(s->db, &tx);
+
+	if (!err)
+		err = access_refresh(tx, a, &me, e);
+	if (!err && me.role != SVC_ROLE_ADMIN)
+		err = refuse(e, SVC_FORBIDDEN, "", "only an admin takes backups");
+	if (!err)
+		err = audit_add(tx, s, &me, &(struct audit_event){.action = "backup.make"});
+	return err ? err : db_commit(&tx);
+}
+
 static int make(struct service *s, struct svc_backup *out)
 {
 	int err = db_backup(s->db, &s->conf.clock, LIMIT_MS, &out->fd, &out->size);
@@ -65,7 +83,9 @@ int svc_backup_begin(
 		return err;
 	}
 	out->made_at = service_now(s);
-	err = make(s, out);
+	err = note(s, a, e);
+	if (!err)
+		err = make(s, out);
 	if (err)
 		atomic_flag_clear(&s->backup);
 	if (err == -ETIMEDOUT)

@@ -136,6 +136,7 @@ def test_restore(g, folder):
     g.wait_ready()
 
     assert g.api.request("GET", f"/v1/users/{late['id']}").status == 404
+    assert g.api.get("/v1/audit/verify")["ok"] is True
     assert g.api.get(f"/v1/devices/{device['id']}")["user_id"] == user["id"]
     assert g.anonymous.bearer(token["token"]).request("GET", "/v1/me").status == 200
     before = sqlite3.connect(f"file:{g.data_dir}/ireko.db.before-restore?mode=ro", uri=True)

@@ -309,12 +309,14 @@ static void start_writing(struct entry *e)
 /* Takes what is pending. Returns: whether there is something. */
 static bool take(struct traffic *t, bool in_any_case, struct batch *b)
 {
-	const int64_t now = seconds_now(t), minute = now - now % TRAFFIC_MINUTE;
 	struct entry *e;
+	int64_t now = 0;
 
 	*b = (struct batch){.n = 0};
 	pthread_mutex_lock(&t->lock);
-	if (t->minute && (in_any_case || t->minute != minute))
+	if (t->minute)
+		now = seconds_now(t);
+	if (t->minute && (in_any_case || t->minute != now - now % TRAFFIC_MINUTE))
 		b->rows = malloc((t->n_moving ? t->n_moving : 1) * sizeof(*b->rows));
 	if (b->rows) {
 		b->keep = t->keep;

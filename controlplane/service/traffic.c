@@ -43,6 +43,8 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+LIST_HEAD(entry_list, entry);
+
 struct traffic {
 	struct db *db;
 	struct clock clock;
@@ -57,7 +59,7 @@ struct traffic {
 	pthread_mutex_t lock; /* of all below */
 	struct traffic_retention keep;
 	struct entry *entries;
-	LIST_HEAD(, entry) moving;
+	struct entry_list moving;
 	size_t n_moving, n_seconds;
 	struct entry all;  /* the sum of all devices, by number TRAFFIC_ALL */
 	int64_t minute;	   /* Unix seconds: begin of the minute of what is pending; 0: none */

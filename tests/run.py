@@ -5,6 +5,7 @@ Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a shor
 suite reports its single tests; one that cannot start counts as a failure, none is skipped.
 Usage: run.py [lint|unit|fuzz|e2e ...]
 """
+import base64
 import os
 import re
 import subprocess
@@ -114,7 +115,17 @@ def fuzz(tally):
             runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
             if runs:
                 print(f"{target.name}: {int(runs[1]):,} runs")
-            tally.add(target.name, code == 0 and runs is not None, output)
+            tally.add(target.name, code == 0 and runs is not None, finding(target, output))
+
+
+def finding(target, output):
+    """What a fuzzer's failure is about: its report, and the input in base64, to be run again anywhere."""
+    lines = output.splitlines()
+    began = next((i for i, line in enumerate(lines) if "ERROR" in line or "runtime error" in line), max(0, len(lines) - 30))
+    kept = lines[began:began + 45]
+    for artifact in re.findall(r"Test unit written to (\S+)", output)[:1]:
+        kept.append(f"base64 of the input: {base64.b64encode(Path(artifact).read_bytes()).decode()}")
+    return "\n".join(kept)
 
 
 def e2e(tally):

@@ -34,7 +34,8 @@ static const char *peer_info(const uint8_t *p, size_t n, bool client, bool *usua
 	struct reader r = reader_init(p, n);
 	const uint8_t *text = NULL;
 
-	*usual = reader_be32(&r) == 0 && reader_u8(&r) == 2;
+	*usual = reader_be32(&r) == 0;
+	*usual = (reader_u8(&r) == 2) && *usual; /* both are read, whatever the first says */
 	reader_view(&r, client ? 112 : 64);
 	for (int f = 0; f < 4; f++) {
 		const size_t len = reader_be16(&r);

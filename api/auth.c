@@ -65,7 +65,7 @@ static bool cookie_find(struct span all, const char *name, struct credential *ou
 	return found == 1;
 }
 
-int auth_identify(struct service *s, const struct admitted *head, bool tls, struct svc_actor *out)
+static int identify(struct service *s, const struct admitted *head, bool tls, struct svc_actor *out)
 {
 	static const char scheme[] = "Bearer ";
 	const size_t scheme_len = sizeof(scheme) - 1;
@@ -102,6 +102,15 @@ bool auth_is_local(const struct admitted *head, const struct ip_addr *from)
 {
 	return !head->authorization.at && !head->cookie.at && !head->origin.at &&
 	       !head->forwarded && ip_addr_is_loopback(from) && names_loopback(head->host);
+}
+
+int auth_identify(struct service *s, const struct admitted *head, bool tls,
+	const struct ip_addr *from, struct svc_actor *out)
+{
+	const int rc = identify(s, head, tls, out);
+
+	out->from = *from;
+	return rc;
 }
 
 static bool is_safe(enum http_method m)

@@ -18,10 +18,10 @@
 
 enum { AUTH_COOKIE_TEXT = 160 };
 
-/* An Authorization header, when there is one, decides alone. Returns: what the service says, or
- * SVC_UNAUTHENTICATED when there is nothing to ask it about. */
-int auth_identify(
-	struct service *s, const struct admitted *head, bool tls, struct svc_actor *out) must_check;
+/* from becomes the actor's. An Authorization header, when there is one, decides alone. Returns:
+ * what the service says, or SVC_UNAUTHENTICATED when there is nothing to ask it about. */
+int auth_identify(struct service *s, const struct admitted *head, bool tls,
+	const struct ip_addr *from, struct svc_actor *out) must_check;
 /* Whether nobody says who he is and the request was made on this very machine: not handed on by a
  * proxy, and not by a browser that another name was resolved to loopback for. */
 bool auth_is_local(const struct admitted *head, const struct ip_addr *from);

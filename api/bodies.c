@@ -3,14 +3,14 @@
 #include <assert.h>
 
 #define AT(type, member) offsetof(type, member)
-#define FIELD(type, name, kind, flags, max)                                                        \
+#define ROW(type, name_, kind_, flags_, max_, at_, set_)                                           \
 	{                                                                                          \
-#name, kind, flags, max, AT(type, name), IN_NO_FLAG                                \
+		.name = name_, .kind = kind_, .flags = flags_, .max = max_, .at = AT(type, at_),   \
+		.set = set_                                                                        \
 	}
+#define FIELD(type, name, kind, flags, max) ROW(type, #name, kind, flags, max, name, IN_NO_FLAG)
 #define FIELD_SET(type, name, kind, flags, max)                                                    \
-	{                                                                                          \
-#name, kind, flags, max, AT(type, name), AT(type, set_##name)                      \
-	}
+	ROW(type, #name, kind, flags, max, name, AT(type, set_##name))
 
 enum {
 	TIME_MAX = 40,
@@ -19,13 +19,21 @@ enum {
 	ID_MAX = 30,
 	KEY_MAX = 44,
 	CSR_MAX = 8192,
-	PROTOCOL_MAX = 16
+	PROTOCOL_MAX = 16,
+	TOTP_MAX = 6,
 };
 
 static const struct json_field login_fields[] = {
 	FIELD(struct body_login, username, IN_TEXT, IN_REQUIRED, SVC_NAME_MAX),
 	FIELD(struct body_login, password, IN_TEXT, IN_REQUIRED, SVC_PASSWORD_MAX),
+	FIELD(struct body_login, totp, IN_TEXT, IN_NULL_IS_ABSENT, TOTP_MAX),
 };
+
+#define TOTP_PASSWORD FIELD(struct body_totp, password, IN_TEXT, IN_REQUIRED, SVC_PASSWORD_MAX)
+#define TOTP_CODE     FIELD(struct body_totp, totp, IN_TEXT, IN_REQUIRED, TOTP_MAX)
+static const struct json_field totp_begin_fields[] = {TOTP_PASSWORD};
+static const struct json_field totp_confirm_fields[] = {TOTP_CODE};
+static const struct json_field totp_disable_fields[] = {TOTP_PASSWORD, TOTP_CODE};
 
 #define USER_FIELDS(name_flags)                                                                    \
 	FIELD_SET(struct svc_user_change, name, IN_TEXT, name_flags, SVC_NAME_MAX),                \
@@ -55,10 +63,10 @@ static const struct json_field device_patch_fields[] = {DEVICE_FIELDS(0, 0)};
 
 static const struct json_field credential_fields[] = {
 	FIELD(struct body_credential, protocol, IN_PROTOCOL, IN_REQUIRED, PROTOCOL_MAX),
-	{"public_key", IN_KEY, IN_NULL_IS_ABSENT, KEY_MAX, AT(struct body_credential, public_key),
-		AT(struct body_credential, has_public_key)},
+	ROW(struct body_credential, "public_key", IN_KEY, IN_NULL_IS_ABSENT, KEY_MAX, public_key,
+		AT(struct body_credential, has_public_key)),
 	FIELD(struct body_credential, csr, IN_TEXT, IN_NULL_IS_ABSENT, CSR_MAX),
-	FIELD(struct body_credential, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
+	FIELD_SET(struct body_credential, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
 };
 
 static const struct json_field token_fields[] = {
@@ -66,6 +74,30 @@ static const struct json_field token_fields[] = {
 	FIELD_SET(struct svc_token_request, role, IN_ROLE, IN_NULL_IS_ABSENT, ROLE_MAX),
 	FIELD(struct svc_token_request, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
 };
+
+/* Names and bounds are the service's; a name with a dot is a member of the object before it. */
+static const struct json_schema traffic_members;
+#define NUMBER(which, json, least_, most_, initial)                                                \
+	[SVC_##which] = {.name = json,                                                             \
+		.kind = IN_NUMBER,                                                                 \
+		.flags = IN_NULLABLE,                                                              \
+		.at = AT(struct svc_settings_change, number[SVC_##which]),                         \
+		.set = AT(struct svc_settings_change, set_number[SVC_##which]),                    \
+		.least = (least_),                                                                 \
+		.most = (most_)},
+static const struct json_field settings_fields[] = {
+	SVC_NUMBERS(NUMBER)[SVC_SETTINGS] =
+		FIELD_SET(struct svc_settings_change, endpoint, IN_TEXT, IN_NULLABLE, 253),
+	FIELD_SET(struct svc_settings_change, dns, IN_ADDRS, IN_NULLABLE, ADDR_MAX),
+	{.name = "traffic_retention",
+		.kind = IN_OBJECT,
+		.flags = IN_NULLABLE,
+		.set = IN_NO_FLAG,
+		.members = &traffic_members},
+};
+#undef NUMBER
+static const struct json_schema traffic_members = {
+	"traffic_retention", &settings_fields[SVC_TRAFFIC_MINUTES], 3, 0};
 
 #define BODY_DEFINE(name, type)                                                                    \
 	static_assert(sizeof(type) <= sizeof(union body), "the union holds every body");           \

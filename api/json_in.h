@@ -28,6 +28,9 @@ enum json_in_kind {
 	IN_USER_ID,  /* struct ulid, from "usr_..." */
 	IN_PROTOCOL, /* uint8_t, enum dir_protocol */
 	IN_KEY,	     /* uint8_t[32], from base64 */
+	IN_NUMBER,   /* struct svc_number, a whole number from least to most */
+	IN_ADDRS,    /* struct svc_addresses, a list of at most SVC_DNS_MAX */
+	IN_OBJECT,   /* fields of the same struct, in an object of their own; 0 */
 };
 
 enum { IN_REQUIRED = 1, IN_NULLABLE = 2, IN_NULL_IS_ABSENT = 4 };
@@ -35,11 +38,13 @@ enum { IN_NO_FLAG = 0xffff };
 
 struct json_field {
 	const char *name;
-	uint8_t kind;  /* enum json_in_kind */
-	uint8_t flags; /* IN_REQUIRED and so on */
-	uint16_t max;  /* longest text in bytes */
-	uint16_t at;   /* offset of the value */
-	uint16_t set;  /* offset of the bool that says it was there, or IN_NO_FLAG */
+	uint8_t kind;	     /* enum json_in_kind */
+	uint8_t flags;	     /* IN_REQUIRED and so on */
+	uint16_t max;	     /* longest text in bytes */
+	uint16_t at;	     /* offset of the value */
+	uint16_t set;	     /* offset of the bool that says it was there, or IN_NO_FLAG */
+	int64_t least, most; /* IN_NUMBER */
+	const struct json_schema *members; /* IN_OBJECT: fields whose names are "object.member" */
 };
 
 struct json_schema {

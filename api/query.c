@@ -57,10 +57,13 @@ static int cursor_parse(const char *text, unsigned kind, struct ulid *after)
 	return 0;
 }
 
-static int limit_parse(const char *text, uint32_t *out)
+/* ---- one function a parameter ---- */
+
+static int read_limit(struct query *q, const char *text, unsigned takes)
 {
 	uint32_t n = 0;
 
+	(void)takes;
 	if (*text == '\0' || *text == '0' || strlen(text) > 3)
 		return -EINVAL;
 	for (; *text; text++) {
@@ -70,8 +73,13 @@ static int limit_parse(const char *text, uint32_t *out)
 	}
 	if (n > SVC_LIMIT_MAX)
 		return -EINVAL;
-	*out = n;
+	q->page.limit = n;
 	return 0;
+}
+
+static int read_cursor(struct query *q, const char *text, unsigned takes)
+{
+	return cursor_parse(text, takes & QUERY_KIND, &q->page.after);
 }
 
 static int id_parse(const char *text, const char *prefix, struct ulid *out)
@@ -79,59 +87,74 @@ static int id_parse(const char *text, const char *prefix, struct ulid *out)
 	return strncmp(text, prefix, 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
 }
 
-/* ---- one function a parameter ---- */
-
-static int take_limit(struct query *q, const char *value, unsigned takes)
+static int read_user_id(struct query *q, const char *text, unsigned takes)
 {
-	(void)takes;
-	return limit_parse(value, &q->page.limit);
-}
-
-static int take_cursor(struct query *q, const char *value, unsigned takes)
-{
-	return cursor_parse(value, takes & QUERY_KIND, &q->page.after);
-}
-
-static int take_user_id(struct query *q, const char *value, unsigned takes)
-{
-	const int err = id_parse(value, "usr_", &q->user_id);
+	const int rc = id_parse(text, "usr_", &q->user_id);
 
 	(void)takes;
-	q->has_user_id = err == 0;
-	return err;
+	q->has_user_id = rc == 0;
+	return rc;
 }
 
-static int take_device_id(struct query *q, const char *value, unsigned takes)
+static int read_actor(struct query *q, const char *text, unsigned takes)
 {
-	const int err = id_parse(value, "dev_", &q->device_id);
+	(void)takes;
+	return id_parse(text, "usr_", &q->audit.actor);
+}
+
+/* The id of any kind of object: three letters, "_", a ULID. */
+static int read_object(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	if (strspn(text, "abcdefghijklmnopqrstuvwxyz") != 3 || text[3] != '_')
+		return -EINVAL;
+	memcpy(q->audit.object_kind, text, 3);
+	return ulid_parse(&q->audit.object, text + 4);
+}
+
+static int read_action(struct query *q, const char *text, unsigned takes)
+{
+	const size_t n = strlen(text);
+
+	(void)takes;
+	if (n == 0 || n >= sizeof(q->audit.action) ||
+		strspn(text, "abcdefghijklmnopqrstuvwxyz_.") != n)
+		return -EINVAL;
+	memcpy(q->audit.action, text, n + 1);
+	return 0;
+}
+
+static int read_device_id(struct query *q, const char *text, unsigned takes)
+{
+	const int err = id_parse(text, "dev_", &q->device_id);
 
 	(void)takes;
 	q->has_device_id = err == 0;
 	return err;
 }
 
-static int take_from(struct query *q, const char *value, unsigned takes)
+static int read_from(struct query *q, const char *text, unsigned takes)
 {
 	(void)takes;
-	return clock_parse_ms(value, &q->from);
+	return clock_parse_ms(text, &q->from);
 }
 
-static int take_to(struct query *q, const char *value, unsigned takes)
+static int read_to(struct query *q, const char *text, unsigned takes)
 {
 	(void)takes;
-	return clock_parse_ms(value, &q->to);
+	return clock_parse_ms(text, &q->to);
 }
 
-static int take_step(struct query *q, const char *value, unsigned takes)
+static int read_step(struct query *q, const char *text, unsigned takes)
 {
 	static const struct {
-		const char *text;
+		const char *name;
 		uint32_t step;
 	} steps[] = {{"1", 1}, {"60", 60}, {"3600", 3600}, {"86400", 86400}};
 
 	(void)takes;
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (strcmp(steps[i].text, value) != 0)
+		if (strcmp(steps[i].name, text) != 0)
 			continue;
 		q->step = steps[i].step;
 		return 0;
@@ -140,10 +163,10 @@ static int take_step(struct query *q, const char *value, unsigned takes)
 }
 
 /* Names with commas between them. */
-static int take_types(struct query *q, const char *value, unsigned takes)
+static int read_types(struct query *q, const char *text, unsigned takes)
 {
 	(void)takes;
-	for (const char *p = value;; p++) {
+	for (const char *p = text;; p++) {
 		const size_t n = strcspn(p, ",");
 		enum event_type type;
 
@@ -156,20 +179,23 @@ static int take_types(struct query *q, const char *value, unsigned takes)
 	}
 }
 
-static const struct {
+static const struct parameter {
 	const char *name;
 	unsigned needs;
-	int (*take)(struct query *q, const char *value, unsigned takes);
+	int (*read)(struct query *q, const char *text, unsigned takes);
 	const char *wrong;
-} known[] = {
-	{"limit", QUERY_PAGE, take_limit, "is not a number from 1 to 500"},
-	{"cursor", QUERY_PAGE, take_cursor, "is not a cursor of this list"},
-	{"user_id", QUERY_USER_ID, take_user_id, "is not the id of a user"},
-	{"device_id", QUERY_TRAFFIC, take_device_id, "is not the id of a device"},
-	{"from", QUERY_TRAFFIC, take_from, "is not a time of RFC 3339"},
-	{"to", QUERY_TRAFFIC, take_to, "is not a time of RFC 3339"},
-	{"step", QUERY_TRAFFIC, take_step, "is not 1, 60, 3600 or 86400"},
-	{"types", QUERY_TYPES, take_types, "is not a list of types of events with commas between"},
+} parameters[] = {
+	{"limit", QUERY_PAGE, read_limit, "is not a number from 1 to 500"},
+	{"cursor", QUERY_PAGE, read_cursor, "is not a cursor of this list"},
+	{"user_id", QUERY_USER_ID, read_user_id, "is not the id of a user"},
+	{"actor", QUERY_AUDIT, read_actor, "is not the id of a user"},
+	{"object", QUERY_AUDIT, read_object, "is not the id of an object"},
+	{"action", QUERY_AUDIT, read_action, "is not an action like user.create"},
+	{"device_id", QUERY_TRAFFIC, read_device_id, "is not the id of a device"},
+	{"from", QUERY_TRAFFIC, read_from, "is not a time of RFC 3339"},
+	{"to", QUERY_TRAFFIC, read_to, "is not a time of RFC 3339"},
+	{"step", QUERY_TRAFFIC, read_step, "is not 1, 60, 3600 or 86400"},
+	{"types", QUERY_TYPES, read_types, "is not a list of types of events with commas between"},
 };
 
 static void take(struct query *q, const char *name, const char *value, unsigned takes,
@@ -177,9 +203,9 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 {
 	size_t i = 0;
 
-	while (i < ARRAY_SIZE(known) && strcmp(known[i].name, name) != 0)
+	while (i < ARRAY_SIZE(parameters) && strcmp(parameters[i].name, name) != 0)
 		i++;
-	if (i == ARRAY_SIZE(known) || !(takes & known[i].needs)) {
+	if (i == ARRAY_SIZE(parameters) || !(takes & parameters[i].needs)) {
 		field_errors_add(e, name, "is unknown");
 		return;
 	}
@@ -188,8 +214,8 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 		return;
 	}
 	*seen |= 1U << i;
-	if (known[i].take(q, value, takes))
-		field_errors_add(e, name, "%s", known[i].wrong);
+	if (parameters[i].read(q, value, takes))
+		field_errors_add(e, name, "%s", parameters[i].wrong);
 }
 
 static int hex_digit(char c)

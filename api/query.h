@@ -20,6 +20,7 @@ enum {
 	QUERY_USER_ID = 0x200,
 	QUERY_TRAFFIC = 0x10000, /* device_id, from, to, step */
 	QUERY_TYPES = 0x20000,	 /* of events */
+	QUERY_AUDIT = 0x400,	 /* actor, object, action */
 	QUERY_KIND = 0xff,
 };
 
@@ -34,6 +35,7 @@ struct query {
 	int64_t from, to; /* Unix ms, 0: not given */
 	uint32_t step;	  /* seconds, 0: not given */
 	uint32_t types;	  /* bits by enum event_type, 0: all */
+	struct svc_audit_filter audit;
 };
 
 /* Reads the raw query, which the police let pass; escapes in it are resolved. What is unknown,

@@ -119,15 +119,15 @@ void reply_json(struct reply *r, unsigned status, json_t *doc)
 	put_body(r, status, doc, "application/json");
 }
 
-void reply_fields(
-	struct reply *r, unsigned status, const char *detail, const struct field_errors *e)
+static void problem(struct reply *r, unsigned status, const char *type, const char *detail,
+	const struct field_errors *e)
 {
 	json_t *doc, *list;
 
 	if (r->status)
 		return;
-	doc = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", title_of(status),
-		"status", (int)status);
+	doc = json_pack(
+		"{s:s, s:s, s:i}", "type", type, "title", title_of(status), "status", (int)status);
 	if (detail)
 		json_object_set_new(doc, "detail", json_string(detail));
 	if (e && e->n > 0) {
@@ -139,6 +139,12 @@ void reply_fields(
 		json_object_set_new(doc, "errors", list);
 	}
 	put_body(r, status, doc, "application/problem+json");
+}
+
+void reply_fields(
+	struct reply *r, unsigned status, const char *detail, const struct field_errors *e)
+{
+	problem(r, status, "about:blank", detail, e);
 }
 
 void reply_problem(struct reply *r, unsigned status, const char *detail)
@@ -159,6 +165,7 @@ static const struct {
 	[SVC_PRECONDITION] = {412, "The object has changed in the meantime."},
 	[SVC_RATE_LIMITED] = {429, "Too many attempts."},
 	[SVC_NO_SPACE] = {507, "The disk is full; nothing was changed."},
+	[SVC_TOTP_REQUIRED] = {401, "The password is right; a one-time code is needed."},
 	[SVC_UNAVAILABLE] = {503, "Done, but the dataplane has not acknowledged it yet."},
 };
 
@@ -185,7 +192,8 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 	}
 	if (status == 429 || status == 503)
 		r->retry_after_s = e->retry_after_s ? e->retry_after_s : 1;
-	reply_fields(r, status, detail, &fields);
+	problem(r, status, rc == SVC_TOTP_REQUIRED ? REPLY_TOTP_REQUIRED : "about:blank", detail,
+		&fields);
 }
 
 void reply_etag(struct reply *r, uint64_t revision)

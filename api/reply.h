@@ -32,6 +32,9 @@ struct reply {
 	struct stream *stream; /* the body has no end: that instead of body; owned */
 };
 
+/* The type of the problem that asks for a second factor. */
+#define REPLY_TOTP_REQUIRED "urn:ireko:problem:totp-required"
+
 void reply_fini(struct reply *r);
 /* Takes body (memory_alloc); NULL (there was no memory) becomes a 500. type: constant. */
 void reply_text(struct reply *r, unsigned status, const char *type, char *body, size_t len);

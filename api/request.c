@@ -6,6 +6,7 @@
 #include "api/request.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "api/auth.h"
 #include "api/routes.h"
@@ -26,7 +27,7 @@ static void authorise(struct request *rq)
 		return;
 	if (route->access & ACCESS_LOCAL && auth_is_local(&rq->head, &rq->from))
 		return;
-	rc = auth_identify(rq->service, &rq->head, rq->tls, &rq->actor);
+	rc = auth_identify(rq->service, &rq->head, rq->tls, &rq->from, &rq->actor);
 	if (rc) {
 		struct svc_error none = {.field = ""};
 
@@ -100,19 +101,33 @@ static void read_body(struct request *rq)
 		reply_fields(&rq->reply, (unsigned)rc, detail, &errors);
 }
 
+/* Refused writes of somebody who is known go into the audit log, whoever it was that refused. */
+static void note_refusal(struct request *rq)
+{
+	const unsigned status = rq->reply.status;
+	const char *brace = strchr(rq->route->pattern, '{');
+	char action[ACTION_TEXT], kind[4] = "";
+
+	if ((status != 403 && status != 429) || ulid_is_zero(&rq->actor.user_id) ||
+		rq->head.method == HTTP_GET || rq->head.method == HTTP_HEAD)
+		return;
+	if (brace && rq->id_ok)
+		memcpy(kind, brace + 1, 3);
+	svc_audit_refused(rq->service, &rq->actor, status == 403 ? SVC_FORBIDDEN : SVC_RATE_LIMITED,
+		route_action(rq->route, action), kind, &rq->id);
+}
+
 void request_run(struct request *rq)
 {
 	static void (*const steps[])(struct request * rq) = {authorise, read_conditions, read_body};
 
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (rq->reply.status)
-			return;
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && !rq->reply.status; i++)
 		steps[i](rq);
-	}
 	if (!rq->reply.status)
 		rq->route->handler(rq);
 	if (!rq->reply.status)
 		reply_problem(&rq->reply, 500, NULL);
+	note_refusal(rq);
 }
 
 void request_fini(struct request *rq)

@@ -15,7 +15,7 @@ ROUTES(ROUTE_CHECK)
 #undef ROUTE_CHECK
 
 #define ROUTE_ROW(method, pattern, lane, access, query, body, handler)                             \
-	{HTTP_##method, pattern, LANE_##lane, access, query, body, handle_##handler},
+	{HTTP_##method, pattern, #handler, LANE_##lane, access, query, body, handle_##handler},
 const struct route routes[] = {ROUTES(ROUTE_ROW)};
 #undef ROUTE_ROW
 const size_t n_routes = ARRAY_SIZE(routes);
@@ -28,6 +28,17 @@ bool route_has_id(const struct route *r)
 unsigned access_of_role(enum svc_role r)
 {
 	return 1U << r;
+}
+
+const char *route_action(const struct route *r, char *buf)
+{
+	char *gap;
+
+	snprintf(buf, ACTION_TEXT, "%s", r->name);
+	gap = strchr(buf, '_');
+	if (gap)
+		*gap = '.';
+	return buf;
 }
 
 /* "usr_01..." against the kind "usr". */

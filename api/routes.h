@@ -46,6 +46,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 #define PAGE(kind)  (QUERY_PAGE | (kind))
 #define TRAFFIC	    (QUERY_TRAFFIC | QUERY_USER_ID)
 #define DEVICE_PAGE (PAGE('d') | QUERY_USER_ID)
+#define AUDIT_PAGE  (PAGE('a') | QUERY_AUDIT)
 
 /* clang-format off */
 #define ROUTES(R) \
@@ -55,11 +56,15 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(POST,   "/v1/login",                      LOGIN, PUBLIC,   QUERY_NONE,  &body_login,         login)             \
 	R(POST,   "/v1/logout",                     WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             logout)            \
 	R(GET,    "/v1/me",                         READ,  EVERYONE, QUERY_NONE,  NO_BODY,             me)                \
+	R(POST,   "/v1/me/totp",                    LOGIN, EVERYONE, QUERY_NONE,  &body_totp_begin,    totp_begin)        \
+	R(POST,   "/v1/me/totp/confirm",            WRITE, EVERYONE, QUERY_NONE,  &body_totp_confirm,  totp_confirm)      \
+	R(POST,   "/v1/me/totp/disable",            LOGIN, EVERYONE, QUERY_NONE,  &body_totp_disable,  totp_disable)      \
 	R(GET,    "/v1/users",                      READ,  READERS,  PAGE('u'),   NO_BODY,             user_list)         \
 	R(POST,   "/v1/users",                      WRITE, MANAGERS, QUERY_NONE,  &body_user_create,   user_create)       \
 	R(GET,    "/v1/users/{usr}",                READ,  EVERYONE, QUERY_NONE,  NO_BODY,             user_get)          \
 	R(PATCH,  "/v1/users/{usr}",                WRITE, OWNERS,   QUERY_NONE,  &body_user_patch,    user_patch)        \
 	R(DELETE, "/v1/users/{usr}",                WRITE, MANAGERS, QUERY_NONE,  NO_BODY,             user_delete)       \
+	R(DELETE, "/v1/users/{usr}/totp",           WRITE, MANAGERS, QUERY_NONE,  NO_BODY,             totp_reset)        \
 	R(GET,    "/v1/devices",                    READ,  EVERYONE, DEVICE_PAGE, NO_BODY,             device_list)       \
 	R(POST,   "/v1/devices",                    WRITE, OWNERS,   QUERY_NONE,  &body_device_create, device_create)     \
 	R(GET,    "/v1/devices/{dev}",              READ,  EVERYONE, QUERY_NONE,  NO_BODY,             device_get)        \
@@ -72,15 +77,20 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
 	R(POST,   "/v1/tokens",                     WRITE, EVERYONE, QUERY_NONE,  &body_token,         token_create)      \
 	R(DELETE, "/v1/tokens/{tok}",               WRITE, EVERYONE, QUERY_NONE,  NO_BODY,             token_delete)      \
+	R(GET,    "/v1/settings",                   READ,  READERS,  QUERY_NONE,  NO_BODY,             settings_get)      \
+	R(PATCH,  "/v1/settings",                   WRITE, ACCESS_ADMIN, QUERY_NONE, &body_settings,   settings_patch)    \
+	R(GET,    "/v1/audit",                      READ,  READERS,  AUDIT_PAGE,  NO_BODY,             audit_list)        \
+	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
+	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
 	R(GET,    "/v1/traffic",                    READ,  EVERYONE, TRAFFIC,     NO_BODY,             traffic)           \
 	R(GET,    "/v1/events",                     READ,  EVERYONE, QUERY_TYPES, NO_BODY,             events)            \
-	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
 	R(GET,    "/metrics",                       READ,  WATCHERS, QUERY_NONE,  NO_BODY,             metrics)
 /* clang-format on */
 
 struct route {
 	enum http_method method;
 	const char *pattern;
+	const char *name; /* the handler's: "user_create" */
 	enum lane lane;
 	unsigned access;		     /* enum route_access, never 0 */
 	unsigned query;			     /* what query_read takes */
@@ -104,5 +114,8 @@ struct match {
 struct match router_match(enum http_method method, struct span path);
 bool route_has_id(const struct route *r);
 unsigned access_of_role(enum svc_role r);
+/* The route in the audit log's words, "user.create"; buf has ACTION_TEXT bytes, returned. */
+enum { ACTION_TEXT = 33 };
+const char *route_action(const struct route *r, char *buf);
 
 #endif

@@ -245,13 +245,17 @@ static int make_coordinator(struct house *h)
 		.run_dir = h->conf.run_dir,
 		.net4 = h->net4,
 		.net6 = h->net6,
-		.mtu = TUNNEL_MTU,
 		.clock = h->clock,
 		.ks = h->ks,
 		.ca = h->ca,
 		.reneg_ms = h->conf.openvpn_reneg_s * 1000,
 		.tls_crypt = h->conf.has_openvpn_tls_crypt ? &h->conf.openvpn_tls_crypt : NULL,
 	};
+	struct svc_settings set;
+	svc_settings_now(h->service, &set);
+	cc.mtu = (uint16_t)set.number[SVC_MTU];
+	snprintf(cc.dns, sizeof(cc.dns), "%s", set.dns);
+	snprintf(h->endpoint, sizeof(h->endpoint), "%s", set.endpoint);
 	const struct coordinator_hooks hooks = {
 		.on_device_state = service_on_device_state,
 		.on_credential_state = service_on_credential_state,
@@ -259,7 +263,6 @@ static int make_coordinator(struct house *h)
 		.on_event = service_on_event,
 		.on_counters = service_on_counters,
 	};
-	snprintf(cc.dns, sizeof(cc.dns), "%s", h->conf.dns);
 	int r = coordinator_new(&h->coordinator, &cc, &hooks);
 	if (r == 0)
 		r = service_attach(h->service, h->coordinator);

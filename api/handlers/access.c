@@ -13,8 +13,8 @@ void handle_login(struct request *rq)
 	struct svc_login l cleanup(login_wipe) = {.cookie = ""};
 	struct svc_error e = {.field = ""};
 	struct svc_user user;
-	int rc = svc_login(
-		rq->service, rq->body.login.username, rq->body.login.password, &rq->from, &l, &e);
+	int rc = svc_login(rq->service, rq->body.login.username, rq->body.login.password,
+		rq->body.login.totp, &rq->from, &l, &e);
 
 	if (rc == 0)
 		rc = svc_user_get(rq->service, &l.actor, &l.actor.user_id, &user, &e);

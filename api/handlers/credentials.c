@@ -33,6 +33,7 @@ void handle_credential_issue(struct request *rq)
 		.protocol = b->protocol,
 		.wg_public = b->has_public_key ? b->public_key : NULL,
 		.csr_pem = b->csr,
+		.set_expires_at = b->set_expires_at,
 		.expires_at = b->expires_at,
 	};
 	struct svc_issued *issued = memory_alloc(sizeof(*issued));

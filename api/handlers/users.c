@@ -5,10 +5,11 @@
 /* The password only ever travels inwards. */
 json_t *user_json(const struct svc_user *u)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:o, s:o}", "id", json_id("usr_", &u->id),
-		"name", u->name, "display_name", json_text(u->display_name), "email",
-		json_text(u->email), "role", svc_role_name(u->role), "disabled", u->disabled,
-		"created_at", json_time(u->created_at), "updated_at", json_time(u->updated_at));
+	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:b, s:b, s:o, s:o}", "id",
+		json_id("usr_", &u->id), "name", u->name, "display_name",
+		json_text(u->display_name), "email", json_text(u->email), "role",
+		svc_role_name(u->role), "disabled", u->disabled, "totp", u->totp, "created_at",
+		json_time(u->created_at), "updated_at", json_time(u->updated_at));
 }
 
 static json_t *one(const void *u)

@@ -74,6 +74,12 @@ void ovpn_engine_free(struct ovpn_engine *e)
 	free(e);
 }
 
+void ovpn_engine_set_tunnel(struct ovpn_engine *e, const char *dns, uint16_t mtu)
+{
+	snprintf(e->conf.dns, sizeof(e->conf.dns), "%s", dns);
+	e->conf.mtu = mtu;
+}
+
 void ovpn_engine_set_tls(struct ovpn_engine *e, SSL_CTX *tls)
 {
 	if (SSL_CTX_up_ref(tls) != 1)

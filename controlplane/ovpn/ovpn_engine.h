@@ -105,6 +105,8 @@ int ovpn_engine_new(struct ovpn_engine **out, const struct ovpn_conf *conf, SSL_
 void ovpn_engine_free(struct ovpn_engine *e); /* says nothing to anybody */
 /* Handshakes from now on use this one: the server's certificate was renewed. */
 void ovpn_engine_set_tls(struct ovpn_engine *e, SSL_CTX *tls);
+/* Clients that connect from now on are told these: as conf.dns and conf.mtu. */
+void ovpn_engine_set_tunnel(struct ovpn_engine *e, const char *dns, uint16_t mtu);
 
 /* ---- in ---- */
 

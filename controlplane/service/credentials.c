@@ -48,6 +48,19 @@ static int check_room(struct db_conn *tx, const struct ulid *device, struct svc_
 	return err;
 }
 
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct credential_row *c)
+{
+	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+
+	snprintf(detail, sizeof(detail), "%s, of dev_%s",
+		c->protocol == DIR_OPENVPN ? "openvpn" : "wireguard",
+		ulid_format(&c->device_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action, .kind = "crd", .object = &c->id, .detail = detail});
+}
+
 /* The transaction. *d: the device as it is in it, which is what the profile must say. */
 static int insert(struct service *s, const struct svc_actor *a, const struct ulid *device,
 	struct credential_row *row, struct device_row *d, struct svc_error *e)
@@ -76,7 +89,20 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 		err = credential_insert(tx, row);
 	if (!err)
 		err = device_touch(tx, device, row->created_at);
+	if (!err)
+		err = add_row(tx, s, &me, "credential.issue", row);
 	return err ? err : db_commit(&tx);
+}
+
+/* Of a credential that nobody set an end for. */
+static int64_t usual_expiry(struct service *s)
+{
+	struct svc_settings set;
+
+	svc_settings_now(s, &set);
+	if (set.number[SVC_CREDENTIAL_LIFETIME] == 0)
+		return 0;
+	return service_now(s) + set.number[SVC_CREDENTIAL_LIFETIME] * 1000;
 }
 
 int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
@@ -90,6 +116,8 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	int err = read_device(s, a, device, &d, e);
 
 	memset(out, 0, sizeof(*out));
+	if (!r->set_expires_at && !r->expires_at)
+		row.expires_at = usual_expiry(s);
 	if (!err)
 		err = access_change(a, &d.user_id, e);
 	if (!err)
@@ -144,6 +172,8 @@ static int revoke(struct service *s, const struct svc_actor *a, const struct uli
 		err = credential_prune(tx, device, SVC_DEVICE_REVOKED);
 	if (!err)
 		err = device_touch(tx, device, now);
+	if (!err)
+		err = add_row(tx, s, &me, "credential.revoke", &row);
 	return err ? err : db_commit(&tx);
 }
 

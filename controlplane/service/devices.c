@@ -307,6 +307,30 @@ static int check_room(struct db_conn *tx, const struct svc_actor *a, const struc
 	return err;
 }
 
+/* What the audit log says: whose device, and which fields. */
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct device_row *d, const struct svc_device_change *c)
+{
+	char owner[40], id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+	const struct audit_field fields[] = {
+		{true, owner},
+		{c && c->set_name, "name"},
+		{c && c->set_address4, "address4"},
+		{c && c->set_address6, "address6"},
+		{c && c->set_enabled, c && c->enabled ? "enabled" : "disabled"},
+		{c && c->set_expires_at, "expires_at"},
+	};
+
+	snprintf(owner, sizeof(owner), "of usr_%s", ulid_format(&d->user_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action,
+			.kind = "dev",
+			.object = &d->id,
+			.detail = audit_fields(fields, ARRAY_SIZE(fields), detail),
+		});
+}
+
 /* ---- create ---- */
 
 /* The transaction: leases and device together or not at all. */
@@ -347,6 +371,8 @@ static int create(struct service *s, const struct svc_actor *a, const struct svc
 		err = take_slot(tx, d, now, e);
 	if (!err)
 		err = device_insert(tx, d);
+	if (!err)
+		err = add_row(tx, s, &me, "device.create", d, c);
 	return err ? err : db_commit(&tx);
 }
 
@@ -458,6 +484,8 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 	err = apply(s, tx, c, d, e);
 	if (!err)
 		err = device_update(tx, d);
+	if (!err)
+		err = add_row(tx, s, &me, "device.patch", d, c);
 	return err ? err : db_commit(&tx);
 }
 
@@ -527,6 +555,8 @@ static int remove_device(struct service *s, const struct svc_actor *a, const str
 		err = lease_release_device(tx, id, service_now(s));
 	if (!err)
 		err = device_delete(tx, id);
+	if (!err)
+		err = add_row(tx, s, &me, "device.delete", &d, NULL);
 	return err ? err : db_commit(&tx);
 }
 

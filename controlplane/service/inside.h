@@ -9,14 +9,18 @@
 #ifndef SERVICE_INSIDE_H
 #define SERVICE_INSIDE_H
 
+#include <pthread.h>
+
 #include "db/credential_store.h"
 #include "db/db.h"
 #include "db/device_store.h"
 #include "db/user_store.h"
+#include "service/audit.h"
 #include "service/password.h"
 #include "service/events.h"
 #include "service/recorder.h"
 #include "service/service.h"
+#include "service/settings.h"
 #include "service/stripes.h"
 #include "service/throttle.h"
 #include "service/traffic.h"
@@ -34,6 +38,10 @@ struct service {
 	struct recorder *recorder;
 	struct events *events;
 	struct traffic *traffic;
+	struct settings *settings;
+	struct audit_log *audit;
+	uint64_t audit_most;	     /* AUDIT_MOST */
+	pthread_mutex_t verify_lock; /* one reads the whole audit log at a time */
 };
 
 static inline int64_t service_now(const struct service *s)
@@ -55,6 +63,9 @@ int refuse_not_found(struct svc_error *e);
 /* Reads the actor again inside the transaction: his role may have changed, he may be gone.
  * Returns: 0 with *me to be used from here on, SVC_UNAUTHENTICATED, -errno. */
 int access_refresh(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
+	struct svc_error *e) must_check;
+/* The same, for what also those who only read may do: to what is only theirs. */
+int access_again(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
 	struct svc_error *e) must_check;
 bool access_reads_all(const struct svc_actor *a);
 bool access_manages(const struct svc_actor *a);

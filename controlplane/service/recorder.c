@@ -42,7 +42,10 @@ struct recorder {
 	pthread_t thread;
 	bool running;
 	int stop_fd;
-	bool failing; /* belongs to flush_lock, as purged_at */
+	int (*also)(void *arg);
+	void *also_arg;
+	bool also_failing; /* the thread's */
+	bool failing;	   /* belongs to flush_lock, as purged_at */
 	int64_t purged_at;
 	pthread_mutex_t flush_lock;
 	pthread_mutex_t lock; /* of the tables */
@@ -290,17 +293,29 @@ int recorder_flush(struct recorder *r)
 	return err;
 }
 
+static void do_also(struct recorder *r)
+{
+	int err = r->also ? r->also(r->also_arg) : 0;
+
+	if (err && !r->also_failing)
+		log_error("service", "background: can't be done, tried again: %s", strerror(-err));
+	r->also_failing = err != 0;
+}
+
 static void *run(void *arg)
 {
 	struct recorder *r = arg;
 	struct pollfd stop = {.fd = r->stop_fd, .events = POLLIN};
 
-	while (poll(&stop, 1, PERIOD_MS) <= 0)
+	while (poll(&stop, 1, PERIOD_MS) <= 0) {
 		(void)!recorder_flush(r);
+		do_also(r);
+	}
 	return NULL;
 }
 
-int recorder_new(struct recorder **out, struct db *db, const struct clock *clock)
+int recorder_new(struct recorder **out, struct db *db, const struct clock *clock,
+	int (*also)(void *arg), void *arg)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	int err;
@@ -309,6 +324,8 @@ int recorder_new(struct recorder **out, struct db *db, const struct clock *clock
 		return -ENOMEM;
 	r->db = db;
 	r->clock = *clock;
+	r->also = also;
+	r->also_arg = arg;
 	r->purged_at = clock_real_ms(clock) - PURGE_MS;
 	pthread_mutex_init(&r->flush_lock, NULL);
 	pthread_mutex_init(&r->lock, NULL);

@@ -137,6 +137,12 @@ static int insert_admin(struct service *s, const char *password)
 	if (!err)
 		err = user_insert(tx, &u);
 	if (!err)
+		err = audit_add(tx, s, NULL,
+			&(struct audit_event){.action = "user.create",
+				.kind = "usr",
+				.object = &u.id,
+				.detail = "admin, role admin, password"});
+	if (!err)
 		err = db_commit(&tx);
 	secret_wipe(u.password, sizeof(u.password));
 	return err;
@@ -160,6 +166,25 @@ static int first_start(struct service *s, char made_password[33])
 	return err;
 }
 
+static void keep_traffic(struct service *s)
+{
+	struct svc_settings now;
+
+	svc_settings_now(s, &now);
+	traffic_keep(s->traffic, &(struct traffic_retention){
+					 .minutes = now.number[SVC_TRAFFIC_MINUTES] * TRAFFIC_DAY,
+					 .hours = now.number[SVC_TRAFFIC_HOURS] * TRAFFIC_DAY,
+					 .days = now.number[SVC_TRAFFIC_DAYS] * TRAFFIC_DAY,
+				 });
+}
+
+/* On the recorder's thread, every second. */
+static int background(void *service)
+{
+	keep_traffic(service);
+	return audit_tick(service);
+}
+
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
 	struct keystore *ks, struct ca *ca, char made_password[33])
 {
@@ -179,7 +204,15 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	s->ks = ks;
 	s->ca = ca;
 	s->started_at = service_now(s);
+	s->audit_most = AUDIT_MOST;
+	pthread_mutex_init(&s->verify_lock, NULL);
 	err = stripes_new(&s->stripes);
+	if (!err)
+		err = settings_new(&s->settings, s);
+	if (!err)
+		err = audit_new(&s->audit);
+	if (!err)
+		err = audit_begin(s);
 	if (!err)
 		err = password_gate_new(&s->gate);
 	if (!err)
@@ -187,11 +220,11 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	if (!err)
 		err = first_start(s, made_password);
 	if (!err)
-		err = recorder_new(&s->recorder, db, &conf->clock);
-	if (!err)
 		err = events_new(&s->events, &conf->clock);
 	if (!err)
 		err = traffic_new(&s->traffic, db, &conf->clock, s->events);
+	if (!err)
+		err = recorder_new(&s->recorder, db, &conf->clock, background, s);
 	s->conf.admin_password = NULL; /* the caller wipes it */
 	if (err) {
 		service_free(s);
@@ -215,6 +248,8 @@ void service_stop(struct service *s)
 {
 	traffic_stop(s->traffic);
 	recorder_stop(s->recorder);
+	if (audit_flush(s))
+		log_error("service", "audit: what was counted can't be written");
 }
 
 void service_free(struct service *s)
@@ -227,6 +262,9 @@ void service_free(struct service *s)
 	throttle_free(s->throttle);
 	password_gate_free(s->gate);
 	stripes_free(s->stripes);
+	audit_free(s->audit);
+	settings_free(s->settings);
+	pthread_mutex_destroy(&s->verify_lock);
 	free(s);
 }
 

@@ -14,6 +14,7 @@ enum { SETS = 512, WAYS = 8, STAMPS = THROTTLE_NETWORK };
 struct entry {
 	uint64_t key;		 /* 0: unused */
 	uint32_t stamps[STAMPS]; /* seconds of failures, in no order; 0: none */
+	uint32_t refused;	 /* second of the refusal that was told, 0: none */
 };
 
 struct throttle {
@@ -133,15 +134,20 @@ static struct entry *claim(struct throttle *t, uint64_t key, uint32_t now)
 	return e;
 }
 
-static bool limited(struct throttle *t, uint64_t key, unsigned limit, uint32_t now, uint32_t *retry)
+/* *told: whether that was said in this window already. */
+static bool limited(
+	struct throttle *t, uint64_t key, unsigned limit, uint32_t now, uint32_t *retry, bool *told)
 {
-	const struct entry *e = find(t, key);
+	struct entry *e = find(t, key);
 	uint32_t oldest;
 
 	if (!e || failures(e, now, &oldest) < limit)
 		return false;
 	if (oldest + THROTTLE_WINDOW_S - now > *retry)
 		*retry = oldest + THROTTLE_WINDOW_S - now;
+	*told = e->refused && now - e->refused < THROTTLE_WINDOW_S;
+	if (!*told)
+		e->refused = now;
 	return true;
 }
 
@@ -169,13 +175,15 @@ int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 	const struct ip_addr *from, struct throttle_attempt *out, uint32_t *retry_after_s)
 {
 	uint32_t now = (uint32_t)(now_ms / 1000) + 1;
-	bool over;
+	bool over, told[2] = {true, true};
 
-	*out = (struct throttle_attempt){account_key(t, account), network_key(t, from), now};
+	*out = (struct throttle_attempt){
+		.account = account_key(t, account), .network = network_key(t, from), .at = now};
 	*retry_after_s = 0;
 	pthread_mutex_lock(&t->lock);
-	over = limited(t, out->account, THROTTLE_ACCOUNT, now, retry_after_s);
-	over |= limited(t, out->network, THROTTLE_NETWORK, now, retry_after_s);
+	over = limited(t, out->account, THROTTLE_ACCOUNT, now, retry_after_s, &told[0]);
+	over |= limited(t, out->network, THROTTLE_NETWORK, now, retry_after_s, &told[1]);
+	out->told = over && told[0] && told[1];
 	if (!over) {
 		add(claim(t, out->account, now), now);
 		add(claim(t, out->network, now), now);
@@ -189,11 +197,11 @@ int throttle_own_password(
 {
 	const uint32_t now = (uint32_t)(now_ms / 1000) + 1;
 	const uint64_t key = key_of(t, 'p', user->bytes, sizeof(user->bytes));
-	bool over;
+	bool over, told;
 
 	*retry_after_s = 0;
 	pthread_mutex_lock(&t->lock);
-	over = limited(t, key, THROTTLE_ACCOUNT, now, retry_after_s);
+	over = limited(t, key, THROTTLE_ACCOUNT, now, retry_after_s, &told);
 	if (!over)
 		add(claim(t, key, now), now);
 	pthread_mutex_unlock(&t->lock);

@@ -10,6 +10,7 @@
 #ifndef SERVICE_THROTTLE_H
 #define SERVICE_THROTTLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -24,13 +25,15 @@ enum throttle_outcome { THROTTLE_OK = 0, THROTTLE_LIMITED = 1 };
 struct throttle_attempt {
 	uint64_t account, network; /* keys */
 	uint32_t at;
+	bool told; /* refused, as one before it in this window was */
 };
 
 int throttle_new(struct throttle **out) must_check;
 void throttle_free(struct throttle *t);
 
 /* Counts an attempt from a /24 or /64. Time is monotonic milliseconds.
- * Returns: THROTTLE_OK with *out, THROTTLE_LIMITED (nothing was counted) with *retry_after_s. */
+ * Returns: THROTTLE_OK with *out, THROTTLE_LIMITED (nothing was counted) with *retry_after_s and
+ * out->told. */
 int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 	const struct ip_addr *from, struct throttle_attempt *out,
 	uint32_t *retry_after_s) must_check;

@@ -19,6 +19,7 @@ static void fill(struct svc_user *out, const struct user_row *u)
 	memcpy(out->email, u->email, sizeof(out->email));
 	out->role = (enum svc_role)u->role;
 	out->disabled = u->disabled;
+	out->totp = u->totp;
 	out->has_password = u->password[0] != '\0';
 	out->created_at = u->created_at;
 	out->updated_at = u->updated_at;
@@ -129,6 +130,31 @@ static int admin_remains(struct db_conn *tx, struct svc_error *e)
 	return err;
 }
 
+/* What the audit log says about a change: which fields, of values only the name and the role. */
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct user_row *u, const struct svc_user_change *c)
+{
+	char role[24], detail[AUDIT_FIELDS_TEXT];
+	const struct audit_field fields[] = {
+		{true, u->name},
+		{c && c->set_name, "name"},
+		{c && c->set_display_name, "display_name"},
+		{c && c->set_email, "email"},
+		{c && c->set_role, role},
+		{c && c->set_password, c && c->password ? "password" : "no password"},
+		{c && c->set_disabled, c && c->disabled ? "disabled" : "enabled"},
+	};
+
+	snprintf(role, sizeof(role), "role %s", svc_role_name((enum svc_role)u->role));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action,
+			.kind = "usr",
+			.object = &u->id,
+			.detail = audit_fields(fields, ARRAY_SIZE(fields), detail),
+		});
+}
+
 /* ---- create ---- */
 
 static int hash_password(struct service *s, const struct svc_user_change *c,
@@ -214,6 +240,8 @@ int svc_user_create(struct service *s, const struct svc_actor *a, const struct s
 	err = user_insert(tx, &u);
 	if (err == -EEXIST)
 		err = refuse(e, SVC_CONFLICT, "name", "is taken");
+	if (!err)
+		err = add_row(tx, s, &me, "user.create", &u, c);
 	if (!err)
 		err = db_commit(&tx);
 	if (!err) {
@@ -387,6 +415,8 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 		err = end_logins(tx, &me, u, c);
 	if (!err && (u->disabled || *was_disabled))
 		err = device_ids(tx, id, devices, n_devices);
+	if (!err)
+		err = add_row(tx, s, &me, "user.patch", u, c);
 	return err ? err : db_commit(&tx);
 }
 
@@ -464,6 +494,8 @@ static int remove_user(struct service *s, const struct svc_actor *a, const struc
 		err = user_delete(tx, id);
 	if (!err)
 		err = admin_remains(tx, e);
+	if (!err)
+		err = add_row(tx, s, &me, "user.delete", &u, NULL);
 	if (!err)
 		err = db_commit(&tx);
 	secret_wipe(&u, sizeof(u));

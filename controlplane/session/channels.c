@@ -107,6 +107,12 @@ int channels_init(struct coordinator *c)
 	return r;
 }
 
+void channels_tunnel_set(struct coordinator *c)
+{
+	if (c->ovpn)
+		ovpn_engine_set_tunnel(c->ovpn, c->conf.dns, c->conf.mtu);
+}
+
 void channels_fini(struct coordinator *c)
 {
 	if (c->ovpn)

@@ -146,6 +146,10 @@ int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *
 int coordinator_credential_put(
 	struct coordinator *c, const struct dir_credential_conf *cr) must_check;
 
+/* Resolvers that OpenVPN clients are told from now on (at most 255 bytes), and the MTU, which is
+ * the tunnel device's as well. Posted. Returns: 0, -ENOMEM. */
+int coordinator_tunnel_set(struct coordinator *c, const char *dns, uint16_t mtu) must_check;
+
 /* Revocations: when they return 0, the dataplane has dropped the keys, or there is no dataplane
  * (nothing listens on its socket), and no handshake of that device or credential will be taken
  * any more. Returns: 0, -ETIMEDOUT (carried out here, and in the dataplane as soon as it answers).

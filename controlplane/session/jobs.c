@@ -8,6 +8,7 @@
  * tunnel
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -323,6 +324,17 @@ static void run_credential_put(struct coordinator *c, struct job *j)
 	expiry_note(c, cr->expires_at);
 }
 
+static void run_tunnel_set(struct coordinator *c, struct job *j)
+{
+	const bool other = c->conf.mtu != j->u.tunnel.mtu;
+	memcpy(c->conf.dns, j->u.tunnel.dns, sizeof(c->conf.dns));
+	c->conf.mtu = j->u.tunnel.mtu;
+	channels_tunnel_set(c);
+	/* Without a door the next synchronisation brings it. */
+	if (other && dp_client_up(c->dp))
+		(void)link_configure(c, link_on_simple_reply);
+}
+
 static void run_devices_revoke(struct coordinator *c, struct job *j)
 {
 	bool missing = false;
@@ -384,6 +396,17 @@ int coordinator_credential_put(struct coordinator *c, const struct dir_credentia
 	if (!j)
 		return -ENOMEM;
 	j->u.credential = *cr;
+	job_post(c, j);
+	return 0;
+}
+
+int coordinator_tunnel_set(struct coordinator *c, const char *dns, uint16_t mtu)
+{
+	struct job *j = job_new(run_tunnel_set, false);
+	if (!j)
+		return -ENOMEM;
+	snprintf(j->u.tunnel.dns, sizeof(j->u.tunnel.dns), "%s", dns);
+	j->u.tunnel.mtu = mtu;
 	job_post(c, j);
 	return 0;
 }

@@ -325,12 +325,8 @@ static int request_empty(struct coordinator *c, enum uapi_type type, dp_reply_fn
 	return dp_client_request(c->dp, &f, done, c);
 }
 
-void link_sync(struct coordinator *c)
+int link_configure(struct coordinator *c, dp_reply_fn done)
 {
-	c->link = LINK_SYNCING;
-	c->sync_refused = false;
-	c->stats_running = false;
-	c->sync_started = loop_now(c);
 	struct uapi_config_set m = {
 		.net4 = c->conf.net4.addr,
 		.len4 = c->conf.net4.len,
@@ -343,7 +339,16 @@ void link_sync(struct coordinator *c)
 	struct dp_frame f;
 	dp_frame_begin(&f, UAPI_CONFIG_SET_MSG);
 	uapi_pack_config_set(&f.w, &m);
-	int r = dp_client_request(c->dp, &f, on_config, c);
+	return dp_client_request(c->dp, &f, done, c);
+}
+
+void link_sync(struct coordinator *c)
+{
+	c->link = LINK_SYNCING;
+	c->sync_refused = false;
+	c->stats_running = false;
+	c->sync_started = loop_now(c);
+	int r = link_configure(c, on_config);
 	if (r == 0)
 		r = request_empty(c, UAPI_SYNC_BEGIN_MSG, link_on_simple_reply);
 	if (r == 0)

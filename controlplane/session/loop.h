@@ -30,6 +30,10 @@ struct job {
 			struct ulid *ids;
 			size_t n;
 		} many;
+		struct {
+			char dns[256];
+			uint16_t mtu;
+		} tunnel;
 	} u;
 	bool owned; /* u.many.ids is freed with it */
 	pthread_mutex_t lock;
@@ -109,6 +113,8 @@ void link_on_down(void *arg);
 void link_on_event(void *arg, enum uapi_type type, struct reader *r);
 void link_on_simple_reply(void *arg, int status, struct reader *r);
 void link_sync(struct coordinator *c);
+/* Networks, MTU and keys of admission. Returns: 0, -errno. */
+int link_configure(struct coordinator *c, dp_reply_fn done);
 /* Nobody listens on the door: no dataplane, so no tunnel. */
 void link_absent(struct coordinator *c);
 /* Asks for statistics and status, when synchronised. */
@@ -162,6 +168,8 @@ void channels_fini(struct coordinator *c);
 void channels_on_punt(
 	struct coordinator *c, const struct path *from, const uint8_t *datagram, size_t len);
 void channels_tick(struct coordinator *c);
+/* What is pushed has changed. */
+void channels_tunnel_set(struct coordinator *c);
 void channels_keys_done(struct coordinator *c, uint64_t channel, uint8_t key_id, bool ok);
 void channels_moved(struct coordinator *c, uint64_t channel, const struct path *path);
 void channels_connection_closed(struct coordinator *c, uint32_t connection);

@@ -39,7 +39,11 @@ static struct {
 	struct svc_device_change device;
 	char name[128];
 	char csr[256]; /* of the last credential that was asked for */
-	bool openvpn;  /* live tunnels are OpenVPN's, over TCP */
+	struct svc_settings_change settings;
+	struct svc_audit_filter filter;
+	char refused[160]; /* what the audit log was told last */
+	atomic_int refusals;
+	bool openvpn; /* live tunnels are OpenVPN's, over TCP */
 	uint16_t tls;
 	atomic_int stands; /* what is said of whoever reads events */
 	struct svc_traffic_request traffic;
@@ -107,7 +111,7 @@ bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token)
 	return strcmp(csrf_token, "csrf") == 0;
 }
 
-int svc_login(struct service *s, const char *username, const char *password,
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	(void)s;
@@ -116,7 +120,48 @@ int svc_login(struct service *s, const char *username, const char *password,
 	memset(out, 0, sizeof(*out));
 	snprintf(out->cookie, sizeof(out->cookie), "admin");
 	snprintf(out->csrf_token, sizeof(out->csrf_token), "csrf");
+	if (strcmp(password, "right totp") == 0)
+		return totp && strcmp(totp, "123456") == 0 ? called(e) : SVC_TOTP_REQUIRED;
 	return strcmp(password, "right") == 0 ? called(e) : SVC_UNAUTHENTICATED;
+}
+
+int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
+	struct svc_totp *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	snprintf(out->secret, sizeof(out->secret), "GEZDGNBV");
+	snprintf(out->url, sizeof(out->url), "otpauth://totp/Ireko:ann?secret=GEZDGNBV");
+	return called(e);
+}
+
+int svc_totp_confirm(
+	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_disable(struct service *s, const struct svc_actor *a, const char *password,
+	const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_reset(
+	struct service *s, const struct svc_actor *a, const struct ulid *user, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)user;
+	return called(e);
 }
 
 int svc_logout(struct service *s, const struct svc_actor *a)
@@ -382,6 +427,89 @@ int svc_token_delete(
 	(void)a;
 	(void)id;
 	return called(e);
+}
+
+static void some_settings(struct svc_settings_state *out)
+{
+	memset(out, 0, sizeof(*out));
+	snprintf(out->now.endpoint, sizeof(out->now.endpoint), "vpn.example.org");
+	snprintf(out->now.dns, sizeof(out->now.dns), "9.9.9.9, 2620:fe::fe");
+	for (size_t i = 0; i < SVC_SETTINGS; i++)
+		out->now.number[i] = (int64_t)i + 10;
+	snprintf(out->defaults.endpoint, sizeof(out->defaults.endpoint), "192.0.2.1");
+	out->revision = 3;
+}
+
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	some_settings(out);
+	return called(e);
+}
+
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.settings = *c;
+	some_settings(out);
+	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
+}
+
+int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	const struct svc_audit_filter *f, struct svc_audit_entry **out, size_t *n, bool *more,
+	struct svc_error *e)
+{
+	struct svc_audit_entry *rows = calloc(2, sizeof(*rows));
+
+	(void)s;
+	(void)a;
+	(void)p;
+	fake.filter = *f;
+	rows[0] = (struct svc_audit_entry){.sequence = 7,
+		.at = 1700000000000,
+		.actor_id = some_id,
+		.actor_name = "ann",
+		.by_token = true,
+		.token_id = some_id,
+		.action = "user.create",
+		.object_kind = "usr",
+		.object_id = some_id,
+		.outcome = "ok",
+		.detail = "bob, role user"};
+	assert_int_equal(ip_addr_parse(&rows[0].from, "192.0.2.7"), 0);
+	rows[0].place.bytes[15] = 7;
+	rows[1] = (struct svc_audit_entry){
+		.sequence = 6, .action = "audit.begin", .outcome = "ok", .hash = "ab"};
+	rows[1].place.bytes[15] = 6;
+	*out = rows;
+	*n = 2;
+	*more = true;
+	return called(e);
+}
+
+int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_audit_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	*out = (struct svc_audit_state){
+		.rows = 5, .first = 3, .last = 7, .broken_at = 4, .hash = "ab"};
+	return called(e);
+}
+
+void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
+	const char *action, const char *kind, const struct ulid *object)
+{
+	char id[ULID_TEXT];
+
+	(void)s;
+	snprintf(fake.refused, sizeof(fake.refused), "%d %s %s %s from %u", outcome, action, kind,
+		kind[0] ? ulid_format(object, id) : "-", a->from.bytes[0]);
+	atomic_fetch_add(&fake.refusals, 1);
 }
 
 int svc_status(
@@ -1039,6 +1167,10 @@ static const char *body_of(const struct route *r)
 		{&body_device_patch, "{}"},
 		{&body_credential, "{\"protocol\":\"wireguard\"}"},
 		{&body_token, "{\"name\":\"a\"}"},
+		{&body_settings, "{}"},
+		{&body_totp_begin, "{\"password\":\"right\"}"},
+		{&body_totp_confirm, "{\"totp\":\"123456\"}"},
+		{&body_totp_disable, "{\"password\":\"right\",\"totp\":\"123456\"}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
@@ -1232,9 +1364,22 @@ static void login_sets_the_cookie(void **state)
 	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"wrong\"}");
 	assert_int_equal(a->status, 401);
 	assert_null(strstr(a->text, "Set-Cookie"));
+	assert_non_null(strstr(a->text, "\"type\":\"about:blank\""));
 	a = request("POST /v1/login", "Origin: http://evil.example\r\n",
 		"{\"username\":\"a\",\"password\":\"right\"}");
 	assert_int_equal(a->status, 403);
+	assert_non_null(strstr(a->text, "\"type\":\"about:blank\""));
+	/* The password was right: that alone is told apart. */
+	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"right totp\"}");
+	assert_int_equal(a->status, 401);
+	assert_non_null(strstr(a->text, "\"type\":\"urn:ireko:problem:totp-required\""));
+	assert_null(strstr(a->text, "Set-Cookie"));
+	a = request("POST /v1/login", "",
+		"{\"username\":\"a\",\"password\":\"right totp\",\"totp\":\"123456\"}");
+	assert_int_equal(a->status, 200);
+	a = request("POST /v1/login", "",
+		"{\"username\":\"a\",\"password\":\"right totp\",\"totp\":\"1234567\"}");
+	assert_int_equal(a->status, 422);
 	a = request("POST /v1/logout", "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n", NULL);
 	assert_int_equal(a->status, 204);
 	assert_non_null(strstr(a->text, "Set-Cookie: ireko=; Path=/; HttpOnly; "
@@ -1280,6 +1425,89 @@ static void objects_as_the_contract_says(void **state)
 	a = request("POST /v1/tokens", ADMIN, "{\"name\":\"ci\"}");
 	assert_int_equal(a->status, 201);
 	assert_non_null(strstr(a->text, "\"token\":\"ireko_secret\""));
+}
+
+static void audit_settings_and_second_factors(void **state)
+{
+	const struct answer *a = request("GET /v1/audit?actor=usr_" ID "&object=dev_" ID
+					 "&action=user.create&limit=2",
+		ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_memory_equal(&fake.filter.actor, &some_id, sizeof(some_id));
+	assert_memory_equal(&fake.filter.object, &some_id, sizeof(some_id));
+	assert_string_equal(fake.filter.object_kind, "dev");
+	assert_string_equal(fake.filter.action, "user.create");
+	assert_non_null(strstr(a->text,
+		"{\"sequence\":7,\"at\":\"2023-11-14T22:13:20.000Z\",\"actor\":{\"user_id\":"
+		"\"usr_" ID "\",\"name\":\"ann\",\"via\":\"token\",\"token_id\":\"tok_" ID
+		"\"},\"from\":\"192.0.2.7\",\"action\":\"user.create\",\"object\":\"usr_" ID
+		"\",\"outcome\":\"ok\",\"detail\":\"bob, role user\",\"hash\":\"\"}"));
+	assert_non_null(strstr(a->text,
+		"{\"sequence\":6,\"at\":null,\"actor\":null,\"from\":null,\"action\":"
+		"\"audit.begin\",\"object\":null,\"outcome\":\"ok\",\"detail\":null,"
+		"\"hash\":\"ab\"}"));
+	assert_non_null(strstr(a->text, "\"next_cursor\":\""));
+	assert_int_equal(request("GET /v1/audit?actor=dev_" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?object=usr-" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?object=" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?action=User", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?action=", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?action=a", ADMIN, NULL)->status, 422);
+	a = request("GET /v1/audit/verify", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "{\"ok\":false,\"rows\":5,\"first\":3,\"last\":7,"
+					"\"broken_at\":4,\"hash\":\"ab\"}"));
+
+	a = request("GET /v1/settings", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "ETag: \"3\"\r\n"));
+	assert_non_null(strstr(a->text,
+		"{\"endpoint\":\"vpn.example.org\",\"dns\":[\"9.9.9.9\",\"2620:fe::fe\"],\"mtu\":"
+		"10,"
+		"\"keepalive\":11,\"credential_lifetime_s\":12,\"traffic_retention\":{\"minutes\":"
+		"13,"
+		"\"hours\":14,\"days\":15},\"audit_retention_days\":16,\"defaults\":{\"endpoint\":"
+		"\"192.0.2.1\",\"dns\":[],"));
+	assert_non_null(strstr(a->text, "\"credential_lifetime_s\":null"));
+	assert_non_null(strstr(a->text, "\"updated_at\":null}"));
+	a = request("PATCH /v1/settings", ADMIN "If-Match: \"3\"\r\n",
+		"{\"mtu\":1300,\"endpoint\":null}");
+	assert_int_equal(a->status, 200);
+	assert_int_equal(fake.settings.number[SVC_MTU].n, 1300);
+	assert_true(fake.settings.set_endpoint && !fake.settings.endpoint);
+	assert_int_equal(
+		request("PATCH /v1/settings", ADMIN "If-Match: \"4\"\r\n", "{}")->status, 412);
+
+	a = request("POST /v1/me/totp", ADMIN, "{\"password\":\"x\"}");
+	assert_non_null(strstr(a->text, "{\"secret\":\"GEZDGNBV\",\"otpauth_url\":"
+					"\"otpauth://totp/Ireko:ann?secret=GEZDGNBV\","
+					"\"qr_svg\":\"<svg "));
+}
+
+/* Whoever refuses a write of somebody who is known: the audit log hears of it, once. */
+static void refused_writes_are_told(void **state)
+{
+	static const char user[] = "Authorization: Bearer user\r\n";
+
+	(void)state;
+	assert_int_equal(request("POST /v1/users", user, "{\"name\":\"a\"}")->status, 403);
+	assert_int_equal(atomic_load(&fake.refusals), 1);
+	assert_string_equal(fake.refused, "3 user.create  - from 127");
+	assert_int_equal(request("DELETE /v1/users/usr_" ID "/totp", user, NULL)->status, 403);
+	assert_string_equal(fake.refused, "3 totp.reset usr " ID " from 127");
+	atomic_store(&fake.outcome, SVC_FORBIDDEN);
+	assert_int_equal(request("PATCH /v1/devices/dev_" ID, user, "{}")->status, 403);
+	assert_string_equal(fake.refused, "3 device.patch dev " ID " from 127");
+	atomic_store(&fake.outcome, SVC_RATE_LIMITED);
+	assert_int_equal(request("PATCH /v1/users/usr_" ID, user, "{}")->status, 429);
+	assert_string_equal(fake.refused, "8 user.patch usr " ID " from 127");
+	assert_int_equal(atomic_load(&fake.refusals), 4);
+	/* Neither reads, nor strangers, nor what was refused for another reason. */
+	atomic_store(&fake.outcome, SVC_CONFLICT);
+	assert_int_equal(request("PATCH /v1/users/usr_" ID, user, "{}")->status, 409);
+	assert_int_equal(request("GET /v1/users", user, NULL)->status, 403);
+	assert_int_equal(request("POST /v1/users", "", "{\"name\":\"a\"}")->status, 401);
+	assert_int_equal(atomic_load(&fake.refusals), 4);
 }
 
 static void openvpn_credentials(void **state)
@@ -1965,6 +2193,8 @@ int main(void)
 		cmocka_unit_test_setup(head_is_like_get, fresh),
 		cmocka_unit_test_setup(login_sets_the_cookie, fresh),
 		cmocka_unit_test_setup(objects_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(audit_settings_and_second_factors, fresh),
+		cmocka_unit_test_setup(refused_writes_are_told, fresh),
 		cmocka_unit_test_setup(openvpn_credentials, fresh),
 		cmocka_unit_test_setup(tunnels_say_how_they_are, fresh),
 		cmocka_unit_test_setup(pages_continue, fresh),

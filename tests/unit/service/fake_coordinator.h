@@ -29,6 +29,9 @@ struct coordinator {
 	struct session_info *sessions;
 	size_t n_sessions;
 	struct ulid killed;
+	char dns[256]; /* of the last coordinator_tunnel_set */
+	uint16_t mtu;
+	unsigned tunnel_sets;
 	unsigned puts, credential_puts, revokes, forgets;
 	int revoke_result;
 	bool hold_revokes; /* revocations wait until it is false */
@@ -101,6 +104,14 @@ int coordinator_start(struct coordinator *c)
 void coordinator_stop(struct coordinator *c)
 {
 	(void)c;
+}
+
+int coordinator_tunnel_set(struct coordinator *c, const char *dns, uint16_t mtu)
+{
+	snprintf(c->dns, sizeof(c->dns), "%s", dns);
+	c->mtu = mtu;
+	c->tunnel_sets++;
+	return 0;
 }
 
 int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *d)

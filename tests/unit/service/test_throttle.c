@@ -205,6 +205,34 @@ static void own_passwords_are_counted_apart(void **state)
 
 #define P(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Whether a refusal is news: once in a window for the account, and for the network. */
+static void refusals_are_told_once(void **state)
+{
+	struct throttle_attempt a;
+	struct ip_addr here = v4(1, 1), there = v4(2, 1);
+	uint32_t retry;
+
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++) {
+		assert_int_equal(
+			throttle_begin(*state, 100 * S, "ann", &here, &a, &retry), THROTTLE_OK);
+		assert_false(a.told);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(throttle_begin(*state, (101 + i) * S, "ann", &there, &a, &retry),
+			THROTTLE_LIMITED);
+		assert_int_equal(a.told, i > 0);
+	}
+	/* Another account is other news. */
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++)
+		(void)!throttle_begin(*state, 110 * S, "bob", &here, &a, &retry);
+	assert_int_equal(
+		throttle_begin(*state, 111 * S, "bob", &here, &a, &retry), THROTTLE_LIMITED);
+	assert_false(a.told);
+	assert_int_equal(
+		throttle_begin(*state, 111 * S, "bob", &here, &a, &retry), THROTTLE_LIMITED);
+	assert_true(a.told);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +246,7 @@ int main(void)
 		P(no_address_is_one_network),
 		P(parallel_ones_do_not_slip_through),
 		P(own_passwords_are_counted_apart),
+		P(refusals_are_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,6 +58,7 @@ struct dataplane {
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
 	bool has_stats;
 	struct uapi_session_set keys; /* the last ones */
+	_Atomic uint16_t mtu;	      /* of the last CONFIG_SET */
 	uint8_t reinjected[UAPI_DATAGRAM_MAX];
 	size_t reinjected_len;
 	size_t reinjected_at; /* entries in the log before it */
@@ -116,7 +117,11 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 		uapi_pack_status_reply(&w, &a);
 	} else {
 		struct seen s = {.type = h->type};
-		if (h->type == UAPI_PEER_SET_MSG) {
+		if (h->type == UAPI_CONFIG_SET_MSG) {
+			struct uapi_config_set m;
+			uapi_unpack_config_set(r, &m);
+			d->mtu = m.mtu;
+		} else if (h->type == UAPI_PEER_SET_MSG) {
 			struct uapi_peer_set m;
 			uapi_unpack_peer_set(r, &m);
 			s.peer = m.peer;
@@ -478,6 +483,22 @@ static void synchronises(void **state)
 	assert_int_equal(seen(&rig->d, UAPI_SYNC_END_MSG, NULL), 1);
 }
 
+/* Another MTU reaches the dataplane at once, and a synchronisation later. */
+static void the_tunnel_changes(void **state)
+{
+	struct rig *rig = *state;
+	eventually(synced(rig));
+	assert_int_equal(rig->d.mtu, 1420);
+	assert_int_equal(coordinator_tunnel_set(rig->c, "9.9.9.9", 1300), 0);
+	eventually(rig->d.mtu == 1300);
+	assert_int_equal(seen(&rig->d, UAPI_CONFIG_SET_MSG, NULL), 2);
+	/* Resolvers are none of its business. */
+	assert_int_equal(coordinator_tunnel_set(rig->c, "9.9.9.8", 1300), 0);
+	assert_int_equal(coordinator_tunnel_set(rig->c, "", 1280), 0);
+	eventually(rig->d.mtu == 1280);
+	assert_int_equal(seen(&rig->d, UAPI_CONFIG_SET_MSG, NULL), 3);
+}
+
 static void keys_come_before_the_answer(void **state)
 {
 	struct rig *rig = *state;
@@ -783,6 +804,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_rig(synchronises),
+		with_rig(the_tunnel_changes),
 		with_rig(keys_come_before_the_answer),
 		with_rig(a_revocation_waits_for_the_word),
 		with_rig(without_the_word_it_says_so),

@@ -35,8 +35,13 @@ BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev l
 	libmnl-dev libnftables-dev libseccomp-dev
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
-	python3-requests python3-cryptography wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
+	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils
+
+# npm comes with some builds of nodejs, which then refuse Debian's package of it.
+ifeq ($(shell command -v npm),)
+CHECK_PACKAGES += nodejs npm
+endif
 
 # ---- compiling ----
 
@@ -65,7 +70,7 @@ CONTROL_LIBS = $(call pkg,libuv sqlite3 libmicrohttpd gnutls jansson libssl libc
 CLI_LIBS     = $(call pkg,libcurl jansson libcrypto libqrencode)
 
 DATA_SRC    := $(filter-out dataplane/main.c,$(wildcard dataplane/*.c dataplane/*/*.c))
-CONTROL_SRC := $(filter-out controlplane/main.c,$(wildcard controlplane/*.c controlplane/*/*.c db/*.c api/*.c api/handlers/*.c))
+CONTROL_SRC := $(filter-out controlplane/main.c,$(wildcard controlplane/*.c controlplane/*/*.c db/*.c api/*.c api/handlers/*.c api/openapi/*.c))
 CLI_SRC     := $(wildcard api/cli/*.c)
 UNIT_SRC    := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c)
 UNIT_AUX    := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/sim/*.c))
@@ -74,7 +79,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets
+.PHONY: openapi-linter all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -108,20 +113,23 @@ $(OUT)/bin/ireko-dataplane: $(call obj,dataplane/main.c) $(OUT)/libdata.a
 $(OUT)/bin/ireko-controlplane: $(call obj,controlplane/main.c) $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) -o $@
-$(OUT)/bin/ireko: $(call obj,$(CLI_SRC)) $(OUT)/libdata.a
+$(OUT)/libcli.a: $(call obj,$(filter-out api/cli/main.c,$(CLI_SRC)))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(OUT)/bin/ireko: $(call obj,api/cli/main.c) $(OUT)/libcli.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CLI_LIBS) -o $@
 
-$(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcontrol.a $(OUT)/libdata.a
+$(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(call pkg,cmocka) -lm -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(CLI_LIBS) $(call pkg,cmocka) -lm -o $@
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
 THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/test_install %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
-	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_db,$(UNITS))
+	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup %/test_audit %/test_settings,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 
 # libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.
@@ -138,6 +146,13 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a $(wildcard tests/fuzz
 	$(call say,FUZZ,$@)
 	$(Q)clang $(subst fuzzer-no-link,fuzzer,$(FUZZ_FLAGS)) $< build/fuzz/liball.a $(CONTROL_LIBS) $(DATA_LIBS) -o $@
 fuzz-targets: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+
+# The linter of the OpenAPI document: what its lock file names, and nothing that would run on installing.
+LINTER := package.json package-lock.json .npmrc spectral.yaml
+build/openapi/node_modules/.package-lock.json: $(addprefix tests/openapi/,$(LINTER))
+	$(call say,NPM,tests/openapi)
+	$(Q)mkdir -p build/openapi && cp $^ build/openapi && cd build/openapi && npm ci --ignore-scripts >npm.log 2>&1 || { tail npm.log; exit 1; }
+openapi-linter: build/openapi/node_modules/.package-lock.json
 
 # ---- what people call ----
 

@@ -65,7 +65,7 @@ static bool cookie_find(struct span all, const char *name, struct credential *ou
 	return found == 1;
 }
 
-int auth_identify(struct service *s, const struct admitted *head, bool tls, struct svc_actor *out)
+static int identify(struct service *s, const struct admitted *head, bool tls, struct svc_actor *out)
 {
 	static const char scheme[] = "Bearer ";
 	const size_t scheme_len = sizeof(scheme) - 1;
@@ -81,6 +81,36 @@ int auth_identify(struct service *s, const struct admitted *head, bool tls, stru
 	if (!head->cookie.at || !cookie_find(head->cookie, cookie_name(tls), &c))
 		return SVC_UNAUTHENTICATED;
 	return svc_authenticate_cookie(s, c.text, out);
+}
+
+int auth_identify(struct service *s, const struct admitted *head, bool tls,
+	const struct ip_addr *from, struct svc_actor *out)
+{
+	const int rc = identify(s, head, tls, out);
+
+	out->from = *from;
+	return rc;
+}
+
+/* The Host header names loopback by an address or as "localhost". */
+static bool names_loopback(struct span host)
+{
+	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const size_t n = strlen(names[i]);
+
+		if (host.len >= n && strncasecmp(host.at, names[i], n) == 0 &&
+			(host.len == n || host.at[n] == ':'))
+			return true;
+	}
+	return false;
+}
+
+bool auth_is_local(const struct admitted *head, const struct ip_addr *from)
+{
+	return !head->authorization.at && !head->cookie.at && !head->origin.at &&
+	       !head->forwarded && ip_addr_is_loopback(from) && names_loopback(head->host);
 }
 
 static bool is_safe(enum http_method m)
@@ -115,6 +145,15 @@ bool auth_same_origin(const struct admitted *head)
 			       strncasecmp(o.at + n, head->host.at, head->host.len) == 0;
 	}
 	return false;
+}
+
+bool auth_form_is_ours(const struct admitted *head)
+{
+	const struct span site = head->sec_fetch_site;
+
+	if (site.at && !span_is(site, "same-origin") && !span_is(site, "none"))
+		return false;
+	return span_is(head->origin, "null") || auth_same_origin(head);
 }
 
 void auth_cookie_format(const char *cookie, bool tls, char *out)

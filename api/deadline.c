@@ -14,9 +14,9 @@
 
 #include "base/log.h"
 
-enum { REAP_MS = 250 };
+enum { REAP_MS = 250, STREAM_BUFFER = 64 * 1024 };
 /* Connections that are being shut down are still there for a moment. */
-enum phase { HANDSHAKE, NEW, RECEIVING, SERVING, IDLE };
+enum phase { HANDSHAKE, NEW, RECEIVING, SERVING, LONG, SENDING, STREAMING, IDLE };
 
 struct conn {
 	LIST_ENTRY(conn) link;
@@ -27,6 +27,8 @@ struct conn {
 	bool doomed;		 /* shut down; its end is on the way */
 	uint64_t since_ms;	 /* when the phase's clock began */
 	uint64_t bytes;		 /* received when the last request was done */
+	uint64_t acked;		 /* SENDING: what the client had acknowledged, */
+	uint64_t moved_ms;	 /* and when that last rose */
 };
 
 struct conn_table {
@@ -42,15 +44,20 @@ struct conn_table {
 
 /* ---- the reaper ---- */
 
-static uint64_t received_bytes(int fd)
+static struct tcp_info tcp_info_of(int fd)
 {
 	struct tcp_info info;
 	socklen_t n = sizeof(info);
 
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n))
-		return 0;
-	return info.tcpi_bytes_received;
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+static uint64_t received_bytes(int fd)
+{
+	return tcp_info_of(fd).tcpi_bytes_received;
 }
 
 static void doom(struct conn_table *t, struct conn *c, const char *why)
@@ -75,12 +82,29 @@ static uint32_t budget_of(const struct conn_table *t, enum phase p)
 		return t->limits.handshake_ms;
 	case IDLE:
 		return t->limits.idle_ms;
+	case LONG:
+		return t->limits.long_ms;
+	case SENDING:
+		return t->limits.sending_ms;
+	case STREAMING:
+		return t->limits.stuck_ms;
 	case NEW:
 	case RECEIVING:
 	case SERVING:
 		break;
 	}
 	return t->limits.request_ms;
+}
+
+static bool is_stuck(const struct conn_table *t, struct conn *c, uint64_t now)
+{
+	const uint64_t acked = tcp_info_of(c->fd).tcpi_bytes_acked;
+
+	if (acked != c->acked) {
+		c->acked = acked;
+		c->moved_ms = now;
+	}
+	return now - c->moved_ms >= t->limits.stuck_ms;
 }
 
 static void reap(struct conn_table *t, uint64_t now)
@@ -94,6 +118,8 @@ static void reap(struct conn_table *t, uint64_t now)
 		}
 		if (now - c->since_ms >= budget_of(t, c->phase))
 			doom(t, c, c->phase == IDLE ? "idle" : "its time is over");
+		else if (c->phase == SENDING && !c->doomed && is_stuck(t, c, now))
+			doom(t, c, "its client takes nothing");
 	}
 }
 
@@ -150,13 +176,6 @@ void conn_table_free(struct conn_table *t)
 
 /* ---- coming and going ---- */
 
-static bool is_loopback(const struct ip_addr *a)
-{
-	static const uint8_t six[16] = {[15] = 1};
-
-	return a->family == IP_V4 ? a->bytes[0] == 127 : memcmp(a->bytes, six, 16) == 0;
-}
-
 static struct ip_prefix prefix_of(const struct ip_addr *a)
 {
 	struct ip_prefix p = {.addr = *a, .len = a->family == IP_V4 ? 24 : 64};
@@ -171,7 +190,8 @@ static struct conn *longest_waiting(struct conn_table *t)
 	struct conn *c, *best = NULL;
 
 	LIST_FOREACH (c, &t->list, link) {
-		if (c->doomed || c->phase == SERVING)
+		if (c->doomed || c->phase == SERVING || c->phase == LONG || c->phase == SENDING ||
+			c->phase == STREAMING)
 			continue;
 		if (!best || (c->phase == IDLE && best->phase != IDLE) ||
 			((c->phase == IDLE) == (best->phase == IDLE) &&
@@ -189,7 +209,7 @@ bool conn_admit(struct conn_table *t, const struct ip_addr *from)
 	bool ok = true;
 
 	pthread_mutex_lock(&t->lock);
-	if (!is_loopback(from)) {
+	if (!ip_addr_is_loopback(from)) {
 		LIST_FOREACH (c, &t->list, link)
 			same += ip_addr_equal(&c->prefix.addr, &prefix.addr);
 		ok = same < t->limits.per_prefix;
@@ -256,10 +276,58 @@ void conn_on_request_begun(struct conn_table *t, struct conn *c)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void conn_on_request_received(struct conn_table *t, struct conn *c)
+void conn_on_request_received(struct conn_table *t, struct conn *c, bool is_long)
 {
 	pthread_mutex_lock(&t->lock);
-	c->phase = SERVING;
+	c->phase = is_long ? LONG : SERVING;
+	if (is_long)
+		c->since_ms = clock_mono_ms(&t->clock);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void conn_on_answer_begun(struct conn_table *t, struct conn *c)
+{
+	pthread_mutex_lock(&t->lock);
+	if (c->phase == LONG) {
+		c->phase = SENDING;
+		c->since_ms = c->moved_ms = clock_mono_ms(&t->clock);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void conn_on_stream(struct conn_table *t, struct conn *c)
+{
+	const int buffer = STREAM_BUFFER;
+
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	pthread_mutex_lock(&t->lock);
+	c->phase = STREAMING;
+	c->since_ms = clock_mono_ms(&t->clock);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void conn_on_stream_progress(struct conn_table *t, struct conn *c)
+{
+	pthread_mutex_lock(&t->lock);
+	c->since_ms = clock_mono_ms(&t->clock);
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool conn_hung_up(struct conn_table *t, struct conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	bool gone;
+
+	pthread_mutex_lock(&t->lock);
+	gone = c->doomed || (poll(&p, 1, 0) == 1 && p.revents != 0);
+	pthread_mutex_unlock(&t->lock);
+	return gone;
+}
+
+void conn_doom(struct conn_table *t, struct conn *c, const char *why)
+{
+	pthread_mutex_lock(&t->lock);
+	doom(t, c, why);
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -17,6 +17,7 @@
 #include "api/police.h"
 #include "api/request.h"
 #include "api/routes.h"
+#include "base/codec.h"
 #include "base/log.h"
 
 /* A body that is too long is read and thrown away up to here, so that the client gets to see the
@@ -34,6 +35,7 @@ struct exchange {
 	size_t got;   /* bytes of the body so far */
 	bool head_ok; /* the police let it pass */
 	bool complete;
+	struct stream *stream; /* that its answer is; belongs to the answer */
 	uint64_t began_ms;
 };
 
@@ -63,6 +65,17 @@ static bool add(struct MHD_Response *r, const char *name, const char *value)
 	return value[0] == '\0' || MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
+/* RFC 6266, RFC 9530. */
+static bool add_file_headers(struct MHD_Response *out, const struct reply_file *f)
+{
+	char name[96], hash[BASE64_TEXT(sizeof(f->sha256))], digest[80];
+
+	base64_encode(f->sha256, sizeof(f->sha256), hash);
+	snprintf(name, sizeof(name), "attachment; filename=\"%s\"", f->name);
+	snprintf(digest, sizeof(digest), "sha-256=:%s:", hash);
+	return add(out, "Content-Disposition", name) && add(out, "Repr-Digest", digest);
+}
+
 static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tls)
 {
 	char seconds[16] = "";
@@ -74,12 +87,38 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 	}
 	if (r->retry_after_s)
 		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
-	return ok && add(out, "Content-Type", r->len ? r->type : "") &&
+	if (r->file.is)
+		ok = ok && add_file_headers(out, &r->file);
+	return ok && add(out, "Content-Type", r->type ? r->type : "") &&
 	       add(out, "Location", r->location) && add(out, "ETag", r->etag) &&
 	       add(out, "Allow", r->allow) && add(out, "Set-Cookie", r->cookie) &&
 	       add(out, "Retry-After", seconds) &&
+	       add(out, "Idempotency-Replayed", r->replayed ? "true" : "") &&
 	       add(out, "WWW-Authenticate", r->status == 401 ? "Bearer" : "") &&
-	       add(out, "Connection", r->close ? "close" : "");
+	       add(out, "Connection", r->close ? "close" : "") &&
+	       add(out, "X-Accel-Buffering", r->stream ? "no" : "");
+}
+
+/* What libmicrohttpd then owns is no longer the reply's. */
+static struct MHD_Response *take_body(struct reply *r)
+{
+	struct MHD_Response *out;
+
+	if (r->stream)
+		return MHD_create_response_from_callback(
+			MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, r->stream, stream_end);
+	if (r->file.is)
+		out = MHD_create_response_from_fd64(r->file.len, r->file.fd);
+	else if (r->body)
+		out = MHD_create_response_from_buffer_with_free_callback(
+			r->len, r->body, memory_free);
+	else /* empty bodies need an address as well */
+		return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+	if (out) {
+		r->body = NULL;
+		r->file.fd = -1;
+	}
+	return out;
 }
 
 /* Hands the reply over. MHD_NO ends the connection without an answer. */
@@ -87,19 +126,19 @@ static enum MHD_Result send_reply(struct exchange *x)
 {
 	struct reply *r = &x->rq.reply;
 	enum MHD_Result rc = MHD_NO;
-	struct MHD_Response *out;
+	struct MHD_Response *out = take_body(r);
 
-	/* Empty bodies need an address as well. */
-	if (!r->body)
-		out = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-	else
-		out = MHD_create_response_from_buffer_with_free_callback(
-			r->len, r->body, memory_free);
 	if (!out)
 		return MHD_NO;
-	r->body = NULL;
+	if (r->stream)
+		stream_attach(r->stream, x->mhd, x->conn);
+	if (r->file.is)
+		conn_on_answer_begun(x->env->conns, x->conn);
 	if (add_headers(out, r, x->env->tls))
 		rc = MHD_queue_response(x->mhd, r->status, out);
+	if (rc == MHD_YES)
+		x->stream = r->stream;
+	r->stream = NULL; /* it goes with the answer */
 	MHD_destroy_response(out);
 	return rc;
 }
@@ -181,6 +220,11 @@ static unsigned judge(struct exchange *x, const char *method, const char *versio
 	return police_check(&h, &x->rq.head, why);
 }
 
+static bool is_form(const struct request *rq)
+{
+	return span_is(rq->head.content_type, "application/x-www-form-urlencoded");
+}
+
 static bool is_json(const struct request *rq)
 {
 	const struct span all = rq->head.content_type;
@@ -211,13 +255,18 @@ static void route(struct exchange *x)
 	rq->route = m.route;
 	rq->id = m.id;
 	rq->id_ok = m.id_ok;
+	rq->text = m.text;
 	if (!m.route) {
 		memcpy(rq->reply.allow, m.allow, sizeof(m.allow));
 		reply_problem(&rq->reply, m.status, NULL);
 	} else if (rq->head.body_len > JSON_IN_MAX) {
 		rq->reply.close = true;
 		reply_problem(&rq->reply, 413, "A body has at most 64 KiB.");
-	} else if (rq->head.body_len > 0 && (!is_json(rq) || rq->head.content_encoding.at)) {
+	} else if (rq->head.body_len > 0 && m.route->body == &body_form &&
+		   (!is_form(rq) || rq->head.content_encoding.at)) {
+		reply_problem(&rq->reply, 415, "This takes the form of its page, or no body.");
+	} else if (rq->head.body_len > 0 && m.route->body != &body_form &&
+		   (!is_json(rq) || rq->head.content_encoding.at)) {
 		reply_problem(&rq->reply, 415, "A body is application/json, not encoded.");
 	}
 }
@@ -273,7 +322,8 @@ static enum MHD_Result on_complete(struct exchange *x)
 
 	if (!x->complete) {
 		x->complete = true;
-		conn_on_request_received(x->env->conns, x->conn);
+		conn_on_request_received(
+			x->env->conns, x->conn, rq->route && rq->route->lane == LANE_LONG);
 	}
 	if (!rq->reply.status && atomic_load(&x->env->stopping)) {
 		rq->reply.close = true;
@@ -326,8 +376,12 @@ void *exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	if (uri)
 		memcpy(x->target, uri, keep);
 	x->rq.service = env->service;
+	x->rq.openapi = env->openapi;
+	x->rq.streams = env->streams;
+	x->rq.metrics = env->metrics;
 	x->rq.clock = env->clock;
 	x->rq.tls = env->tls;
+	x->rq.public_url = env->public_url;
 	x->rq.from = peer_of(mhd);
 	if (x->conn)
 		conn_on_request_begun(env->conns, x->conn);
@@ -361,6 +415,12 @@ void exchange_on_end(
 	(void)why;
 	if (!x)
 		return;
+	if (x->rq.reply.status && !x->stream)
+		metrics_request(env->metrics, x->rq.route, x->rq.reply.status,
+			clock_mono_ms(&env->clock) - x->began_ms);
+	/* Before the connection goes. */
+	if (x->stream)
+		stream_detach(x->stream);
 	if (x->conn)
 		conn_on_request_done(env->conns, x->conn);
 	/* The pattern, not the path: no ids, no query. */

@@ -14,19 +14,26 @@
 
 #include "api/deadline.h"
 #include "api/lanes.h"
+#include "api/metrics.h"
+#include "api/streams.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 
+struct openapi;
 struct service;
 
 /* What exchanges share; const while they run, but for stopping. */
 struct exchange_env {
 	struct service *service;
+	const struct openapi *openapi;
 	struct conn_table *conns;
 	struct lanes *lanes;
+	struct streams *streams;
+	struct metrics *metrics;
 	struct clock clock;
 	bool tls;
-	atomic_bool stopping; /* answer 503 */
+	const char *public_url; /* NULL: none */
+	atomic_bool stopping;	/* answer 503 */
 };
 
 /* libmicrohttpd's callbacks; cls is the env. */

@@ -145,7 +145,8 @@ static int parse_key(const char *text, void *at, const char **why)
 	return base64_decode(text, at, 32);
 }
 
-static int (*const text_parsers[])(const char *text, void *at, const char **why) = {
+/* What has no parser is text as it is. */
+static int (*const text_parsers[IN_KINDS])(const char *text, void *at, const char **why) = {
 	[IN_TIME] = parse_time,
 	[IN_ROLE] = parse_role,
 	[IN_ADDR4] = parse_addr4,
@@ -155,48 +156,130 @@ static int (*const text_parsers[])(const char *text, void *at, const char **why)
 	[IN_KEY] = parse_key,
 };
 
+/* ---- one function a kind that is no string ---- */
+
+static void take_bool(const struct json_field *f, const json_t *v, void *at, struct field_errors *e)
+{
+	const bool yes = json_is_true(v);
+
+	if (!json_is_boolean(v))
+		field_errors_add(e, f->name, "must be true or false");
+	memcpy(at, &yes, sizeof(yes));
+}
+
+static void take_number(
+	const struct json_field *f, const json_t *v, void *at, struct field_errors *e)
+{
+	const struct svc_number n = {.there = true, .n = json_integer_value(v)};
+
+	if (!json_is_integer(v))
+		field_errors_add(e, f->name, "must be a whole number");
+	else if (n.n < f->least || n.n > f->most)
+		field_errors_add(e, f->name, "must be between %lld and %lld", (long long)f->least,
+			(long long)f->most);
+	memcpy(at, &n, sizeof(n));
+}
+
+static void take_addresses(
+	const struct json_field *f, const json_t *v, void *at, struct field_errors *e)
+{
+	struct svc_addresses list = {.there = true};
+
+	if (!json_is_array(v) || json_array_size(v) > SVC_DNS_MAX) {
+		field_errors_add(e, f->name, "must be a list of at most %d addresses", SVC_DNS_MAX);
+		return;
+	}
+	for (; list.n < json_array_size(v); list.n++) {
+		const json_t *item = json_array_get(v, list.n);
+
+		if (!json_is_string(item) || json_string_length(item) > f->max ||
+			ip_addr_parse(&list.list[list.n], json_string_value(item))) {
+			field_errors_add(e, f->name, "entry %zu is not an address", list.n + 1);
+			return;
+		}
+	}
+	memcpy(at, &list, sizeof(list));
+}
+
+static void take_text(const struct json_field *f, const json_t *v, void *at, struct field_errors *e)
+{
+	const char *text = json_string_value(v), *why = NULL;
+
+	if (!text)
+		field_errors_add(e, f->name, "must be a string");
+	else if (json_string_length(v) > f->max)
+		field_errors_add(e, f->name, "is longer than %u bytes", f->max);
+	else if (!text_parsers[f->kind])
+		memcpy(at, &text, sizeof(text));
+	else if (text_parsers[f->kind](text, at, &why))
+		field_errors_add(e, f->name, "%s", why);
+}
+
 /* Takes one value; returns whether it counts as given. */
 static bool take(const struct json_field *f, const json_t *v, void *out, struct field_errors *e)
 {
 	void *at = (char *)out + f->at;
-	const char *text, *why = NULL;
 
 	if (json_is_null(v)) {
 		if (!(f->flags & (IN_NULLABLE | IN_NULL_IS_ABSENT)))
 			field_errors_add(e, f->name, "must not be null");
 		return (f->flags & IN_NULLABLE) != 0;
 	}
-	if (f->kind == IN_BOOL) {
-		const bool yes = json_is_true(v);
-
-		if (!json_is_boolean(v))
-			field_errors_add(e, f->name, "must be true or false");
-		memcpy(at, &yes, sizeof(yes));
-		return true;
-	}
-	if (!json_is_string(v)) {
-		field_errors_add(e, f->name, "must be a string");
-		return true;
-	}
-	text = json_string_value(v);
-	if (json_string_length(v) > f->max) {
-		field_errors_add(e, f->name, "is longer than %u bytes", f->max);
-		return true;
-	}
-	if (f->kind == IN_TEXT)
-		memcpy(at, &text, sizeof(text));
-	else if (text_parsers[f->kind](text, at, &why))
-		field_errors_add(e, f->name, "%s", why);
+	if (f->kind == IN_BOOL)
+		take_bool(f, v, at, e);
+	else if (f->kind == IN_NUMBER)
+		take_number(f, v, at, e);
+	else if (f->kind == IN_ADDRS)
+		take_addresses(f, v, at, e);
+	else
+		take_text(f, v, at, e);
 	return true;
 }
 
-static const struct json_field *field_of(const struct json_schema *s, const char *name)
+static void mark(const struct json_field *f, void *out)
+{
+	if (f->set != IN_NO_FLAG)
+		*(bool *)((char *)out + f->set) = true;
+}
+
+/* A field by its name; a member's stands behind the dot. */
+static const struct json_field *field_of(const struct json_schema *s, const char *name, bool member)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		if (strcmp(s->fields[i].name, name) == 0)
+		const char *dot = strchr(s->fields[i].name, '.');
+
+		if (member == (dot != NULL) && strcmp(dot ? dot + 1 : s->fields[i].name, name) == 0)
 			return &s->fields[i];
 	}
 	return NULL;
+}
+
+/* null stands for null in each of them. Objects hold no objects. */
+static void take_members(
+	const struct json_field *f, const json_t *v, void *out, struct field_errors *e)
+{
+	const struct json_schema *s = f->members;
+	const char *name;
+	json_t *one;
+
+	if (json_is_null(v) && f->flags & IN_NULLABLE) {
+		for (size_t i = 0; i < s->n; i++)
+			mark(&s->fields[i], out);
+		return;
+	}
+	if (!json_is_object(v)) {
+		field_errors_add(e, f->name, "must be an object");
+		return;
+	}
+	json_object_foreach((json_t *)v, name, one)
+	{
+		const struct json_field *member = field_of(s, name, true);
+
+		if (!member)
+			field_errors_add(e, f->name, "has unknown members");
+		else if (take(member, one, out, e))
+			mark(member, out);
+	}
 }
 
 static void fill(json_t *doc, const struct json_schema *s, void *out, struct field_errors *e)
@@ -207,14 +290,14 @@ static void fill(json_t *doc, const struct json_schema *s, void *out, struct fie
 	memset(out, 0, s->size);
 	json_object_foreach(doc, name, v)
 	{
-		const struct json_field *f = field_of(s, name);
+		const struct json_field *f = field_of(s, name, false);
 
-		if (!f) {
+		if (!f)
 			field_errors_add(e, name, "is unknown or can't be set here");
-			continue;
-		}
-		if (take(f, v, out, e) && f->set != IN_NO_FLAG)
-			*(bool *)((char *)out + f->set) = true;
+		else if (f->kind == IN_OBJECT)
+			take_members(f, v, out, e);
+		else if (take(f, v, out, e))
+			mark(f, out);
 	}
 	for (size_t i = 0; i < s->n; i++) {
 		if ((s->fields[i].flags & IN_REQUIRED) && !json_object_get(doc, s->fields[i].name))

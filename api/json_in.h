@@ -20,6 +20,12 @@ enum { JSON_IN_MAX = 64 * 1024, JSON_IN_DEPTH = 16, JSON_IN_ELEMENTS = 1024 };
 /* What a field holds, and the C type it is parsed into. */
 enum json_in_kind {
 	IN_TEXT,     /* const char *, borrowed from the document; NULL for null */
+	IN_NAME,     /* the same; the service judges what stands in it */
+	IN_LABEL,    /* the same */
+	IN_EMAIL,    /* the same */
+	IN_PASSWORD, /* the same */
+	IN_CODE,     /* the same */
+	IN_CSR,	     /* the same; the last of those that are text as it is */
 	IN_BOOL,     /* bool */
 	IN_TIME,     /* int64_t Unix milliseconds, from RFC 3339; 0 for null */
 	IN_ROLE,     /* enum svc_role */
@@ -28,6 +34,10 @@ enum json_in_kind {
 	IN_USER_ID,  /* struct ulid, from "usr_..." */
 	IN_PROTOCOL, /* uint8_t, enum dir_protocol */
 	IN_KEY,	     /* uint8_t[32], from base64 */
+	IN_NUMBER,   /* struct svc_number, a whole number from least to most */
+	IN_ADDRS,    /* struct svc_addresses, a list of at most SVC_DNS_MAX */
+	IN_OBJECT,   /* fields of the same struct, in an object of their own; 0 */
+	IN_KINDS
 };
 
 enum { IN_REQUIRED = 1, IN_NULLABLE = 2, IN_NULL_IS_ABSENT = 4 };
@@ -35,11 +45,15 @@ enum { IN_NO_FLAG = 0xffff };
 
 struct json_field {
 	const char *name;
-	uint8_t kind;  /* enum json_in_kind */
-	uint8_t flags; /* IN_REQUIRED and so on */
-	uint16_t max;  /* longest text in bytes */
-	uint16_t at;   /* offset of the value */
-	uint16_t set;  /* offset of the bool that says it was there, or IN_NO_FLAG */
+	uint8_t kind;	     /* enum json_in_kind */
+	uint8_t flags;	     /* IN_REQUIRED and so on */
+	uint16_t max;	     /* longest text in bytes */
+	uint16_t at;	     /* offset of the value */
+	uint16_t set;	     /* offset of the bool that says it was there, or IN_NO_FLAG */
+	int64_t least, most; /* IN_NUMBER */
+	const struct json_schema *members; /* IN_OBJECT: fields whose names are "object.member" */
+	const char *about;		   /* for people, in the OpenAPI document */
+	const char *example;		   /* NULL: none when it may be left out, else the kind's */
 };
 
 struct json_schema {

@@ -15,6 +15,7 @@ static const struct {
 	[LANE_READ] = {3, 256},
 	[LANE_WRITE] = {4, 256},
 	[LANE_LOGIN] = {2, 24},
+	[LANE_LONG] = {1, 4},
 };
 
 struct one {
@@ -73,6 +74,17 @@ bool lanes_push(struct lanes *l, enum lane lane, void *job)
 	}
 	pthread_mutex_unlock(&q->lock);
 	return ok;
+}
+
+unsigned lanes_depth(struct lanes *l, enum lane lane)
+{
+	struct one *q = &l->lane[lane];
+	unsigned n;
+
+	pthread_mutex_lock(&q->lock);
+	n = q->n;
+	pthread_mutex_unlock(&q->lock);
+	return n;
 }
 
 int lanes_new(struct lanes **out, void (*work)(void *arg, void *job), void *arg)

@@ -16,6 +16,8 @@ struct lanes;
 int lanes_new(struct lanes **out, void (*work)(void *arg, void *job), void *arg) must_check;
 /* Returns: false when the lane is full; the job then stays the caller's. */
 bool lanes_push(struct lanes *l, enum lane lane, void *job) must_check;
+/* Jobs that wait in a lane. */
+unsigned lanes_depth(struct lanes *l, enum lane lane);
 /* Jobs that are queued are still worked on, later ones refused; returns when all are done. */
 void lanes_stop(struct lanes *l);
 /* After lanes_stop, when nobody pushes any more. */

@@ -203,6 +203,19 @@ static bool is_plain_connection(struct span v)
 	return true;
 }
 
+/* What proxies add; where it is absent nothing is proven. */
+static bool is_of_proxy(struct span name)
+{
+	static const char *const names[] = {"Forwarded", "Via", "X-Forwarded-For",
+		"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-IP"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (span_is(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
 static unsigned check_field(const struct head_field *f, struct admitted *out, const char **why)
 {
 	static const char *const refused[] = {"Transfer-Encoding", "Upgrade", "Trailer",
@@ -230,6 +243,9 @@ static unsigned check_field(const struct head_field *f, struct admitted *out, co
 		*why = "Connection takes close and keep-alive";
 		return 400;
 	}
+	if (span_is(name, "Accept") && !out->accept.at)
+		out->accept = value;
+	out->forwarded = out->forwarded || is_of_proxy(name);
 	single = single_of(out, f);
 	if (!single)
 		return 0;

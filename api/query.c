@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* Longest value: a cursor, or "usr_" and a ULID. */
-enum { VALUE_MAX = 32 };
+#include "base/clock.h"
+#include "service/events.h"
+
+/* Longest value: the names of all types of events. */
+enum { VALUE_MAX = 160 };
 
 const char *cursor_format(unsigned kind, const struct ulid *last, char *buf)
 {
@@ -54,10 +57,13 @@ static int cursor_parse(const char *text, unsigned kind, struct ulid *after)
 	return 0;
 }
 
-static int limit_parse(const char *text, uint32_t *out)
+/* ---- one function a parameter ---- */
+
+static int read_limit(struct query *q, const char *text, unsigned takes)
 {
 	uint32_t n = 0;
 
+	(void)takes;
 	if (*text == '\0' || *text == '0' || strlen(text) > 3)
 		return -EINVAL;
 	for (; *text; text++) {
@@ -67,33 +73,151 @@ static int limit_parse(const char *text, uint32_t *out)
 	}
 	if (n > SVC_LIMIT_MAX)
 		return -EINVAL;
-	*out = n;
+	q->page.limit = n;
 	return 0;
 }
 
-static int user_id_parse(const char *text, struct ulid *out)
+static int read_cursor(struct query *q, const char *text, unsigned takes)
 {
-	return strncmp(text, "usr_", 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
+	return cursor_parse(text, takes & QUERY_KIND, &q->page.after);
 }
+
+static int id_parse(const char *text, const char *prefix, struct ulid *out)
+{
+	return strncmp(text, prefix, 4) == 0 ? ulid_parse(out, text + 4) : -EINVAL;
+}
+
+static int read_user_id(struct query *q, const char *text, unsigned takes)
+{
+	const int rc = id_parse(text, "usr_", &q->user_id);
+
+	(void)takes;
+	q->has_user_id = rc == 0;
+	return rc;
+}
+
+static int read_actor(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	return id_parse(text, "usr_", &q->audit.actor);
+}
+
+/* The id of any kind of object: three letters, "_", a ULID. */
+static int read_object(struct query *q, const char *text, unsigned takes)
+{
+	(void)takes;
+	if (strspn(text, "abcdefghijklmnopqrstuvwxyz") != 3 || text[3] != '_')
+		return -EINVAL;
+	memcpy(q->audit.object_kind, text, 3);
+	return ulid_parse(&q->audit.object, text + 4);
+}
+
+static int read_action(struct query *q, const char *text, unsigned takes)
+{
+	const size_t n = strlen(text);
+
+	(void)takes;
+	if (n == 0 || n >= sizeof(q->audit.action) ||
+		strspn(text, "abcdefghijklmnopqrstuvwxyz_.") != n)
+		return -EINVAL;
+	memcpy(q->audit.action, text, n + 1);
+	return 0;
+}
+
+static int read_device_id(struct query *q, const char *value, unsigned takes)
+{
+	const int err = id_parse(value, "dev_", &q->device_id);
+
+	(void)takes;
+	q->has_device_id = err == 0;
+	return err;
+}
+
+static int read_from(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	return clock_parse_ms(value, &q->from);
+}
+
+static int read_to(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	return clock_parse_ms(value, &q->to);
+}
+
+static int read_step(struct query *q, const char *value, unsigned takes)
+{
+	static const struct {
+		const char *text;
+		uint32_t step;
+	} steps[] = {{"1", 1}, {"60", 60}, {"3600", 3600}, {"86400", 86400}};
+
+	(void)takes;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (strcmp(steps[i].text, value) != 0)
+			continue;
+		q->step = steps[i].step;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Names with commas between them. */
+static int read_types(struct query *q, const char *value, unsigned takes)
+{
+	(void)takes;
+	for (const char *p = value;; p++) {
+		const size_t n = strcspn(p, ",");
+		enum event_type type;
+
+		if (event_type_parse(p, n, &type))
+			return -EINVAL;
+		q->types |= 1U << type;
+		p += n;
+		if (*p == '\0')
+			return 0;
+	}
+}
+
+#define TEXT_SCHEMA(pattern) "{\"type\": \"string\", \"pattern\": \"" pattern "\"}"
+#define TIME_SCHEMA	     "{\"type\": \"string\", \"format\": \"date-time\"}"
+#define ULID_PATTERN	     "_[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+const struct query_param query_params[] = {
+	{"limit", QUERY_PAGE, read_limit, "is not a number from 1 to 500",
+		"How many items at most.",
+		"{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 500, \"default\": 50}"},
+	{"cursor", QUERY_PAGE, read_cursor, "is not a cursor of this list",
+		"next_cursor of the page before.", TEXT_SCHEMA("^[A-Za-z0-9_-]{23}$")},
+	{"user_id", QUERY_USER_ID, read_user_id, "is not the id of a user",
+		"Only what is this user's.", TEXT_SCHEMA("^usr" ULID_PATTERN)},
+	{"actor", QUERY_AUDIT, read_actor, "is not the id of a user", "Only what this user did.",
+		TEXT_SCHEMA("^usr" ULID_PATTERN)},
+	{"object", QUERY_AUDIT, read_object, "is not the id of an object",
+		"Only what was done to this object.", TEXT_SCHEMA("^[a-z]{3}" ULID_PATTERN)},
+	{"action", QUERY_AUDIT, read_action, "is not an action like user.create",
+		"Only this action.", TEXT_SCHEMA("^[a-z_.]{1,32}$")},
+	{"device_id", QUERY_TRAFFIC, read_device_id, "is not the id of a device",
+		"Only this device's.", TEXT_SCHEMA("^dev" ULID_PATTERN)},
+	{"from", QUERY_TRAFFIC, read_from, "is not a time of RFC 3339",
+		"From when on; left out: as much as suits the step.", TIME_SCHEMA},
+	{"to", QUERY_TRAFFIC, read_to, "is not a time of RFC 3339", "Until when; left out: now.",
+		TIME_SCHEMA},
+	{"step", QUERY_TRAFFIC, read_step, "is not 1, 60, 3600 or 86400",
+		"Seconds of a point; left out: what suits the range.",
+		"{\"type\": \"integer\", \"enum\": [1, 60, 3600, 86400]}"},
+	{"types", QUERY_TYPES, read_types, "is not a list of types of events with commas between",
+		"Only these, with commas between them.", TEXT_SCHEMA("^[a-z._,]+$")},
+};
+const size_t n_query_params = ARRAY_SIZE(query_params);
 
 static void take(struct query *q, const char *name, const char *value, unsigned takes,
 	unsigned *seen, struct field_errors *e)
 {
-	static const struct {
-		const char *name;
-		unsigned needs;
-		const char *wrong;
-	} known[] = {
-		{"limit", QUERY_PAGE, "is not a number from 1 to 500"},
-		{"cursor", QUERY_PAGE, "is not a cursor of this list"},
-		{"user_id", QUERY_USER_ID, "is not the id of a user"},
-	};
 	size_t i = 0;
-	int rc;
 
-	while (i < ARRAY_SIZE(known) && strcmp(known[i].name, name) != 0)
+	while (i < n_query_params && strcmp(query_params[i].name, name) != 0)
 		i++;
-	if (i == ARRAY_SIZE(known) || !(takes & known[i].needs)) {
+	if (i == n_query_params || !(takes & query_params[i].needs)) {
 		field_errors_add(e, name, "is unknown");
 		return;
 	}
@@ -102,25 +226,40 @@ static void take(struct query *q, const char *name, const char *value, unsigned 
 		return;
 	}
 	*seen |= 1U << i;
-	if (i == 0) {
-		rc = limit_parse(value, &q->page.limit);
-	} else if (i == 1) {
-		rc = cursor_parse(value, takes & QUERY_KIND, &q->page.after);
-	} else {
-		rc = user_id_parse(value, &q->user_id);
-		q->has_user_id = rc == 0;
-	}
-	if (rc)
-		field_errors_add(e, name, "%s", known[i].wrong);
+	if (query_params[i].read(q, value, takes))
+		field_errors_add(e, name, "%s", query_params[i].wrong);
 }
 
-/* Copies a piece of the query; text that is too long or encoded can't be anything we know. */
-static void copy(char out[VALUE_MAX], const char *at, size_t n)
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return (c | 0x20) - 'a' + 10;
+}
+
+/* Text that is too long can't be anything we know, nor can a name with an escape in it. */
+static void copy_name(char out[VALUE_MAX], const char *at, size_t n)
 {
 	if (n >= VALUE_MAX || memchr(at, '%', n))
 		n = 0;
 	memcpy(out, at, n);
 	out[n] = '\0';
+}
+
+/* Escapes are resolved; the police saw to their form. */
+static void copy_value(char out[VALUE_MAX], const char *at, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < VALUE_MAX; i++) {
+		if (at[i] != '%') {
+			out[len++] = at[i];
+			continue;
+		}
+		out[len++] = (char)(hex_digit(at[i + 1]) << 4 | hex_digit(at[i + 2]));
+		i += 2;
+	}
+	out[len < VALUE_MAX ? len : 0] = '\0';
 }
 
 void query_read(struct query *q, struct span raw, unsigned takes, struct field_errors *e)
@@ -130,6 +269,8 @@ void query_read(struct query *q, struct span raw, unsigned takes, struct field_e
 
 	memset(q, 0, sizeof(*q));
 	q->page.limit = QUERY_LIMIT;
+	if (takes & QUERY_IGNORED)
+		return;
 	while (p && p < end) {
 		char name[VALUE_MAX], value[VALUE_MAX];
 		const char *stop = memchr(p, '&', (size_t)(end - p));
@@ -137,8 +278,9 @@ void query_read(struct query *q, struct span raw, unsigned takes, struct field_e
 
 		stop = stop ? stop : end;
 		equals = memchr(p, '=', (size_t)(stop - p));
-		copy(name, p, (size_t)((equals ? equals : stop) - p));
-		copy(value, equals ? equals + 1 : stop, equals ? (size_t)(stop - equals - 1) : 0);
+		copy_name(name, p, (size_t)((equals ? equals : stop) - p));
+		copy_value(value, equals ? equals + 1 : stop,
+			equals ? (size_t)(stop - equals - 1) : 0);
 		take(q, name, value, takes, &seen, e);
 		p = stop + 1;
 	}

@@ -18,19 +18,42 @@ enum {
 	QUERY_NONE = 0,
 	QUERY_PAGE = 0x100,
 	QUERY_USER_ID = 0x200,
+	QUERY_IGNORED = 0x8000,	 /* of links, to which messengers append what they like */
+	QUERY_AUDIT = 0x400,	 /* actor, object, action */
+	QUERY_TRAFFIC = 0x10000, /* device_id, from, to, step */
+	QUERY_TYPES = 0x20000,	 /* of events */
 	QUERY_KIND = 0xff,
 };
 
 enum { CURSOR_BYTES = 17, CURSOR_TEXT = BASE64URL_TEXT(CURSOR_BYTES), QUERY_LIMIT = 50 };
 
+struct query;
+/* A parameter: which bit of a route takes it, and what the OpenAPI document says. */
+struct query_param {
+	const char *name;
+	unsigned needs;
+	int (*read)(struct query *q, const char *text, unsigned takes);
+	const char *wrong; /* what is said of a bad value */
+	const char *about;
+	const char *schema; /* JSON Schema */
+};
+extern const struct query_param query_params[];
+extern const size_t n_query_params;
+
 struct query {
 	struct svc_page page;
 	bool has_user_id;
 	struct ulid user_id;
+	struct svc_audit_filter audit;
+	bool has_device_id;
+	struct ulid device_id;
+	int64_t from, to; /* Unix ms, 0: not given */
+	uint32_t step;	  /* seconds, 0: not given */
+	uint32_t types;	  /* bits by enum event_type, 0: all */
 };
 
-/* Reads the raw query, which the police let pass. What is unknown, twice or out of range is added
- * to e. */
+/* Reads the raw query, which the police let pass; escapes in it are resolved. What is unknown,
+ * twice or out of range is added to e. */
 void query_read(struct query *q, struct span raw, unsigned takes, struct field_errors *e);
 /* buf has CURSOR_TEXT bytes; returned. */
 const char *cursor_format(unsigned kind, const struct ulid *last, char *buf);

@@ -6,6 +6,7 @@
 
 #include "api/bodies.h"
 #include "api/handlers/handlers.h"
+#include "api/openapi/docs.h"
 
 #define ROUTE_CHECK(method, pattern, lane, access, query, body, handler)                           \
 	static_assert((access) != 0, "every route says who may call it");                          \
@@ -15,19 +16,33 @@ ROUTES(ROUTE_CHECK)
 #undef ROUTE_CHECK
 
 #define ROUTE_ROW(method, pattern, lane, access, query, body, handler)                             \
-	{HTTP_##method, pattern, LANE_##lane, access, query, body, handle_##handler},
+	{HTTP_##method, pattern, #handler, LANE_##lane, access, query, body, handle_##handler,     \
+		&doc_##handler},
 const struct route routes[] = {ROUTES(ROUTE_ROW)};
 #undef ROUTE_ROW
 const size_t n_routes = ARRAY_SIZE(routes);
 
 bool route_has_id(const struct route *r)
 {
-	return strchr(r->pattern, '{') != NULL;
+	const char *brace = strchr(r->pattern, '{');
+
+	return brace && strncmp(brace, "{txt}", 5) != 0;
 }
 
 unsigned access_of_role(enum svc_role r)
 {
 	return 1U << r;
+}
+
+const char *route_action(const struct route *r, char *buf)
+{
+	char *gap;
+
+	snprintf(buf, ACTION_TEXT, "%s", r->name);
+	gap = strchr(buf, '_');
+	if (gap)
+		*gap = '.';
+	return buf;
 }
 
 /* "usr_01..." against the kind "usr". */
@@ -61,6 +76,7 @@ static bool path_matches(const char *pattern, struct span path, struct match *m)
 		if (segment.len == 0)
 			return false;
 		m->id_ok = parse_id(segment, pattern + 1, &m->id);
+		m->text = segment;
 		p += segment.len;
 		pattern += strlen("{xxx}");
 	}

@@ -22,6 +22,7 @@
 #include "api/exchange.h"
 #include "api/lanes.h"
 #include "api/memory.h"
+#include "api/openapi/openapi.h"
 #include "api/tls.h"
 #include "base/log.h"
 
@@ -34,12 +35,16 @@ enum {
 	REQUEST_MS = 15000,
 	IDLE_MS = 60000,
 	HANDSHAKE_MS = 5000,
+	LONG_MS = 90000,
+	STUCK_MS = 30000,
+	SENDING_MS = 3600000,
 	STOP_MS = 5000,
 	FLUSH_MS = 1000,
 };
 
 struct api {
 	struct exchange_env env;
+	struct openapi openapi;
 	struct tls *tls;
 	struct MHD_Daemon *daemon;
 	struct endpoint address;
@@ -205,6 +210,20 @@ static int start_daemon(struct api *a, int fd, uint32_t max, char *why)
 	return errno ? -errno : -EIO;
 }
 
+static int start_metrics(struct api *a, const struct api_conf *conf)
+{
+	const struct metrics_sources sources = {
+		.service = a->env.service,
+		.conns = a->env.conns,
+		.lanes = a->env.lanes,
+		.streams = a->env.streams,
+		.clock = a->env.clock,
+		.devices = conf->metrics_devices,
+	};
+
+	return metrics_new(&a->env.metrics, &sources);
+}
+
 static int start_parts(struct api *a, const struct api_conf *conf, char *why)
 {
 	const uint32_t max = conf->max_connections ? conf->max_connections : MAX_CONNECTIONS;
@@ -215,6 +234,9 @@ static int start_parts(struct api *a, const struct api_conf *conf, char *why)
 		.request_ms = request_ms,
 		.idle_ms = IDLE_MS,
 		.handshake_ms = request_ms < HANDSHAKE_MS ? request_ms : HANDSHAKE_MS,
+		.long_ms = LONG_MS,
+		.stuck_ms = conf->stuck_ms ? conf->stuck_ms : STUCK_MS,
+		.sending_ms = SENDING_MS,
 	};
 	const struct tls_source src = {
 		conf->tls_cert_file, conf->tls_key_file, conf->tls_cert_pem, conf->tls_key_pem};
@@ -232,6 +254,10 @@ static int start_parts(struct api *a, const struct api_conf *conf, char *why)
 	rc = conn_table_new(&a->env.conns, &limits, a->env.clock, a);
 	if (rc == 0)
 		rc = lanes_new(&a->env.lanes, exchange_work, &a->env);
+	if (rc == 0)
+		rc = streams_new(&a->env.streams, a->env.service, a->env.conns, a->env.clock);
+	if (rc == 0)
+		rc = start_metrics(a, conf);
 	if (rc)
 		return rc;
 	fd = open_socket(&conf->listen, &a->address, why);
@@ -249,10 +275,16 @@ static void free_parts(struct api *a)
 		lanes_stop(a->env.lanes);
 		lanes_free(a->env.lanes);
 	}
+	if (a->env.streams) {
+		streams_stop(a->env.streams);
+		streams_free(a->env.streams);
+	}
+	metrics_free(a->env.metrics);
 	if (a->env.conns)
 		conn_table_free(a->env.conns);
 	if (a->tls)
 		tls_free(a->tls);
+	openapi_fini(&a->openapi);
 	free(a);
 }
 
@@ -269,7 +301,12 @@ int api_start(struct api **out, const struct api_conf *conf, struct service *s, 
 	a->env.service = s;
 	a->env.clock = clock_system();
 	a->env.tls = conf->tls;
-	rc = start_parts(a, conf, why);
+	a->env.public_url = conf->public_url;
+	a->env.openapi = &a->openapi;
+	snprintf(why, WHY, "the OpenAPI document can't be made");
+	rc = openapi_make(&a->openapi);
+	if (rc == 0)
+		rc = start_parts(a, conf, why);
 	if (rc) {
 		free_parts(a);
 		return rc;
@@ -298,17 +335,32 @@ static void drain(struct api *a, unsigned ms)
 	}
 }
 
+/* So that they end as they should, and not in the middle; who does not read is cut off. */
+static void drain_streams(struct api *a, unsigned ms)
+{
+	const uint64_t end = clock_mono_ms(&a->env.clock) + ms;
+	struct streams_figures f = {.open = 1};
+
+	while (f.open > 0 && clock_mono_ms(&a->env.clock) < end) {
+		streams_figures(a->env.streams, &f);
+		if (f.open > 0)
+			poll(NULL, 0, 10);
+	}
+}
+
 void api_stop(struct api *a)
 {
 	const MHD_socket fd = MHD_quiesce_daemon(a->daemon);
 
 	if (fd != MHD_INVALID_SOCKET)
 		close(fd);
+	streams_stop(a->env.streams);
 	drain(a, STOP_MS);
 	/* What is left in the lanes is answered at once; nothing may stay suspended. */
 	atomic_store(&a->env.stopping, true);
 	lanes_stop(a->env.lanes);
 	drain(a, FLUSH_MS);
+	drain_streams(a, FLUSH_MS);
 	MHD_stop_daemon(a->daemon);
 	free_parts(a);
 }

@@ -37,6 +37,7 @@ TEXT_SETTING(data_dir)
 TEXT_SETTING(master_key_file)
 TEXT_SETTING(tls_cert)
 TEXT_SETTING(tls_key)
+TEXT_SETTING(restore)
 
 static int parse_http_listen(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -51,6 +52,29 @@ static int parse_http_insecure(void *conf, const char *value, char *why, size_t 
 {
 	struct config *c = conf;
 	return setting_parse_bool(value, &c->http_insecure) < 0
+		       ? bad(why, why_len, "is neither on nor off")
+		       : 0;
+}
+
+/* Scheme and authority only: links are made by appending to it. */
+static int parse_public_url(void *conf, const char *value, char *why, size_t why_len)
+{
+	static const char host[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+	struct config *c = conf;
+	const char *rest = strncmp(value, "https://", 8) == 0  ? value + 8
+			   : strncmp(value, "http://", 7) == 0 ? value + 7
+							       : "";
+	if (rest[0] == '\0' || strspn(rest, host) != strlen(rest))
+		return bad(why, why_len,
+			"is not like https://vpn.example.net:8443 (no path, no slash at the end)");
+	return copy(c->public_url, sizeof(c->public_url), value, why, why_len);
+}
+
+static int parse_metrics_devices(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	return setting_parse_bool(value, &c->metrics_devices) < 0
 		       ? bad(why, why_len, "is neither on nor off")
 		       : 0;
 }
@@ -172,6 +196,11 @@ static const struct setting settings[] = {
 	{"HTTP_INSECURE", "off", "plain HTTP on any address", parse_http_insecure, false},
 	{"TLS_CERT", NULL, "PEM file with the certificate for HTTPS", parse_tls_cert, true},
 	{"TLS_KEY", NULL, "PEM file with its private key", parse_tls_key, true},
+	{"PUBLIC_URL", NULL,
+		"what invite links begin with; without it as the request that makes one came",
+		parse_public_url, false},
+	{"METRICS_DEVICES", "off", "series of each device in /metrics", parse_metrics_devices,
+		false},
 	{"ENDPOINT", NULL,
 		"where profiles tell clients to connect; without it the first global address",
 		parse_endpoint, false},
@@ -193,6 +222,8 @@ static const struct setting settings[] = {
 		parse_master_key_file, true},
 	{"LOG_LEVEL", "info", "error, warn, info or debug", parse_log_level, false},
 	{"LOG_FORMAT", "text", "text or json", parse_log_format, false},
+	{"RESTORE", NULL, "put this backup in the place of the database, then end", parse_restore,
+		SETTING_FLAG_ONLY},
 };
 
 static const struct program program = {

@@ -14,7 +14,9 @@ struct config {
 	char master_key_file[640];
 	struct endpoint http_listen;
 	bool http_insecure;
+	bool metrics_devices;
 	char tls_cert[512], tls_key[512];    /* "": none */
+	char public_url[256];		     /* "": as requests come */
 	char endpoint[256];		     /* "": the first global address */
 	struct ip_prefix network4, network6; /* IP_NONE: not given */
 	char dns[256];
@@ -23,6 +25,7 @@ struct config {
 	struct ovpn_key2 openvpn_tls_crypt; /* wiped by config_wipe */
 	char admin_password[257];	    /* "": make one; wiped by config_wipe */
 	int log_level, log_format;
+	char restore[512]; /* "": serve */
 };
 
 /* Returns: SETTINGS_OK, SETTINGS_DONE, -EINVAL; see base/settings.h. */

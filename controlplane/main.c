@@ -26,6 +26,7 @@
 #include "pki/api_cert.h"
 #include "pki/ca.h"
 #include "pki/keystore.h"
+#include "restore.h"
 #include "service/service.h"
 #include "session/coordinator.h"
 #include "syscalls.h"
@@ -52,14 +53,6 @@ static int fail(const char *what, const char *why)
 {
 	fprintf(stderr, "ireko-controlplane: %s: %s\n", what, why);
 	return -1;
-}
-
-static bool is_loopback(const struct ip_addr *a)
-{
-	struct ip_addr one;
-	if (a->family == IP_V4)
-		return a->bytes[0] == 127;
-	return ip_addr_parse(&one, "::1") == 0 && ip_addr_equal(a, &one);
 }
 
 /* Started as root, with a folder that is root's (made by hand, or just now): it is given to the
@@ -194,20 +187,25 @@ static bool has_database(const struct config *c)
 	       access(path, F_OK) == 0;
 }
 
-static int open_store(struct house *h)
+static int open_keys(struct house *h, bool create)
 {
-	int r = keystore_open(&h->ks, h->conf.master_key_file, !has_database(&h->conf));
-	if (r == -ENOENT && has_database(&h->conf))
+	int r = keystore_open(&h->ks, h->conf.master_key_file, create);
+	if (r == -ENOENT && !create)
 		return fail(h->conf.master_key_file,
 			"is missing, and the database cannot be read without it");
 	if (r == -EINVAL)
 		return fail(h->conf.master_key_file, "is not 32 bytes");
 	if (r == -EPERM)
 		return fail(h->conf.master_key_file, "others can read it: make it mode 0600");
-	if (r < 0)
-		return fail(h->conf.master_key_file, strerror(-r));
+	return r < 0 ? fail(h->conf.master_key_file, strerror(-r)) : 0;
+}
+
+static int open_store(struct house *h)
+{
+	if (open_keys(h, !has_database(&h->conf)) < 0)
+		return -1;
 	char why[128] = "";
-	r = db_open(&h->db, h->conf.data_dir, why);
+	int r = db_open(&h->db, h->conf.data_dir, why);
 	if (r < 0)
 		return fail("database", why[0] ? why : strerror(-r));
 	if (load_wg_key(h) < 0)
@@ -253,19 +251,24 @@ static int make_coordinator(struct house *h)
 		.run_dir = h->conf.run_dir,
 		.net4 = h->net4,
 		.net6 = h->net6,
-		.mtu = TUNNEL_MTU,
 		.clock = h->clock,
 		.ks = h->ks,
 		.ca = h->ca,
 		.reneg_ms = h->conf.openvpn_reneg_s * 1000,
 		.tls_crypt = h->conf.has_openvpn_tls_crypt ? &h->conf.openvpn_tls_crypt : NULL,
 	};
+	struct svc_settings set;
+	svc_settings_now(h->service, &set);
+	cc.mtu = (uint16_t)set.number[SVC_MTU];
+	snprintf(cc.dns, sizeof(cc.dns), "%s", set.dns);
+	snprintf(h->endpoint, sizeof(h->endpoint), "%s", set.endpoint);
 	const struct coordinator_hooks hooks = {
 		.on_device_state = service_on_device_state,
 		.on_credential_state = service_on_credential_state,
 		.arg = h->service,
+		.on_event = service_on_event,
+		.on_counters = service_on_counters,
 	};
-	snprintf(cc.dns, sizeof(cc.dns), "%s", h->conf.dns);
 	int r = coordinator_new(&h->coordinator, &cc, &hooks);
 	if (r == 0)
 		r = service_attach(h->service, h->coordinator);
@@ -277,11 +280,14 @@ static int start_api(struct house *h)
 	const struct config *c = &h->conf;
 	struct api_conf ac = {
 		.listen = c->http_listen,
-		.tls = c->tls_cert[0] || (!is_loopback(&c->http_listen.addr) && !c->http_insecure),
+		.public_url = c->public_url[0] ? c->public_url : NULL,
+		.tls = c->tls_cert[0] ||
+		       (!ip_addr_is_loopback(&c->http_listen.addr) && !c->http_insecure),
 		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,
 		.tls_key_file = c->tls_key[0] ? c->tls_key : NULL,
 		.max_connections = 4096,
 		.request_ms = 15000,
+		.metrics_devices = c->metrics_devices,
 	};
 	if (ac.tls && !ac.tls_cert_file) {
 		int r = api_cert_make(
@@ -329,18 +335,37 @@ static void say_ready(const struct house *h)
 	struct ip_addr literal;
 	const struct endpoint bound = api_address(h->api);
 	log_info("main", "profiles will name %s", h->endpoint);
-	if (ip_addr_parse(&literal, h->endpoint) == 0 && is_loopback(&literal))
+	if (ip_addr_parse(&literal, h->endpoint) == 0 && ip_addr_is_loopback(&literal))
 		log_warn("main", "no other machine can reach that: set IREKO_ENDPOINT");
 	log_info(
 		"main", "ready on %s://%s", h->tls ? "https" : "http", endpoint_format(&bound, at));
 }
 
-static int start(struct house *h)
+static int settle(struct house *h)
 {
 	struct identity who;
 	if (aead_init() < 0 || blake2s_init() < 0)
 		return fail("OpenSSL", "its algorithms do not pass their self-test");
-	if (open_data_dir(&h->conf, &who) < 0 || give_up_privilege(&who) < 0)
+	return open_data_dir(&h->conf, &who) < 0 ? -1 : give_up_privilege(&who);
+}
+
+static int restore(struct house *h)
+{
+	const int fd = restore_open(h->conf.restore);
+	if (fd < 0)
+		return -1;
+	int r = settle(h);
+	if (r == 0)
+		r = open_keys(h, false);
+	if (r == 0)
+		r = restore_run(h->conf.data_dir, fd, h->ks, &h->clock);
+	close(fd);
+	return r;
+}
+
+static int start(struct house *h)
+{
+	if (settle(h) < 0)
 		return -1;
 	if (h->conf.endpoint[0])
 		snprintf(h->endpoint, sizeof(h->endpoint), "%s", h->conf.endpoint);
@@ -378,6 +403,11 @@ int main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
+	if (h.conf.restore[0]) {
+		r = restore(&h);
+		stop(&h);
+		return r < 0 ? 1 : 0;
+	}
 	if (start(&h) < 0) {
 		stop(&h);
 		return 1;

@@ -16,18 +16,22 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "db/backup.h"
+#include "db/folder.h"
 #include "db/migrate.h"
+#include "db/restore.h"
+#include "db/sound.h"
 #include "db/stmt.h"
 
-enum { WHY = 128, READERS = 6, BUSY_MS = 10000, PATH_CAP = 4096 };
+enum { WHY = 128, READERS = 6, BUSY_MS = 10000, PATH_CAP = FOLDER_PATH };
 
 struct db_conn {
 	struct db *db;
@@ -38,7 +42,9 @@ struct db_conn {
 
 struct db {
 	int lock_fd;
+	char *path;
 	uint32_t schema_version;
+	_Atomic uint64_t commits, failures;
 	pthread_mutex_t write_lock; /* held from db_write to db_commit or db_end */
 	struct db_conn writer;
 	pthread_mutex_t read_lock; /* guards in_use of the readers */
@@ -49,6 +55,11 @@ struct db {
 struct stmt_cache *db_conn_cache(struct db_conn *tx)
 {
 	return tx->cache;
+}
+
+sqlite3 *db_conn_raw(struct db_conn *tx)
+{
+	return tx->raw;
 }
 
 static int failed(sqlite3 *raw, int rc, const char *what, char *why)
@@ -114,80 +125,6 @@ static void conn_close(struct db_conn *c)
 	c->raw = NULL;
 }
 
-/* SQLite reports damage in several lines; ours is one. */
-static void one_line(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ')
-			*text = ' ';
-}
-
-/* Runs a check that answers with rows. Good is a first row that says what it should, or none. */
-static int check(sqlite3 *raw, const char *pragma, const char *good, char *why)
-{
-	sqlite3_stmt *st = NULL;
-	int err = 0, rc = sqlite3_prepare_v2(raw, pragma, -1, &st, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		const char *said = (const char *)sqlite3_column_text(st, 0);
-
-		if (!said || strcmp(said, good) != 0) {
-			snprintf(why, WHY, "the database is damaged: %.30s says %.60s", pragma + 7,
-				said ? said : "");
-			one_line(why);
-			err = -EUCLEAN;
-		}
-	} else if (rc != SQLITE_DONE) {
-		err = failed(raw, rc, "check", why);
-	}
-	sqlite3_finalize(st);
-	return err;
-}
-
-static int sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) != 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-/* A regular file of ours with mode 0600. Returns: 0, -ENOENT, -errno; *size in bytes. */
-static int own_file(const char *path, int flags, int64_t *size)
-{
-	int fd = open(path, flags | O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	struct stat st;
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) != 0 || ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) != 0))
-		err = -errno;
-	else if (!S_ISREG(st.st_mode))
-		err = -EINVAL;
-	*size = err ? 0 : st.st_size;
-	close(fd);
-	return err;
-}
-
-static void remove_all(const char *path)
-{
-	static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
-	char name[PATH_CAP + 16];
-
-	for (size_t i = 0; i < ARRAY_SIZE(tails); i++) {
-		snprintf(name, sizeof(name), "%s%s", path, tails[i]);
-		(void)unlink(name);
-	}
-}
-
 /* Makes a complete database under another name, then gives it its own. */
 static int create(const char *dir, const char *path, char *why)
 {
@@ -199,8 +136,8 @@ static int create(const char *dir, const char *path, char *why)
 	int err;
 
 	snprintf(made, sizeof(made), "%s.new", path);
-	remove_all(made);
-	err = own_file(made, O_CREAT | O_EXCL, &size);
+	folder_remove(made);
+	err = folder_own_file(made, O_CREAT | O_EXCL, &size);
 	if (err) {
 		snprintf(why, WHY, "can't create the database: %s", strerror(-err));
 		return err;
@@ -213,9 +150,9 @@ static int create(const char *dir, const char *path, char *why)
 	if (!err && rename(made, path) != 0)
 		err = -errno;
 	if (!err)
-		err = sync_dir(dir);
+		err = folder_sync(dir);
 	if (err)
-		remove_all(made);
+		folder_remove(made);
 	return err;
 }
 
@@ -224,9 +161,11 @@ static int prepare(const char *dir, const char *path, char *why)
 {
 	char wal[PATH_CAP + 8];
 	int64_t size;
-	int err = own_file(path, 0, &size);
+	int err = folder_own_file(path, 0, &size);
 
 	snprintf(wal, sizeof(wal), "%s-wal", path);
+	db_backup_clear(path);
+	db_restore_clear(dir);
 	if (err == -ENOENT) {
 		/* SQLite would replay a log that belongs to another file. */
 		if (access(wal, F_OK) == 0) {
@@ -256,12 +195,12 @@ static int open_writer(struct db *db, const char *path, char *why)
 	int err = conn_open(&db->writer, path, true, why);
 
 	if (!err)
-		err = check(db->writer.raw, "PRAGMA quick_check(1)", "ok", why);
+		err = sound_check(db->writer.raw, "PRAGMA quick_check(1)", "ok", why);
 	if (!err)
-		err = check(db->writer.raw, "PRAGMA foreign_key_check", "", why);
+		err = sound_check(db->writer.raw, "PRAGMA foreign_key_check", "", why);
 	/* Asking for it can fail silently, and then commits would not be as durable as we say. */
 	if (!err)
-		err = check(db->writer.raw, "PRAGMA journal_mode", "wal", why);
+		err = sound_check(db->writer.raw, "PRAGMA journal_mode", "wal", why);
 	if (err)
 		return err;
 	err = migrate_version(db->writer.raw, &version);
@@ -274,27 +213,6 @@ static int open_writer(struct db *db, const char *path, char *why)
 		err = migrate(db->writer.raw, list, n, why);
 	db->schema_version = (uint32_t)n;
 	return err;
-}
-
-static int take_lock(struct db *db, const char *dir, char *why)
-{
-	char path[PATH_CAP];
-
-	snprintf(path, sizeof(path), "%s/ireko.lock", dir);
-	db->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (db->lock_fd < 0) {
-		int err = -errno;
-
-		snprintf(why, WHY, "can't open ireko.lock: %s", strerror(-err));
-		return err;
-	}
-	if (flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-		int err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-
-		snprintf(why, WHY, "another process has the database");
-		return err;
-	}
-	return 0;
 }
 
 int db_open(struct db **out, const char *data_dir, char *why)
@@ -316,11 +234,16 @@ int db_open(struct db **out, const char *data_dir, char *why)
 	pthread_cond_init(&db->reader_free, NULL);
 	db->writer.db = db;
 	snprintf(path, sizeof(path), "%s/ireko.db", data_dir);
+	db->path = strdup(path);
+	if (!db->path) {
+		err = -ENOMEM;
+		goto out;
+	}
 	if (mkdir(data_dir, 0700) != 0 && errno != EEXIST) {
 		err = -errno;
 		goto out;
 	}
-	err = take_lock(db, data_dir, why);
+	err = folder_lock(data_dir, &db->lock_fd, why);
 	if (!err)
 		err = prepare(data_dir, path, why);
 	if (!err)
@@ -352,12 +275,33 @@ void db_close(struct db *db)
 	pthread_cond_destroy(&db->reader_free);
 	pthread_mutex_destroy(&db->read_lock);
 	pthread_mutex_destroy(&db->write_lock);
+	free(db->path);
 	free(db);
 }
 
 uint32_t db_schema_version(struct db *db)
 {
 	return db->schema_version;
+}
+
+static uint64_t file_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+void db_figures(struct db *db, struct db_figures *out)
+{
+	char wal[PATH_CAP + 8];
+
+	snprintf(wal, sizeof(wal), "%s-wal", db->path);
+	*out = (struct db_figures){
+		.bytes = file_bytes(db->path),
+		.wal_bytes = file_bytes(wal),
+		.commits = atomic_load(&db->commits),
+		.failures = atomic_load(&db->failures),
+	};
 }
 
 bool db_answers(struct db *db)
@@ -426,8 +370,11 @@ int db_read(struct db *db, struct db_conn **tx)
 
 int db_commit(struct db_conn **tx)
 {
-	int err = execute(*tx, "COMMIT");
+	struct db_conn *c = *tx;
+	int err = execute(c, "COMMIT");
 
+	if (c->writer)
+		atomic_fetch_add(err ? &c->db->failures : &c->db->commits, 1);
 	db_end(tx);
 	return err;
 }

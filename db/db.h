@@ -22,6 +22,12 @@ struct db;
 int db_open(struct db **out, const char *data_dir, char *why) must_check;
 void db_close(struct db *db);
 uint32_t db_schema_version(struct db *db);
+/* For those who watch the machine. */
+struct db_figures {
+	uint64_t bytes, wal_bytes;  /* of the files */
+	uint64_t commits, failures; /* of write transactions, since it was opened */
+};
+void db_figures(struct db *db, struct db_figures *out);
 /* True when a trivial read works. */
 bool db_answers(struct db *db);
 

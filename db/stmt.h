@@ -73,5 +73,6 @@ int stmt_cache_new(struct stmt_cache **out, struct sqlite3 *raw) must_check;
 void stmt_cache_free(struct stmt_cache *c); /* before the connection is closed */
 /* Implemented in db.c. */
 struct stmt_cache *db_conn_cache(struct db_conn *tx);
+struct sqlite3 *db_conn_raw(struct db_conn *tx);
 
 #endif

@@ -6,7 +6,7 @@
 
 #define COLUMNS                                                                                    \
 	"id, name, display_name, email, role, password, disabled, created_at, updated_at, "        \
-	"revision"
+	"revision, EXISTS (SELECT 1 FROM totp WHERE user_id = users.id AND confirmed = 1)"
 
 /* Names are ASCII, so this is what lower case means here. */
 static void name_key(const char *name, char key[USER_NAME])
@@ -30,6 +30,7 @@ static void read_row(struct stmt *st, struct user_row *u)
 	u->created_at = stmt_i64(st);
 	u->updated_at = stmt_i64(st);
 	u->revision = stmt_u64(st);
+	u->totp = stmt_i64(st) != 0;
 }
 
 /* The row that st finds. */

@@ -21,6 +21,7 @@ struct user_row {
 	bool disabled;
 	int64_t created_at, updated_at; /* Unix ms */
 	uint64_t revision;
+	bool totp; /* read only: has a confirmed second factor */
 };
 
 /* Returns: 0, -EEXIST (id or name is taken, whatever its case), -ENOSPC, -errno. */

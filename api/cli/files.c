@@ -96,8 +96,11 @@ static int make_folders(const char *path)
 
 int write_all(int fd, const char *text)
 {
-	size_t left = strlen(text);
+	return write_bytes(fd, text, strlen(text));
+}
 
+int write_bytes(int fd, const char *text, size_t left)
+{
 	while (left > 0) {
 		const ssize_t n = write(fd, text, left);
 
@@ -152,6 +155,44 @@ int token_save(const char *token, const char *id)
 	id_path(file, path);
 	rc = replace_file(path, token);
 	return rc ? rc : replace_file(file, id);
+}
+
+int token_forget(void)
+{
+	char path[TOKEN_PATH], file[TOKEN_PATH + 3];
+	int rc = token_path(path);
+
+	if (rc)
+		return rc;
+	id_path(file, path);
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	return unlink(file) && errno != ENOENT ? -errno : 0;
+}
+
+int file_read(const char *path, char *out, size_t cap)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	ssize_t got = 1;
+
+	if (fd < 0)
+		return -errno;
+	while (got != 0 && n < cap) {
+		got = read(fd, out + n, cap - n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			break;
+		n += (size_t)got;
+	}
+	close(fd);
+	if (got < 0)
+		return -EIO;
+	if (n == cap)
+		return -EFBIG;
+	out[n] = '\0';
+	return (int)n;
 }
 
 int password_read(const char *prompt, char out[PASSWORD_MAX])

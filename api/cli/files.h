@@ -18,11 +18,18 @@ void token_stored_id(char out[TOKEN_MAX]);
 /* Replaces it and its id, mode 0600, with its folder when there is none. Returns: 0, -errno. */
 int token_save(const char *token, const char *id) must_check;
 
+/* Removes it and its id. Returns: 0, also when there is none; -errno. */
+int token_forget(void) must_check;
+
+/* Reads a whole file of at most cap - 1 bytes and ends it with NUL. Returns: its length, -EFBIG,
+ * -errno. */
+int file_read(const char *path, char *out, size_t cap) must_check;
 /* Opens a new file, mode 0600; one that is there stays as it is. Returns: its descriptor,
  * -EEXIST, -errno. */
 int secret_file_create(const char *path) must_check;
-/* Writes all of text. Returns: 0, -errno. */
+/* Writes all of it. Returns: 0, -errno. */
 int write_all(int fd, const char *text) must_check;
+int write_bytes(int fd, const char *at, size_t n) must_check;
 
 /* Asks on the terminal without echo, or reads a line of stdin when that is none.
  * Returns: 0, -EINVAL (empty or too long), -errno. */

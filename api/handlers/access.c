@@ -12,19 +12,18 @@ void handle_login(struct request *rq)
 {
 	struct svc_login l cleanup(login_wipe) = {.cookie = ""};
 	struct svc_error e = {.field = ""};
-	struct svc_user user;
-	int rc = svc_login(
-		rq->service, rq->body.login.username, rq->body.login.password, &rq->from, &l, &e);
+	struct out_login out = {.csrf_token = l.csrf_token};
+	int rc = svc_login(rq->service, rq->body.login.username, rq->body.login.password,
+		rq->body.login.totp, &rq->from, &l, &e);
 
 	if (rc == 0)
-		rc = svc_user_get(rq->service, &l.actor, &l.actor.user_id, &user, &e);
+		rc = svc_user_get(rq->service, &l.actor, &l.actor.user_id, &out.user, &e);
 	if (rc) {
 		reply_outcome(&rq->reply, rc, &e);
 		return;
 	}
 	auth_cookie_format(l.cookie, rq->tls, rq->reply.cookie);
-	reply_json(&rq->reply, 200,
-		json_pack("{s:o, s:s}", "user", user_json(&user), "csrf_token", l.csrf_token));
+	reply_json(&rq->reply, 200, json_out(&object_login, &out));
 }
 
 /* A token is not a login: it stays what it is, and the answer is the same. */
@@ -44,14 +43,12 @@ void handle_logout(struct request *rq)
 void handle_me(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
-	struct svc_user user;
-	const int rc = svc_user_get(rq->service, &rq->actor, &rq->actor.user_id, &user, &e);
+	struct out_me out = {.role = rq->actor.role};
+	const int rc = svc_user_get(rq->service, &rq->actor, &rq->actor.user_id, &out.user, &e);
 
 	if (rc) {
 		reply_outcome(&rq->reply, rc, &e);
 		return;
 	}
-	reply_json(&rq->reply, 200,
-		json_pack("{s:o, s:s}", "user", user_json(&user), "role",
-			svc_role_name(rq->actor.role)));
+	reply_json(&rq->reply, 200, json_out(&object_me, &out));
 }

@@ -2,27 +2,16 @@
 #include "api/handlers/handlers.h"
 #include "api/memory.h"
 
-json_t *credential_json(const struct svc_credential *c)
-{
-	return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "id", json_id("crd_", &c->id),
-		"device_id", json_id("dev_", &c->device_id), "protocol", protocol_name(c->protocol),
-		"fingerprint", c->fingerprint, "created_at", json_time(c->created_at), "expires_at",
-		json_time(c->expires_at), "revoked_at", json_time(c->revoked_at));
-}
-
 static json_t *issued_json(const struct svc_issued *i)
 {
 	char *svg = qr_svg(i->profile);
-	json_t *doc = credential_json(&i->credential);
-	json_t *once = json_pack("{s:s, s:s, s:o}", "profile", i->profile, "profile_filename",
-		i->profile_filename, "qr_svg", svg ? json_string(svg) : json_null());
+	json_t *doc = json_out(&object_issued, i);
 
-	memory_free(svg);
-	if (!doc || !once || json_object_update(doc, once)) {
+	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
 		json_decref(doc);
 		doc = NULL;
 	}
-	json_decref(once);
+	memory_free(svg);
 	return doc;
 }
 
@@ -33,6 +22,7 @@ void handle_credential_issue(struct request *rq)
 		.protocol = b->protocol,
 		.wg_public = b->has_public_key ? b->public_key : NULL,
 		.csr_pem = b->csr,
+		.set_expires_at = b->set_expires_at,
 		.expires_at = b->expires_at,
 	};
 	struct svc_issued *issued = memory_alloc(sizeof(*issued));
@@ -58,7 +48,11 @@ void handle_credential_issue(struct request *rq)
 void handle_credential_revoke(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
-	const int rc = svc_credential_revoke(rq->service, &rq->actor, &rq->id, &e);
+	int rc;
+
+	if (reply_unversioned(&rq->reply, rq->if_match))
+		return;
+	rc = svc_credential_revoke(rq->service, &rq->actor, &rq->id, &e);
 
 	if (rc)
 		reply_outcome(&rq->reply, rc, &e);

@@ -7,37 +7,30 @@
 
 #include <jansson.h>
 
+#include "api/objects.h"
 #include "api/request.h"
 #include "api/routes.h"
+#include "service/invites.h"
 
 #define HANDLER_DECLARE(method, pattern, lane, access, query, body, handler)                       \
 	void handle_##handler(struct request *rq);
 ROUTES(HANDLER_DECLARE)
 #undef HANDLER_DECLARE
 
-/* JSON of the service's objects. Returns: owned, or NULL when there is no memory. */
-json_t *user_json(const struct svc_user *u);
-json_t *device_json(const struct svc_device *d);
-json_t *credential_json(const struct svc_credential *c);
-json_t *session_json(const struct session_info *s);
-json_t *token_json(const struct svc_token *t);
-/* "wireguard" or "openvpn"; "udp" or "tcp". */
-const char *protocol_name(uint8_t protocol);
-const char *transport_name(uint8_t transport);
-/* "TLSv1.2", "TLSv1.3" or null, of a session_info's tls. */
-json_t *json_tls_version(uint16_t tls);
+/* False for verdicts that are no loss: the packet arrived, or still may. */
+bool verdict_is_drop(const char *verdict);
 
-/* A page of a list: n objects of size bytes each, which begin with their id. */
+/* A page of a list: n structs of that object, which begin with their id. one: NULL, or what makes
+ * the object where its table alone can't. */
 struct page {
+	const struct json_object *of;
 	const void *at;
-	size_t n, size;
+	size_t n;
 	bool more;
-	json_t *(*one)(const void *object);
+	json_t *(*one)(const void *s);
 };
 /* Answers with the page, or with the outcome rc when that is not 0. Borrows p. */
 void reply_page(struct request *rq, int rc, const struct svc_error *e, const struct page *p);
-/* A JSON array of n objects, each `size` bytes long at `at`. Returns: owned, or NULL. */
-json_t *json_list(const void *at, size_t n, size_t size, json_t *(*one)(const void *object));
 
 /* SVG of the text as a QR code. Secret. Returns: owned (memory_free), or NULL when it does not fit
  * or there is no memory. */

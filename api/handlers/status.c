@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "api/handlers/handlers.h"
+#include "api/memory.h"
+#include "api/openapi/openapi.h"
 #include "base/settings.h"
 
 /* The API is under /v1; the dashboard will live here. */
@@ -27,11 +29,10 @@ void handle_readyz(struct request *rq)
 	reply_json(&rq->reply, 200, json_pack("{s:s}", "status", "ready"));
 }
 
-/* Verdicts that are no loss: the packet arrived, or still may. */
-static bool is_drop(const char *verdict)
+bool verdict_is_drop(const char *verdict)
 {
 	static const char *const fine[] = {
-		"none", "delivered", "sent", "keepalive", "staged", "punted"};
+		"none", "delivered", "sent", "keepalive", "stream", "staged", "punted"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
 		if (strcmp(verdict, fine[i]) == 0)
@@ -45,8 +46,9 @@ static json_t *drops_json(const struct dataplane_status *d)
 	json_t *drops = json_object();
 
 	for (size_t i = 0; i < d->n_verdicts; i++) {
-		if (is_drop(d->verdicts[i].name) && json_object_set_new(drops, d->verdicts[i].name,
-							    json_counter(d->verdicts[i].count))) {
+		if (verdict_is_drop(d->verdicts[i].name) &&
+			json_object_set_new(
+				drops, d->verdicts[i].name, json_counter(d->verdicts[i].count))) {
 			json_decref(drops);
 			return NULL;
 		}
@@ -67,34 +69,52 @@ static json_t *listen_json(const struct dataplane_status *d)
 	return list;
 }
 
-static json_t *dataplane_json(const struct dataplane_status *d)
+/* What stands in the tables in another form. */
+static int add_dataplane(json_t *doc, const struct dataplane_status *d)
 {
-	return json_pack("{s:b, s:o, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
-		"connected", d->connected, "version", json_text(d->software), "tun",
-		json_text(d->tun), "listen", listen_json(d), "workers", (int)d->workers, "peers",
-		(int)d->peers, "sessions", (int)d->sessions, "uptime_s",
-		json_counter(d->uptime_ms / 1000), "rx_bytes", json_counter(d->rx_bytes),
-		"tx_bytes", json_counter(d->tx_bytes), "rx_packets", json_counter(d->rx_packets),
-		"tx_packets", json_counter(d->tx_packets), "drops", drops_json(d), "last_sync_ms",
-		(int)d->last_sync_ms);
+	json_t *dataplane = json_object_get(doc, "dataplane");
+
+	return json_object_set_new(dataplane, "listen", listen_json(d)) ||
+	       json_object_set_new(dataplane, "drops", drops_json(d)) ||
+	       json_object_set_new(dataplane, "uptime_s", json_counter(d->uptime_ms / 1000));
 }
 
 void handle_status(struct request *rq)
 {
+	struct out_status out = {.version = ireko_version()};
 	struct svc_error e = {.field = ""};
-	struct svc_status st;
+	json_t *doc;
 	int64_t up_ms;
-	const int rc = svc_status(rq->service, &rq->actor, &st, &e);
+	const int rc = svc_status(rq->service, &rq->actor, &out.status, &e);
 
 	if (rc) {
 		reply_outcome(&rq->reply, rc, &e);
 		return;
 	}
-	up_ms = clock_real_ms(&rq->clock) - st.started_at;
-	reply_json(&rq->reply, 200,
-		json_pack("{s:s, s:o, s:o, s:{s:b, s:i}, s:o}", "version", ireko_version(),
-			"uptime_s", json_counter(up_ms > 0 ? (uint64_t)up_ms / 1000 : 0),
-			"started_at", json_time(st.started_at), "database", "ok", st.database_ok,
-			"schema_version", (int)st.schema_version, "dataplane",
-			dataplane_json(&st.dataplane)));
+	out.started_at = out.status.started_at;
+	up_ms = clock_real_ms(&rq->clock) - out.started_at;
+	out.uptime_s = up_ms > 0 ? (uint64_t)up_ms / 1000 : 0;
+	doc = json_out(&object_status, &out);
+	if (add_dataplane(doc, &out.status.dataplane)) {
+		json_decref(doc);
+		doc = NULL;
+	}
+	reply_json(&rq->reply, 200, doc);
+}
+
+void handle_openapi(struct request *rq)
+{
+	const struct openapi *o = rq->openapi;
+	struct reply *r = &rq->reply;
+
+	r->body = memory_alloc(o->len);
+	if (!r->body) {
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	memcpy(r->body, o->text, o->len);
+	r->len = o->len;
+	r->type = "application/json";
+	r->status = 200;
+	memcpy(r->etag, o->etag, sizeof(o->etag));
 }

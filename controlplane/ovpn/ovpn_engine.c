@@ -79,6 +79,12 @@ void ovpn_engine_set_epoch(struct ovpn_engine *e, bool on)
 	e->epoch = on;
 }
 
+void ovpn_engine_set_tunnel(struct ovpn_engine *e, const char *dns, uint16_t mtu)
+{
+	snprintf(e->conf.dns, sizeof(e->conf.dns), "%s", dns);
+	e->conf.mtu = mtu;
+}
+
 void ovpn_engine_set_tls(struct ovpn_engine *e, SSL_CTX *tls)
 {
 	if (SSL_CTX_up_ref(tls) != 1)

@@ -107,6 +107,8 @@ void ovpn_engine_set_tls(struct ovpn_engine *e, SSL_CTX *tls);
 /* Tunnels that begin from now on use the epoch data format when the client announces it; at first
  * none does. What a tunnel has begun with it keeps. */
 void ovpn_engine_set_epoch(struct ovpn_engine *e, bool on);
+/* Clients that connect from now on are told these: as conf.dns and conf.mtu. */
+void ovpn_engine_set_tunnel(struct ovpn_engine *e, const char *dns, uint16_t mtu);
 
 /* ---- in ---- */
 

@@ -22,6 +22,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/params.h>
 
 #include "base/secret.h"
@@ -254,6 +255,28 @@ int keystore_open_blob(
 	if (!ok && n)
 		secret_wipe(out, n);
 	return ok ? 0 : -EBADMSG;
+}
+
+/* ---- codes ---- */
+
+static int hmac(const uint8_t key[32], const void *p, size_t n, uint8_t out[32])
+{
+	unsigned len = 0;
+
+	return HMAC(EVP_sha256(), key, 32, p, n, out, &len) && len == 32 ? 0 : -EIO;
+}
+
+/* The label is never a blob's: blobs use the master key itself, codes only what is made of it. */
+int keystore_mac(struct keystore *ks, const char *label, const void *p, size_t n, uint8_t out[32])
+{
+	secret_key key = {{0}};
+	char text[64];
+
+	if (snprintf(text, sizeof(text), "mac:%s", label) >= (int)sizeof(text))
+		return -EIO;
+	if (hmac(ks->master.bytes, text, strlen(text), key.bytes))
+		return -EIO;
+	return hmac(key.bytes, p, n, out);
 }
 
 /* ---- WireGuard ---- */

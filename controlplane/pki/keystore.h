@@ -30,6 +30,11 @@ int keystore_seal(struct keystore *ks, const char *label, const void *plain, siz
 int keystore_open_blob(struct keystore *ks, const char *label, const uint8_t *blob, size_t n,
 	void *out) must_check;
 
+/* HMAC-SHA-256 under a key that is derived from the master key for this label only.
+ * Returns: 0, -EIO. */
+int keystore_mac(struct keystore *ks, const char *label, const void *p, size_t n,
+	uint8_t out[32]) must_check;
+
 /* The WireGuard server key. Made anew, or taken from its sealed blob; the blob to store is
  * 32 + KEYSTORE_SEAL_OVERHEAD bytes, sealed under KEYSTORE_WG_LABEL. One of the two is called
  * once, before other threads use the keystore. Returns: 0, -EIO; load also -EBADMSG. */

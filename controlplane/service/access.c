@@ -27,7 +27,7 @@ static int via_there(struct db_conn *tx, const struct svc_actor *a)
 	return a->by_login ? login_get(tx, &a->via, &login) : token_get(tx, &a->via, &token);
 }
 
-int access_refresh(
+int access_again(
 	struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me, struct svc_error *e)
 {
 	struct user_row u;
@@ -42,7 +42,15 @@ int access_refresh(
 	*me = *a;
 	me->role = access_lower(a->role, (enum svc_role)u.role);
 	me->read_only = a->read_only || u.role == SVC_ROLE_AUDITOR;
-	return access_write(me, e);
+	return 0;
+}
+
+int access_refresh(
+	struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me, struct svc_error *e)
+{
+	int err = access_again(tx, a, me, e);
+
+	return err ? err : access_write(me, e);
 }
 
 bool access_reads_all(const struct svc_actor *a)

@@ -48,9 +48,23 @@ static int check_room(struct db_conn *tx, const struct ulid *device, struct svc_
 	return err;
 }
 
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct credential_row *c)
+{
+	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+
+	snprintf(detail, sizeof(detail), "%s, of dev_%s",
+		c->protocol == DIR_OPENVPN ? "openvpn" : "wireguard",
+		ulid_format(&c->device_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action, .kind = "crd", .object = &c->id, .detail = detail});
+}
+
 /* The transaction. *d: the device as it is in it, which is what the profile must say. */
 static int insert(struct service *s, const struct svc_actor *a, const struct ulid *device,
-	struct credential_row *row, struct device_row *d, struct svc_error *e)
+	const struct issue_also *also, struct credential_row *row, struct device_row *d,
+	struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
@@ -76,11 +90,29 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 		err = credential_insert(tx, row);
 	if (!err)
 		err = device_touch(tx, device, row->created_at);
+	if (!err && also)
+		err = also->run(also->arg, tx, row, d, e);
+	if (!err)
+		err = once_add(tx, s, &me, "crd", &row->id, NULL);
+	if (!err)
+		err = add_row(tx, s, &me, "credential.issue", row);
 	return err ? err : db_commit(&tx);
 }
 
-int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
-	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e)
+/* Of a credential that nobody set an end for. */
+static int64_t usual_expiry(struct service *s)
+{
+	struct svc_settings set;
+
+	svc_settings_now(s, &set);
+	if (set.number[SVC_CREDENTIAL_LIFETIME] == 0)
+		return 0;
+	return service_now(s) + set.number[SVC_CREDENTIAL_LIFETIME] * 1000;
+}
+
+int credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, const struct issue_also *also,
+	struct svc_issued *out, struct svc_error *e)
 {
 	struct issue keys cleanup(issue_wipe) = {0};
 	struct credential_row row = {
@@ -90,6 +122,8 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	int err = read_device(s, a, device, &d, e);
 
 	memset(out, 0, sizeof(*out));
+	if (!r->set_expires_at && !r->expires_at)
+		row.expires_at = usual_expiry(s);
 	if (!err)
 		err = access_change(a, &d.user_id, e);
 	if (!err)
@@ -103,12 +137,13 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	row.created_at = service_now(s);
 
 	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, device);
-	err = insert(s, a, device, &row, &d, e);
+	err = insert(s, a, device, also, &row, &d, e);
 	if (err)
 		return answer(err, e);
 	credential_fill(&out->credential, &row);
 	log_info("service", "credential crd_%s: issued by %s", ulid_format(&row.id, text),
 		a->user_name);
+	tell_device(s, device, &d.user_id, DEVICE_CREDENTIAL_ISSUED);
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_credential(s, &row);
 	if (!err)
@@ -116,6 +151,12 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	if (err)
 		secret_wipe(out, sizeof(*out));
 	return answer(err, e);
+}
+
+int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e)
+{
+	return credential_issue(s, a, device, r, NULL, out, e);
 }
 
 /* Again for one that is revoked: whoever was not sure of the first time may repeat it. */
@@ -143,6 +184,8 @@ static int revoke(struct service *s, const struct svc_actor *a, const struct uli
 		err = credential_prune(tx, device, SVC_DEVICE_REVOKED);
 	if (!err)
 		err = device_touch(tx, device, now);
+	if (!err)
+		err = add_row(tx, s, &me, "credential.revoke", &row);
 	return err ? err : db_commit(&tx);
 }
 
@@ -182,5 +225,6 @@ int svc_credential_revoke(
 		return answer(err, e);
 	log_info(
 		"service", "credential crd_%s: revoked by %s", ulid_format(id, text), a->user_name);
+	tell_device(s, &device, &d.user_id, DEVICE_CREDENTIAL_REVOKED);
 	return revoke_credential(s, id, e);
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "db/invite_store.h"
 #include "db/lease_store.h"
 #include "db/state_store.h"
 #include "service/inside.h"
@@ -71,12 +72,9 @@ static int fill_live(struct service *s, struct db_conn *tx, struct svc_device *o
 	return 0;
 }
 
-/* On failure *out owns nothing. */
-static int fill(
-	struct service *s, struct db_conn *tx, const struct device_row *d, struct svc_device *out)
+/* As a new device is: nobody is connected, it has no credentials. */
+static void fill_row(struct svc_device *out, const struct device_row *d)
 {
-	int err;
-
 	memset(out, 0, sizeof(*out));
 	out->id = d->id;
 	out->user_id = d->user_id;
@@ -88,6 +86,15 @@ static int fill(
 	out->created_at = d->created_at;
 	out->updated_at = d->updated_at;
 	out->revision = d->revision;
+}
+
+/* On failure *out owns nothing. */
+static int fill(
+	struct service *s, struct db_conn *tx, const struct device_row *d, struct svc_device *out)
+{
+	int err;
+
+	fill_row(out, d);
 	err = fill_credentials(tx, out);
 	if (!err)
 		err = fill_live(s, tx, out);
@@ -307,11 +314,35 @@ static int check_room(struct db_conn *tx, const struct svc_actor *a, const struc
 	return err;
 }
 
+/* What the audit log says: whose device, and which fields. */
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct device_row *d, const struct svc_device_change *c)
+{
+	char owner[40], id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+	const struct audit_field fields[] = {
+		{true, owner},
+		{c && c->set_name, "name"},
+		{c && c->set_address4, "address4"},
+		{c && c->set_address6, "address6"},
+		{c && c->set_enabled, c && c->enabled ? "enabled" : "disabled"},
+		{c && c->set_expires_at, "expires_at"},
+	};
+
+	snprintf(owner, sizeof(owner), "of usr_%s", ulid_format(&d->user_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action,
+			.kind = "dev",
+			.object = &d->id,
+			.detail = audit_fields(fields, ARRAY_SIZE(fields), detail),
+		});
+}
+
 /* ---- create ---- */
 
 /* The transaction: leases and device together or not at all. */
 static int create(struct service *s, const struct svc_actor *a, const struct svc_device_change *c,
-	struct device_row *d, struct svc_error *e)
+	struct device_row *d, struct svc_device *out, struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
@@ -347,6 +378,11 @@ static int create(struct service *s, const struct svc_actor *a, const struct svc
 		err = take_slot(tx, d, now, e);
 	if (!err)
 		err = device_insert(tx, d);
+	fill_row(out, d);
+	if (!err)
+		err = once_add(tx, s, &me, "dev", &d->id, out);
+	if (!err)
+		err = add_row(tx, s, &me, "device.create", d, c);
 	return err ? err : db_commit(&tx);
 }
 
@@ -374,13 +410,14 @@ int svc_device_create(struct service *s, const struct svc_actor *a,
 	snprintf(d.name, sizeof(d.name), "%s", c->name);
 
 	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, &d.id);
-	err = create(s, a, c, &d, e);
+	err = create(s, a, c, &d, out, e);
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: created by %s", ulid_format(&d.id, text), a->user_name);
+	tell_device(s, &d.id, &d.user_id, DEVICE_CREATED);
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_device(s, &d, false);
-	return err ? err : svc_device_get(s, a, &d.id, out, e);
+	return err;
 }
 
 /* ---- change ---- */
@@ -457,6 +494,10 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 	err = apply(s, tx, c, d, e);
 	if (!err)
 		err = device_update(tx, d);
+	if (!err && !d->enabled)
+		err = invite_delete_device(tx, id);
+	if (!err)
+		err = add_row(tx, s, &me, "device.patch", d, c);
 	return err ? err : db_commit(&tx);
 }
 
@@ -499,6 +540,7 @@ int svc_device_patch(struct service *s, const struct svc_actor *a, const struct 
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: changed by %s", ulid_format(id, text), a->user_name);
+	tell_device(s, id, &owner, DEVICE_UPDATED);
 	err = follow(s, &before, &d, c, e);
 	return err ? err : svc_device_get(s, a, id, out, e);
 }
@@ -525,6 +567,8 @@ static int remove_device(struct service *s, const struct svc_actor *a, const str
 		err = lease_release_device(tx, id, service_now(s));
 	if (!err)
 		err = device_delete(tx, id);
+	if (!err)
+		err = add_row(tx, s, &me, "device.delete", &d, NULL);
 	return err ? err : db_commit(&tx);
 }
 
@@ -545,6 +589,7 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: deleted by %s", ulid_format(id, text), a->user_name);
+	tell_device(s, id, &owner, DEVICE_DELETED);
 	err = revoke_devices(s, id, 1, e);
 	forgotten = forget_devices(s, id, 1);
 	return err ? err : forgotten;

@@ -9,15 +9,23 @@
 #ifndef SERVICE_INSIDE_H
 #define SERVICE_INSIDE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "db/credential_store.h"
 #include "db/db.h"
 #include "db/device_store.h"
 #include "db/user_store.h"
+#include "service/audit.h"
+#include "service/once.h"
 #include "service/password.h"
+#include "service/events.h"
 #include "service/recorder.h"
 #include "service/service.h"
+#include "service/settings.h"
 #include "service/stripes.h"
 #include "service/throttle.h"
+#include "service/traffic.h"
 
 struct service {
 	struct svc_conf conf;
@@ -30,6 +38,14 @@ struct service {
 	struct password_gate *gate;
 	struct throttle *throttle;
 	struct recorder *recorder;
+	struct once_table *once;
+	struct settings *settings;
+	struct audit_log *audit;
+	uint64_t audit_most;	     /* AUDIT_MOST */
+	pthread_mutex_t verify_lock; /* one reads the whole audit log at a time */
+	atomic_flag backup;	     /* one is being made or sent */
+	struct events *events;
+	struct traffic *traffic;
 };
 
 static inline int64_t service_now(const struct service *s)
@@ -51,6 +67,9 @@ int refuse_not_found(struct svc_error *e);
 /* Reads the actor again inside the transaction: his role may have changed, he may be gone.
  * Returns: 0 with *me to be used from here on, SVC_UNAUTHENTICATED, -errno. */
 int access_refresh(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
+	struct svc_error *e) must_check;
+/* The same, for what also those who only read may do: to what is only theirs. */
+int access_again(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
 	struct svc_error *e) must_check;
 bool access_reads_all(const struct svc_actor *a);
 bool access_manages(const struct svc_actor *a);
@@ -87,7 +106,32 @@ int revoke_devices(
 int forget_devices(struct service *s, const struct ulid *ids, size_t n) must_check;
 int revoke_credential(struct service *s, const struct ulid *id, struct svc_error *e) must_check;
 
-/* ---- shared by devices.c and credentials.c ---- */
+/* ---- towards whoever listens ---- */
+
+/* After the commit. */
+void tell_device(struct service *s, const struct ulid *device, const struct ulid *user,
+	enum device_change how);
+
+/* ---- requests that may be repeated (once.c) ---- */
+
+/* In the write transaction of a POST, right before its commit: remembers that a's request made this
+ * object ("dev", its id), and, unless the answer has a secret, the answer. object is what a->once's
+ * render takes. Nothing when the request had no key. Returns: 0, -ENOSPC, -errno. */
+int once_add(struct db_conn *tx, struct service *s, const struct svc_actor *a, const char *kind,
+	const struct ulid *id, const void *object) must_check;
+
+/* ---- shared by devices.c, credentials.c and invites.c ---- */
+
+/* What else happens in the transaction that issues a credential. */
+struct issue_also {
+	int (*run)(void *arg, struct db_conn *tx, const struct credential_row *c,
+		const struct device_row *d, struct svc_error *e);
+	void *arg;
+};
+/* svc_credential_issue, and also (NULL: nothing) in the same transaction. */
+int credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, const struct issue_also *also,
+	struct svc_issued *out, struct svc_error *e) must_check;
 
 void credential_fill(struct svc_credential *out, const struct credential_row *c);
 

@@ -78,7 +78,7 @@ static int make_openvpn(struct service *s, const struct svc_credential_request *
 	struct credential_row *row, struct svc_error *e)
 {
 	const char *why = NULL;
-	int err = ca_issue(s->ca, &row->id, r->csr_pem, r->expires_at, &i->cert, &why);
+	int err = ca_issue(s->ca, &row->id, r->csr_pem, row->expires_at, &i->cert, &why);
 
 	if (err == -EINVAL)
 		return refuse(e, SVC_INVALID, "csr", "%s", why);
@@ -126,17 +126,20 @@ static int profile_of_wireguard(struct service *s, const struct device_row *d,
 	const struct issue *i, const struct dataplane_status *dp, struct svc_issued *out)
 {
 	const uint16_t port = listen_port(dp, "udp://", 0);
+	struct svc_settings set;
+
+	svc_settings_now(s, &set);
 	const struct wg_profile p = {
 		.address4 = d->address4,
 		.address6 = d->address6,
 		.private_key = i->has_private ? i->private_key : NULL,
 		.psk = i->psk,
 		.server_public = keystore_wg_public(s->ks),
-		.endpoint_host = s->conf.endpoint_host,
+		.endpoint_host = set.endpoint,
 		.endpoint_port = port ? port : s->conf.wg_port,
-		.mtu = s->conf.mtu,
-		.keepalive_s = s->conf.keepalive_s,
-		.dns = s->conf.dns,
+		.mtu = (uint16_t)set.number[SVC_MTU],
+		.keepalive_s = (uint16_t)set.number[SVC_KEEPALIVE],
+		.dns = set.dns,
 	};
 
 	profile_filename(d->name, "conf", out->profile_filename, sizeof(out->profile_filename));
@@ -148,8 +151,11 @@ static int profile_of_openvpn(struct service *s, const struct device_row *d, con
 {
 	const uint16_t usual = s->conf.ovpn_port;
 	const bool seen = dp->n_listen > 0;
+	struct svc_settings set;
+
+	svc_settings_now(s, &set);
 	const struct ovpn_profile p = {
-		.endpoint_host = s->conf.endpoint_host,
+		.endpoint_host = set.endpoint,
 		.udp_port = seen ? listen_port(dp, "udp://", usual) : usual,
 		.tcp_port = seen ? listen_port(dp, "tcp://", usual) : usual,
 		.server_name = ca_server_name(s->ca),

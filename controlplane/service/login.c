@@ -9,6 +9,7 @@
 #include "db/login_store.h"
 #include "db/token_store.h"
 #include "service/inside.h"
+#include "service/second_factor.h"
 
 enum { LOGINS_OF_ONE = 64, SECRET_TEXT = 43, TOKEN_CHARS = SVC_TOKEN_TEXT - 1 };
 
@@ -58,9 +59,10 @@ static int random_text(char out[SECRET_TEXT + 1])
 	return err;
 }
 
-/* Writes the login, unless the user has changed since his password was looked at. */
-static int start_login(struct service *s, const struct user_row *checked, struct svc_login *out,
-	struct svc_error *e)
+/* Writes the login, unless the user has changed since his password was looked at, or his code is
+ * missing or wrong. */
+static int start_login(struct service *s, const struct user_row *checked, const char *totp,
+	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	struct login_row row = {.user_id = checked->id};
 	struct db_conn *tx cleanup(db_end) = NULL;
@@ -78,19 +80,22 @@ static int start_login(struct service *s, const struct user_row *checked, struct
 	if (err == -ENOENT || (!err && (u.disabled || !secret_equal(u.password, checked->password,
 							      sizeof(u.password)))))
 		return wrong(e);
+	if (!err)
+		err = second_factor_check(s, tx, &checked->id, totp, e);
 	if (err)
 		return err;
 	sha256(out->cookie, row.cookie_sha256);
 	sha256(out->csrf_token, row.csrf_sha256);
 	row.created_at = row.last_used_at = service_now(s);
-	err = login_insert(tx, &row, LOGINS_OF_ONE);
-	if (!err)
-		err = db_commit(&tx);
 	fill_actor(&out->actor, &u, (enum svc_role)u.role);
 	out->actor.by_login = true;
 	out->actor.via = row.id;
+	out->actor.from = *from;
 	memcpy(out->actor.csrf_sha256, row.csrf_sha256, sizeof(row.csrf_sha256));
-	return err;
+	err = login_insert(tx, &row, LOGINS_OF_ONE);
+	if (!err)
+		err = audit_add(tx, s, &out->actor, &(struct audit_event){.action = "login"});
+	return err ? err : db_commit(&tx);
 }
 
 /* A user that does not exist, is disabled or has no password costs the same and says the same. */
@@ -109,7 +114,31 @@ static int check_password(
 	return password_verify(s->gate, usable ? u->password : NULL, password);
 }
 
-int svc_login(struct service *s, const char *username, const char *password,
+/* u is zero when nobody has that name; what was typed for one may be a password, so it is written
+ * nowhere. */
+static void note(struct service *s, const struct user_row *u, const struct ip_addr *from,
+	enum audit_outcome outcome, const char *detail)
+{
+	struct svc_actor who;
+
+	fill_actor(&who, u, SVC_ROLE_USER);
+	who.from = *from;
+	audit_note(s, &who,
+		&(struct audit_event){.action = "login", .outcome = outcome, .detail = detail});
+}
+
+/* The first refusal of a window. */
+static void note_limited(struct service *s, const char *username, const struct ip_addr *from)
+{
+	struct user_row u;
+
+	if (read_user(s, username, &u))
+		memset(&u, 0, sizeof(u));
+	note(s, &u, from, AUDIT_LIMITED, NULL);
+	secret_wipe(&u, sizeof(u));
+}
+
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	struct throttle_attempt attempt;
@@ -119,20 +148,26 @@ int svc_login(struct service *s, const char *username, const char *password,
 
 	memset(out, 0, sizeof(*out));
 	if (throttle_begin(s->throttle, clock_mono_ms(&s->conf.clock), username, from, &attempt,
-		    &retry) == THROTTLE_LIMITED)
+		    &retry) == THROTTLE_LIMITED) {
+		if (!attempt.told)
+			note_limited(s, username, from);
 		return later(e, retry);
+	}
 	err = check_password(s, username, password, &u);
 	if (err == PASSWORD_WRONG) {
+		note(s, &u, from, AUDIT_FAILED, NULL);
 		err = wrong(e);
 	} else if (err) {
 		throttle_cancel(s->throttle, &attempt);
 		err = err == PASSWORD_BUSY ? later(e, 1) : err;
 	} else {
-		err = start_login(s, &u, out, e);
+		err = start_login(s, &u, totp, from, out, e);
 		if (!err)
 			throttle_succeeded(s->throttle, &attempt);
-		else if (err != SVC_UNAUTHENTICATED)
+		else if (err != SVC_UNAUTHENTICATED && !(err == SVC_TOTP_REQUIRED && totp))
 			throttle_cancel(s->throttle, &attempt);
+		if (err == SVC_TOTP_REQUIRED)
+			note(s, &u, from, AUDIT_FAILED, totp ? "wrong code" : "no code");
 	}
 	secret_wipe(&u, sizeof(u));
 	if (err)
@@ -152,6 +187,8 @@ int svc_logout(struct service *s, const struct svc_actor *a)
 		err = login_delete(tx, &a->via);
 	if (err == -ENOENT)
 		return 0;
+	if (!err)
+		err = audit_add(tx, s, a, &(struct audit_event){.action = "logout"});
 	if (!err)
 		err = db_commit(&tx);
 	return answer(err, NULL);

@@ -249,6 +249,8 @@ int forget_devices(struct service *s, const struct ulid *ids, size_t n)
 {
 	int err = 0;
 
+	for (size_t i = 0; i < n; i++)
+		traffic_forget(s->traffic, &ids[i]);
 	for (size_t i = 0; s->coordinator && i < n && !err; i++)
 		err = coordinator_device_forget(s->coordinator, &ids[i]);
 	return err;

@@ -15,9 +15,13 @@
 
 #include "base/log.h"
 #include "db/db.h"
+#include "db/invite_store.h"
 #include "db/login_store.h"
+#include "db/once_store.h"
 #include "db/state_store.h"
 #include "db/token_store.h"
+#include "service/invites.h"
+#include "service/once.h"
 
 enum { PERIOD_MS = 1000, PURGE_MS = 60 * 1000, MOST = 1 << 18 };
 
@@ -42,7 +46,10 @@ struct recorder {
 	pthread_t thread;
 	bool running;
 	int stop_fd;
-	bool failing; /* belongs to flush_lock, as purged_at */
+	int (*also)(void *arg);
+	void *also_arg;
+	bool also_failing; /* the thread's */
+	bool failing;	   /* belongs to flush_lock, as purged_at */
 	int64_t purged_at;
 	pthread_mutex_t flush_lock;
 	pthread_mutex_t lock; /* of the tables */
@@ -212,6 +219,19 @@ static void take(struct recorder *r, struct batch *b)
 	pthread_mutex_unlock(&r->lock);
 }
 
+static int purge(struct db_conn *tx, int64_t now)
+{
+	/* A minute more than they may be idle: the stored time lags behind. */
+	int err =
+		login_delete_old(tx, now - LOGIN_MAX_MS, now - LOGIN_IDLE_MS - 2 * RECORDER_USE_MS);
+
+	if (!err)
+		err = once_delete_old(tx, now - ONCE_MS);
+	if (!err)
+		err = invite_delete_old(tx, now - INVITE_KEEP_MS);
+	return err;
+}
+
 static int write_batch(struct db_conn *tx, const struct batch *b)
 {
 	struct credential_entry *c, *next_c;
@@ -228,11 +248,7 @@ static int write_batch(struct db_conn *tx, const struct batch *b)
 	for (size_t i = 0; i < b->n_uses && !err; i++)
 		err = (b->uses[i].what == RECORDER_TOKEN ? token_used : login_used)(
 			tx, &b->uses[i].id, b->uses[i].last);
-	/* A minute more than they may be idle: the stored time lags behind. */
-	if (!err && b->purge)
-		err = login_delete_old(
-			tx, b->now - LOGIN_MAX_MS, b->now - LOGIN_IDLE_MS - 2 * RECORDER_USE_MS);
-	return err;
+	return err || !b->purge ? err : purge(tx, b->now);
 }
 
 /* After a success marks as written, after a failure puts back what nothing newer has replaced. */
@@ -290,17 +306,29 @@ int recorder_flush(struct recorder *r)
 	return err;
 }
 
+static void do_also(struct recorder *r)
+{
+	int err = r->also ? r->also(r->also_arg) : 0;
+
+	if (err && !r->also_failing)
+		log_error("service", "background: can't be done, tried again: %s", strerror(-err));
+	r->also_failing = err != 0;
+}
+
 static void *run(void *arg)
 {
 	struct recorder *r = arg;
 	struct pollfd stop = {.fd = r->stop_fd, .events = POLLIN};
 
-	while (poll(&stop, 1, PERIOD_MS) <= 0)
+	while (poll(&stop, 1, PERIOD_MS) <= 0) {
 		(void)!recorder_flush(r);
+		do_also(r);
+	}
 	return NULL;
 }
 
-int recorder_new(struct recorder **out, struct db *db, const struct clock *clock)
+int recorder_new(struct recorder **out, struct db *db, const struct clock *clock,
+	int (*also)(void *arg), void *arg)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	int err;
@@ -309,6 +337,8 @@ int recorder_new(struct recorder **out, struct db *db, const struct clock *clock
 		return -ENOMEM;
 	r->db = db;
 	r->clock = *clock;
+	r->also = also;
+	r->also_arg = arg;
 	r->purged_at = clock_real_ms(clock) - PURGE_MS;
 	pthread_mutex_init(&r->flush_lock, NULL);
 	pthread_mutex_init(&r->lock, NULL);

@@ -24,9 +24,11 @@ enum { LOGIN_IDLE_MS = 30 * 60 * 1000, LOGIN_MAX_MS = 12 * 3600 * 1000 };
 enum { RECORDER_USE_MS = 60 * 1000 };
 enum recorder_use { RECORDER_TOKEN, RECORDER_LOGIN };
 
-/* Borrows db. Starts the thread. */
-int recorder_new(struct recorder **out, struct db *db, const struct clock *clock) must_check;
-/* Ends the thread and writes what is left. */
+/* Borrows db. Starts the thread, which also calls also(arg) (unless NULL) after each flush: for
+ * what else there is to do in the background, in transactions of its own. */
+int recorder_new(struct recorder **out, struct db *db, const struct clock *clock,
+	int (*also)(void *arg), void *arg) must_check;
+/* Ends the thread and writes what is left; also is not called any more. */
 void recorder_stop(struct recorder *r);
 void recorder_free(struct recorder *r);
 

@@ -13,6 +13,7 @@
 #include "pki/keystore.h"
 #include "service/inside.h"
 #include "service/text.h"
+#include "uapi/uapi.h"
 
 static const char *const role_names[] = {
 	[SVC_ROLE_USER] = "user",
@@ -136,6 +137,12 @@ static int insert_admin(struct service *s, const char *password)
 	if (!err)
 		err = user_insert(tx, &u);
 	if (!err)
+		err = audit_add(tx, s, NULL,
+			&(struct audit_event){.action = "user.create",
+				.kind = "usr",
+				.object = &u.id,
+				.detail = "admin, role admin, password"});
+	if (!err)
 		err = db_commit(&tx);
 	secret_wipe(u.password, sizeof(u.password));
 	return err;
@@ -159,6 +166,28 @@ static int first_start(struct service *s, char made_password[33])
 	return err;
 }
 
+static void keep_traffic(struct service *s)
+{
+	struct svc_settings now;
+
+	svc_settings_now(s, &now);
+	traffic_keep(s->traffic, &(struct traffic_retention){
+					 .minutes = now.number[SVC_TRAFFIC_MINUTES] * TRAFFIC_DAY,
+					 .hours = now.number[SVC_TRAFFIC_HOURS] * TRAFFIC_DAY,
+					 .days = now.number[SVC_TRAFFIC_DAYS] * TRAFFIC_DAY,
+				 });
+}
+
+/* On the recorder's thread, every second. */
+static int background(void *service)
+{
+	struct service *s = service;
+
+	keep_traffic(s);
+	once_table_purge(s->once, service_now(s));
+	return audit_tick(s);
+}
+
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
 	struct keystore *ks, struct ca *ca, char made_password[33])
 {
@@ -178,15 +207,29 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	s->ks = ks;
 	s->ca = ca;
 	s->started_at = service_now(s);
+	s->audit_most = AUDIT_MOST;
+	pthread_mutex_init(&s->verify_lock, NULL);
 	err = stripes_new(&s->stripes);
+	if (!err)
+		err = settings_new(&s->settings, s);
+	if (!err)
+		err = audit_new(&s->audit);
+	if (!err)
+		err = audit_begin(s);
 	if (!err)
 		err = password_gate_new(&s->gate);
 	if (!err)
 		err = throttle_new(&s->throttle);
 	if (!err)
+		err = once_table_new(&s->once);
+	if (!err)
 		err = first_start(s, made_password);
 	if (!err)
-		err = recorder_new(&s->recorder, db, &conf->clock);
+		err = events_new(&s->events, &conf->clock);
+	if (!err)
+		err = traffic_new(&s->traffic, db, &conf->clock, s->events);
+	if (!err)
+		err = recorder_new(&s->recorder, db, &conf->clock, background, s);
 	s->conf.admin_password = NULL; /* the caller wipes it */
 	if (err) {
 		service_free(s);
@@ -208,18 +251,68 @@ void service_on_credential_state(void *service, const struct credential_state *s
 
 void service_stop(struct service *s)
 {
+	traffic_stop(s->traffic);
 	recorder_stop(s->recorder);
+	if (audit_flush(s))
+		log_error("service", "audit: what was counted can't be written");
 }
 
 void service_free(struct service *s)
 {
 	if (!s)
 		return;
+	traffic_free(s->traffic);
+	events_free(s->events);
 	recorder_free(s->recorder);
+	once_table_free(s->once);
 	throttle_free(s->throttle);
 	password_gate_free(s->gate);
 	stripes_free(s->stripes);
+	audit_free(s->audit);
+	settings_free(s->settings);
+	pthread_mutex_destroy(&s->verify_lock);
 	free(s);
+}
+
+/* ---- events ---- */
+
+struct events *svc_events(struct service *s)
+{
+	return s->events;
+}
+
+void tell_device(struct service *s, const struct ulid *device, const struct ulid *user,
+	enum device_change how)
+{
+	events_add(s->events, &(struct event){.type = EVENT_DEVICE_CHANGED,
+				      .at = service_now(s),
+				      .user_id = *user,
+				      .device_id = *device,
+				      .how = how});
+}
+
+void service_on_event(void *service, const struct coordinator_event *news)
+{
+	static const enum event_type types[] = {
+		[NEWS_SESSION_STARTED] = EVENT_SESSION_STARTED,
+		[NEWS_SESSION_ENDED] = EVENT_SESSION_ENDED,
+		[NEWS_SESSION_ROAMED] = EVENT_SESSION_ROAMED,
+		[NEWS_DATAPLANE_CONNECTED] = EVENT_DATAPLANE_CONNECTED,
+		[NEWS_DATAPLANE_LOST] = EVENT_DATAPLANE_LOST,
+	};
+
+	events_add(
+		((struct service *)service)->events, &(struct event){.type = types[news->what],
+							     .at = news->at,
+							     .user_id = news->session.user_id,
+							     .device_id = news->session.device_id,
+							     .news = *news});
+}
+
+void service_on_counters(
+	void *service, const struct ulid *boot, const struct device_counters *c, size_t n)
+{
+	traffic_counted(((struct service *)service)->traffic, boot, c, n);
 }
 
 /* ---- status ---- */
@@ -257,4 +350,53 @@ bool svc_ready(struct service *s, char *why)
 	if (!connected)
 		snprintf(why, 96, "the dataplane is not connected");
 	return connected;
+}
+
+/* Protocols and transports are numbered from 1. */
+static void count_sessions(uint32_t counts[2][2], const struct session_info *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		counts[all[i].protocol == DIR_OPENVPN][all[i].transport == UAPI_TCP]++;
+}
+
+static int coordinator_part(struct coordinator *c, bool devices, struct svc_figures *out)
+{
+	struct session_info *all = NULL;
+	size_t n = 0;
+	int err;
+
+	if (!c)
+		return 0;
+	coordinator_dataplane_status(c, &out->dataplane);
+	coordinator_figures(c, &out->loop);
+	err = coordinator_sessions(c, &all, &n);
+	if (!err)
+		count_sessions(out->sessions, all, n);
+	free(all);
+	if (!err && devices)
+		err = coordinator_totals(c, &out->devices, &out->n_devices);
+	return err;
+}
+
+int svc_figures(struct service *s, bool devices, struct svc_figures *out)
+{
+	struct db_figures db;
+	char why[96];
+
+	memset(out, 0, sizeof(*out));
+	db_figures(s->db, &db);
+	out->started_at = s->started_at;
+	out->ready = svc_ready(s, why);
+	out->schema_version = db_schema_version(s->db);
+	out->db_bytes = db.bytes;
+	out->wal_bytes = db.wal_bytes;
+	out->db_writes = db.commits;
+	out->db_failures = db.failures;
+	return coordinator_part(s->coordinator, devices, out);
+}
+
+void svc_figures_fini(struct svc_figures *f)
+{
+	free(f->devices);
+	f->devices = NULL;
 }

@@ -26,6 +26,7 @@ struct ca;
 struct db;
 struct keystore;
 struct service;
+struct svc_once;
 
 enum svc_outcome {
 	SVC_OK = 0,
@@ -38,7 +39,8 @@ enum svc_outcome {
 	SVC_PRECONDITION,    /* 412: If-Match does not match any more */
 	SVC_RATE_LIMITED,    /* 429, retry_after_s */
 	SVC_NO_SPACE,	     /* 507: the disk is full; nothing was changed */
-	SVC_UNAVAILABLE,     /* 503: done here, but the dataplane has not acknowledged it yet */
+	SVC_TOTP_REQUIRED, /* 401 of a kind of its own: the password was right, a code is needed */
+	SVC_UNAVAILABLE,   /* 503: done here, but the dataplane has not acknowledged it yet */
 };
 
 struct svc_error {
@@ -60,6 +62,8 @@ struct svc_actor {
 	bool by_login;		 /* cookie; CSRF token is then required on anything but GET */
 	struct ulid via;	 /* id of the token or login session */
 	uint8_t csrf_sha256[32]; /* of the login's CSRF token */
+	struct svc_once *once;	 /* of a request that may be repeated (once.h), or NULL */
+	struct ip_addr from;	 /* where the request came from */
 };
 
 /* Lengths in bytes without NUL; fields below have room for them. */
@@ -104,6 +108,9 @@ int service_attach(struct service *s, struct coordinator *c) must_check;
 /* For the coordinator's hooks: queue, and write in the background in one transaction a second. */
 void service_on_device_state(void *service, const struct device_state *st, size_t n);
 void service_on_credential_state(void *service, const struct credential_state *st, size_t n);
+void service_on_event(void *service, const struct coordinator_event *e);
+void service_on_counters(
+	void *service, const struct ulid *boot, const struct device_counters *c, size_t n);
 /* Writes what is queued, ends the background thread. Call after coordinator_stop. */
 void service_stop(struct service *s);
 void service_free(struct service *s);
@@ -115,10 +122,12 @@ struct svc_login {
 	char csrf_token[44];
 	struct svc_actor actor;
 };
-/* At most 2 password checks run at a time, the rest wait in a bounded queue. Failures are counted
- * by account (10 in 15 minutes) and by /24 or /64 (30); the answers are the same for accounts that
- * exist and those that don't. Returns: 0, SVC_UNAUTHENTICATED, SVC_RATE_LIMITED, -errno. */
-int svc_login(struct service *s, const char *username, const char *password,
+/* from: where it comes from, borrowed. At most 2 password checks run at a time, the rest wait in a
+ * bounded queue. Failures are counted by account (10 in 15 minutes) and by /24 or /64 (30); the
+ * answers are the same for accounts that exist and those that don't. totp: the code of a user who
+ * has a second factor, NULL for none; a wrong one counts as a failure. Returns: 0,
+ * SVC_UNAUTHENTICATED, SVC_TOTP_REQUIRED, SVC_RATE_LIMITED, -errno. */
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e) must_check;
 int svc_logout(struct service *s, const struct svc_actor *a) must_check;
 /* By bearer token text or by cookie text. Idle logins end after 30 minutes, all after 12 hours.
@@ -128,6 +137,28 @@ int svc_authenticate_cookie(
 	struct service *s, const char *cookie, struct svc_actor *out) must_check;
 /* Constant time. */
 bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token);
+
+/* ---- second factors ---- */
+
+struct svc_totp {
+	char secret[33]; /* base32 */
+	char url[224];	 /* otpauth://, what an app scans */
+};
+/* Makes a secret for the actor himself, which counts from svc_totp_confirm on, within 10 minutes.
+ * The password is asked for again, and failures count as those of logins. The caller wipes *out.
+ * Returns: 0, SVC_INVALID (password), SVC_CONFLICT (it is on), SVC_RATE_LIMITED, -errno. */
+int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
+	struct svc_totp *out, struct svc_error *e) must_check;
+/* The other logins of the user end. Returns: 0, SVC_INVALID (totp), SVC_CONFLICT (it is on, or
+ * nothing was begun), SVC_RATE_LIMITED, -errno. */
+int svc_totp_confirm(struct service *s, const struct svc_actor *a, const char *code,
+	struct svc_error *e) must_check;
+/* Returns: 0, SVC_INVALID (password, totp), SVC_CONFLICT (it is not on), SVC_RATE_LIMITED. */
+int svc_totp_disable(struct service *s, const struct svc_actor *a, const char *password,
+	const char *code, struct svc_error *e) must_check;
+/* Of somebody who lost his device: by a manager whose role is not below the user's. */
+int svc_totp_reset(struct service *s, const struct svc_actor *a, const struct ulid *user,
+	struct svc_error *e) must_check;
 
 /* ---- lists ---- */
 
@@ -146,6 +177,7 @@ struct svc_user {
 	enum svc_role role;
 	bool disabled;
 	bool has_password;
+	bool totp; /* a second factor is on */
 	int64_t created_at, updated_at;
 	uint64_t revision; /* rises with every change; the ETag */
 };
@@ -223,6 +255,7 @@ struct svc_credential_request {
 	const uint8_t
 		*wg_public;  /* WireGuard, 32 bytes: the client made its own key; NULL: we do */
 	const char *csr_pem; /* OpenVPN: the same */
+	bool set_expires_at; /* false: the default lifetime of the settings */
 	int64_t expires_at;
 };
 struct svc_issued {
@@ -269,7 +302,172 @@ int svc_token_list(struct service *s, const struct svc_actor *a, const struct sv
 int svc_token_delete(struct service *s, const struct svc_actor *a, const struct ulid *id,
 	struct svc_error *e) must_check;
 
+/* ---- settings ---- */
+
+/* The whole numbers among them, in the order of the database.
+ * X(name, JSON name, least, most, unless given at start)
+ * keepalive: seconds, 0 for none; credential_lifetime_s: of new credentials without an expiry, 0
+ * for no end; the others: days that rows of a minute, an hour, a day of traffic and of the audit
+ * log are kept. */
+#define SVC_NUMBERS(X)                                                                             \
+	X(MTU, "mtu", 1280, 9000, 1420)                                                            \
+	X(KEEPALIVE, "keepalive", 0, 3600, 25)                                                     \
+	X(CREDENTIAL_LIFETIME, "credential_lifetime_s", 0, 3155760000, 0)                          \
+	X(TRAFFIC_MINUTES, "traffic_retention.minutes", 1, 31, 2)                                  \
+	X(TRAFFIC_HOURS, "traffic_retention.hours", 1, 366, 62)                                    \
+	X(TRAFFIC_DAYS, "traffic_retention.days", 1, 36525, 1826)                                  \
+	X(AUDIT_DAYS, "audit_retention_days", 1, 36525, 366)
+#define SVC_NUMBER_ENUM(name, json, least, most, initial) SVC_##name,
+enum svc_setting { SVC_NUMBERS(SVC_NUMBER_ENUM) SVC_SETTINGS };
+#undef SVC_NUMBER_ENUM
+enum { SVC_DNS_MAX = 4 };
+struct svc_settings {
+	char endpoint[256]; /* what profiles tell clients to connect to, without a port */
+	char dns[256];	    /* addresses with ", " between them, "" for none */
+	int64_t number[SVC_SETTINGS];
+};
+/* What holds now. */
+void svc_settings_now(struct service *s, struct svc_settings *out);
+
+struct svc_settings_state {
+	struct svc_settings now, defaults; /* defaults: as given at start */
+	int64_t updated_at;		   /* 0: never */
+	uint64_t revision;
+};
+struct svc_number {
+	bool there; /* false: back to the default */
+	int64_t n;
+};
+struct svc_addresses {
+	bool there;
+	size_t n;
+	struct ip_addr list[SVC_DNS_MAX];
+};
+struct svc_settings_change {
+	bool set_endpoint, set_dns, set_number[SVC_SETTINGS];
+	const char *endpoint; /* NULL: back to the default */
+	struct svc_addresses dns;
+	struct svc_number number[SVC_SETTINGS];
+};
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e) must_check;
+/* Admins. Holds at once: profiles made from now on, OpenVPN clients that connect from now on, the
+ * tunnel device. */
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out,
+	struct svc_error *e) must_check;
+
+/* ---- audit ---- */
+
+/* A row of the audit log; see service/audit.h. */
+struct svc_audit_entry {
+	struct ulid place; /* its sequence in the form that pages go on from */
+	uint64_t sequence;
+	int64_t at;
+	struct ulid actor_id; /* zero: the service itself, or nobody who is known */
+	char actor_name[SVC_NAME_MAX + 1];
+	bool by_token, by_login;
+	struct ulid token_id; /* by_token */
+	struct ip_addr from;
+	char action[33];
+	char object_kind[4]; /* "usr", "" for none */
+	struct ulid object_id;
+	char outcome[9], detail[161];
+	char hash[65]; /* lower-case hex */
+};
+struct svc_audit_filter {
+	struct ulid actor, object; /* zero: any */
+	char object_kind[4];	   /* goes with object */
+	char action[33];	   /* "": any */
+};
+/* Newest first; page->after is the place of the last one before. Auditors, operators, admins. */
+int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	const struct svc_audit_filter *f, struct svc_audit_entry **out, size_t *n, bool *more,
+	struct svc_error *e) must_check;
+
+struct svc_audit_state {
+	bool ok;
+	uint64_t rows, first, last; /* sequences; 0 for none */
+	uint64_t broken_at;	    /* the first that is not what was written; 0 for none */
+	char hash[65];		    /* of the last row */
+};
+/* Reads all of it; one at a time (SVC_RATE_LIMITED). */
+int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_audit_state *out,
+	struct svc_error *e) must_check;
+/* A request that was refused before or in its use-case (SVC_FORBIDDEN, SVC_RATE_LIMITED): what was
+ * asked for, of which object (kind "" for none). */
+void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
+	const char *action, const char *kind, const struct ulid *object);
+
+/* ---- backup ---- */
+
+struct svc_backup {
+	int fd; /* owned; a file without a name, at its beginning */
+	uint64_t size;
+	uint8_t sha256[32];
+	int64_t made_at;
+};
+/* A snapshot of the database, for an admin. One at a time, from here until svc_backup_end, because
+ * each takes its size of disk: another is SVC_RATE_LIMITED. It holds secrets only as sealed with
+ * the master key, or hashed. */
+int svc_backup_begin(struct service *s, const struct svc_actor *a, struct svc_backup *out,
+	struct svc_error *e) must_check;
+/* After a begin that succeeded, when its descriptor is closed. */
+void svc_backup_end(struct service *s);
+
+/* ---- what happens, and what has moved ---- */
+
+struct events;
+/* To be read by whoever may; see events.h. */
+struct events *svc_events(struct service *s);
+/* Whether the token or login that the actor came with is still good, and his role the same; not
+ * counted as a use of it. Returns: 0, SVC_UNAUTHENTICATED, -errno. */
+int svc_actor_stands(struct service *s, const struct svc_actor *a) must_check;
+
+enum { SVC_TRAFFIC_POINTS = 2000, SVC_TRAFFIC_SERIES = 100 };
+struct svc_traffic_request {
+	bool has_device_id, has_user_id; /* neither: an actor who reads all gets one sum of all */
+	struct ulid device_id, user_id;
+	int64_t from, to; /* Unix ms, 0: as much as suits the step, now */
+	uint32_t step;	  /* seconds: 1, 60, 3600, 86400; 0: what suits the range */
+};
+/* Inner bytes in a step that begins then. */
+struct svc_traffic_point {
+	int64_t at; /* Unix ms */
+	uint64_t rx_bytes, tx_bytes;
+};
+struct svc_traffic_series {
+	struct ulid device_id; /* zero: all devices */
+	struct svc_traffic_point *points;
+	size_t n;
+};
+/* from and to are widened to whole steps; steps in which nothing moved are left out. */
+struct svc_traffic {
+	int64_t from, to; /* Unix ms */
+	uint32_t step;
+	struct svc_traffic_series *series;
+	size_t n;
+};
+int svc_traffic(struct service *s, const struct svc_actor *a, const struct svc_traffic_request *r,
+	struct svc_traffic *out, struct svc_error *e) must_check;
+void svc_traffic_fini(struct svc_traffic *t);
+
 /* ---- status ---- */
+
+/* For those who watch the machine. The caller has seen to it who that is. */
+struct svc_figures {
+	int64_t started_at;
+	bool ready;
+	uint32_t schema_version;
+	uint64_t db_bytes, wal_bytes, db_writes, db_failures;
+	uint32_t sessions[2][2]; /* WireGuard, OpenVPN; UDP, TCP */
+	struct dataplane_status dataplane;
+	struct coordinator_figures loop;
+	struct device_total *devices; /* when asked for; owned */
+	size_t n_devices;
+};
+int svc_figures(struct service *s, bool devices, struct svc_figures *out) must_check;
+void svc_figures_fini(struct svc_figures *f);
 
 struct svc_status {
 	int64_t started_at;

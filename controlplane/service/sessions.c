@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,28 +48,54 @@ int svc_session_list(struct service *s, const struct svc_actor *a, const struct 
 	return 0;
 }
 
-int svc_session_kill(
-	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+/* Whose it is, while it is there. */
+static int find(struct service *s, const struct ulid *id, struct session_info *out)
+{
+	struct session_info *all, *found;
+	size_t n;
+	int err = sessions(s, &all, &n);
+
+	if (err)
+		return err;
+	found = n ? bsearch(id, all, n, sizeof(*all), compare_id) : NULL;
+	if (found)
+		*out = *found;
+	free(all);
+	return found ? 0 : -ENOENT;
+}
+
+/* The row is written first: what was done without one could not be told any more. */
+static int may_kill(struct service *s, const struct svc_actor *a, const struct session_info *k,
+	struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
-	struct session_info *all, *found;
+	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
 	struct svc_actor me;
-	struct ulid owner;
-	size_t n;
-	int err = db_read(s->db, &tx);
+	int err = db_write(s->db, &tx);
 
 	if (!err)
 		err = access_refresh(tx, a, &me, e);
-	db_end(&tx);
 	if (!err)
-		err = sessions(s, &all, &n);
+		err = access_change(&me, &k->user_id, e);
 	if (err)
-		return answer(err, e);
-	found = n ? bsearch(id, all, n, sizeof(*all), compare_id) : NULL;
-	if (found)
-		owner = found->user_id;
-	free(all);
-	err = found ? access_change(&me, &owner, e) : refuse_not_found(e);
+		return err;
+	snprintf(detail, sizeof(detail), "of dev_%s", ulid_format(&k->device_id, id));
+	err = audit_add(tx, s, &me,
+		&(struct audit_event){.action = "session.kill",
+			.kind = "ses",
+			.object = &k->id,
+			.detail = detail});
+	return err ? err : db_commit(&tx);
+}
+
+int svc_session_kill(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	struct session_info session;
+	int err = find(s, id, &session);
+
+	if (!err)
+		err = may_kill(s, a, &session, e);
 	if (!err)
 		err = coordinator_session_kill(s->coordinator, id);
 	if (err == -ENOENT)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/secret.h"
 #include "service/service.h"
 
 struct range {
@@ -141,6 +142,54 @@ const char *text_email_fault(const char *text)
 		text[n - 1] == '-')
 		return bad;
 	return NULL;
+}
+
+bool text_host_address_ok(const struct ip_addr *a)
+{
+	if (a->family == IP_V4)
+		return a->bytes[0] != 0 && a->bytes[0] < 224;
+	return a->family == IP_V6 && a->bytes[0] != 0xff &&
+	       !secret_is_zero(a->bytes, sizeof(a->bytes));
+}
+
+/* 1 to 63 letters, digits and dashes, no dash at the ends. */
+static bool label_ok(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!alnum(p[i]) && p[i] != '-')
+			return false;
+	return n >= 1 && n <= 63 && p[0] != '-' && p[n - 1] != '-';
+}
+
+/* A last label of digits only would make it an address, or a mistyped one. */
+static bool host_name_ok(const char *text)
+{
+	const char *last = text;
+
+	for (const char *p = text;; p = last) {
+		size_t n = strcspn(p, ".");
+
+		if (!label_ok(p, n))
+			return false;
+		if (p[n] == '\0')
+			break;
+		last = p + n + 1;
+	}
+	return strspn(last, "0123456789") != strlen(last);
+}
+
+const char *text_host_fault(const char *text)
+{
+	struct ip_addr a;
+
+	if (text[0] == '\0')
+		return "must not be empty";
+	if (strnlen(text, 254) > 253)
+		return "is too long";
+	if (ip_addr_parse(&a, text) == 0)
+		return text_host_address_ok(&a) ? NULL : "is not an address that a host can have";
+	return host_name_ok(text) ? NULL
+				  : "is neither a host name nor an address (it takes no port)";
 }
 
 const char *text_password_fault(const char *text)

@@ -10,6 +10,7 @@
 #ifndef SERVICE_THROTTLE_H
 #define SERVICE_THROTTLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -19,18 +20,21 @@
 struct throttle;
 
 enum { THROTTLE_WINDOW_S = 900, THROTTLE_ACCOUNT = 10, THROTTLE_NETWORK = 30 };
+enum { THROTTLE_GUESS_WINDOW_S = 60, THROTTLE_GUESSES = 30 };
 enum throttle_outcome { THROTTLE_OK = 0, THROTTLE_LIMITED = 1 };
 
 struct throttle_attempt {
 	uint64_t account, network; /* keys */
 	uint32_t at;
+	bool told; /* refused, as one before it in this window was */
 };
 
 int throttle_new(struct throttle **out) must_check;
 void throttle_free(struct throttle *t);
 
 /* Counts an attempt from a /24 or /64. Time is monotonic milliseconds.
- * Returns: THROTTLE_OK with *out, THROTTLE_LIMITED (nothing was counted) with *retry_after_s. */
+ * Returns: THROTTLE_OK with *out, THROTTLE_LIMITED (nothing was counted) with *retry_after_s and
+ * out->told. */
 int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 	const struct ip_addr *from, struct throttle_attempt *out,
 	uint32_t *retry_after_s) must_check;
@@ -42,6 +46,10 @@ void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a);
  * Returns: THROTTLE_OK, THROTTLE_LIMITED (nothing was counted) with *retry_after_s. */
 int throttle_own_password(struct throttle *t, uint64_t now_ms, const struct ulid *user,
 	uint32_t *retry_after_s) must_check;
+/* Counts somebody who wants to open an invite, from a /24 or /64, before it is looked up.
+ * throttle_cancel when it was no guess. Returns: as throttle_begin. */
+int throttle_guess(struct throttle *t, uint64_t now_ms, const struct ip_addr *from,
+	struct throttle_attempt *out, uint32_t *retry_after_s) must_check;
 /* It was not looked at: as if it had not been made. */
 void throttle_cancel(struct throttle *t, const struct throttle_attempt *a);
 

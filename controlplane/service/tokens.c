@@ -64,6 +64,18 @@ static int check_room(
 	return err;
 }
 
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct token_row *t)
+{
+	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
+
+	snprintf(detail, sizeof(detail), "role %s, of usr_%s",
+		svc_role_name((enum svc_role)t->role), ulid_format(&t->user_id, id));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action, .kind = "tok", .object = &t->id, .detail = detail});
+}
+
 int svc_token_create(struct service *s, const struct svc_actor *a,
 	const struct svc_token_request *r, struct svc_token *out, char secret[SVC_TOKEN_TEXT],
 	struct svc_error *e)
@@ -96,6 +108,9 @@ int svc_token_create(struct service *s, const struct svc_actor *a,
 		err = make_secret(secret, row.sha256);
 	if (!err)
 		err = token_insert(tx, &row);
+	if (!err)
+		err = once_add(tx, s, &me, "tok", &row.id, NULL);
+	err = add_row(tx, s, &me, "token.create", &row);
 	if (!err)
 		err = db_commit(&tx);
 	if (err)
@@ -156,6 +171,8 @@ int svc_token_delete(
 		return refuse(e, SVC_FORBIDDEN, "", "the token's role is above your own");
 	if (!err)
 		err = token_delete(tx, id);
+	if (!err)
+		err = add_row(tx, s, &me, "token.delete", &row);
 	if (!err)
 		err = db_commit(&tx);
 	return answer(err, e);

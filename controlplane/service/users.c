@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "db/invite_store.h"
 #include "db/lease_store.h"
 #include "db/login_store.h"
 #include "service/inside.h"
@@ -19,6 +20,7 @@ static void fill(struct svc_user *out, const struct user_row *u)
 	memcpy(out->email, u->email, sizeof(out->email));
 	out->role = (enum svc_role)u->role;
 	out->disabled = u->disabled;
+	out->totp = u->totp;
 	out->has_password = u->password[0] != '\0';
 	out->created_at = u->created_at;
 	out->updated_at = u->updated_at;
@@ -129,6 +131,31 @@ static int admin_remains(struct db_conn *tx, struct svc_error *e)
 	return err;
 }
 
+/* What the audit log says about a change: which fields, of values only the name and the role. */
+static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
+	const char *action, const struct user_row *u, const struct svc_user_change *c)
+{
+	char role[24], detail[AUDIT_FIELDS_TEXT];
+	const struct audit_field fields[] = {
+		{true, u->name},
+		{c && c->set_name, "name"},
+		{c && c->set_display_name, "display_name"},
+		{c && c->set_email, "email"},
+		{c && c->set_role, role},
+		{c && c->set_password, c && c->password ? "password" : "no password"},
+		{c && c->set_disabled, c && c->disabled ? "disabled" : "enabled"},
+	};
+
+	snprintf(role, sizeof(role), "role %s", svc_role_name((enum svc_role)u->role));
+	return audit_add(tx, s, me,
+		&(struct audit_event){
+			.action = action,
+			.kind = "usr",
+			.object = &u->id,
+			.detail = audit_fields(fields, ARRAY_SIZE(fields), detail),
+		});
+}
+
 /* ---- create ---- */
 
 static int hash_password(struct service *s, const struct svc_user_change *c,
@@ -214,10 +241,14 @@ int svc_user_create(struct service *s, const struct svc_actor *a, const struct s
 	err = user_insert(tx, &u);
 	if (err == -EEXIST)
 		err = refuse(e, SVC_CONFLICT, "name", "is taken");
+	fill(out, &u);
+	if (!err)
+		err = once_add(tx, s, &me, "usr", &u.id, out);
+	if (!err)
+		err = add_row(tx, s, &me, "user.create", &u, c);
 	if (!err)
 		err = db_commit(&tx);
 	if (!err) {
-		fill(out, &u);
 		log_info("service", "user usr_%s: created by %s", ulid_format(&u.id, id),
 			a->user_name);
 	}
@@ -333,6 +364,13 @@ static int device_ids(struct db_conn *tx, const struct ulid *user, struct ulid *
 	return got;
 }
 
+static void tell_devices(struct service *s, const struct ulid *ids, size_t n,
+	const struct ulid *user, enum device_change how)
+{
+	for (size_t i = 0; i < n; i++)
+		tell_device(s, &ids[i], user, how);
+}
+
 /* A new password ends the other logins; disabling ends all of them for good. */
 static int end_logins(struct db_conn *tx, const struct svc_actor *a, const struct user_row *u,
 	const struct svc_user_change *c)
@@ -378,8 +416,12 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 		err = admin_remains(tx, e);
 	if (!err)
 		err = end_logins(tx, &me, u, c);
-	if (!err && u->disabled)
+	if (!err && (u->disabled || *was_disabled))
 		err = device_ids(tx, id, devices, n_devices);
+	if (!err && u->disabled)
+		err = invite_delete_user(tx, id);
+	if (!err)
+		err = add_row(tx, s, &me, "user.patch", u, c);
 	return err ? err : db_commit(&tx);
 }
 
@@ -416,6 +458,9 @@ int svc_user_patch(struct service *s, const struct svc_actor *a, const struct ul
 			log_info("service", "user usr_%s: changed by %s", ulid_format(id, text),
 				a->user_name);
 		}
+		if (!err && u.disabled != was_disabled)
+			tell_devices(s, devices, n_devices, id,
+				u.disabled ? DEVICE_USER_DISABLED : DEVICE_USER_ENABLED);
 		if (!err && u.disabled && c->set_disabled)
 			err = revoke_devices(s, devices, n_devices, e);
 		else if (!err && !u.disabled && was_disabled)
@@ -455,6 +500,8 @@ static int remove_user(struct service *s, const struct svc_actor *a, const struc
 	if (!err)
 		err = admin_remains(tx, e);
 	if (!err)
+		err = add_row(tx, s, &me, "user.delete", &u, NULL);
+	if (!err)
 		err = db_commit(&tx);
 	secret_wipe(&u, sizeof(u));
 	return err;
@@ -475,6 +522,7 @@ int svc_user_delete(struct service *s, const struct svc_actor *a, const struct u
 		if (!err) {
 			log_info("service", "user usr_%s: deleted by %s", ulid_format(id, text),
 				a->user_name);
+			tell_devices(s, devices, n_devices, id, DEVICE_DELETED);
 			err = revoke_devices(s, devices, n_devices, e);
 			forgotten = forget_devices(s, devices, n_devices);
 		}

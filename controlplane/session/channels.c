@@ -107,6 +107,12 @@ int channels_init(struct coordinator *c)
 	return r;
 }
 
+void channels_tunnel_set(struct coordinator *c)
+{
+	if (c->ovpn)
+		ovpn_engine_set_tunnel(c->ovpn, c->conf.dns, c->conf.mtu);
+}
+
 void channels_fini(struct coordinator *c)
 {
 	if (c->ovpn)
@@ -198,7 +204,7 @@ static void drop_keys(struct coordinator *c, const struct ovpn_action *a)
 		l->pending.seq = 0;
 	if (current) {
 		l->channel = 0;
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, SESSION_END_LEFT);
 	}
 	if (!other)
 		(void)link_session_del(
@@ -418,6 +424,28 @@ void channels_adopt_peer_id(struct coordinator *c, uint32_t peer_id)
 {
 	if (c->peer_ids)
 		index_pool_adopt(c->peer_ids, peer_id, loop_now(c));
+}
+
+void channels_figures(const struct coordinator *c, struct coordinator_figures *out)
+{
+	struct ovpn_figures f;
+	if (!c->ovpn)
+		return;
+	ovpn_engine_figures(c->ovpn, &f);
+	const struct handshake_count results[] = {
+		{UAPI_OPENVPN, "session", f.handshakes},
+		{UAPI_OPENVPN, "rekey", f.rekeys},
+		{UAPI_OPENVPN, "refused", f.refused},
+		{UAPI_OPENVPN, "tls_failed", f.tls_failed},
+		{UAPI_OPENVPN, "timed_out", f.timed_out},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(results) && out->n_handshakes < COORDINATOR_HANDSHAKES;
+		i++)
+		out->handshakes[out->n_handshakes++] = results[i];
+	for (size_t i = 0; i < OVPN_VERDICT_COUNT && out->n_control < COORDINATOR_HANDSHAKES; i++)
+		out->control[out->n_control++] = (struct handshake_count){
+			UAPI_OPENVPN, ovpn_verdict_name((enum ovpn_verdict)i), f.verdicts[i]};
+	out->half_open = (uint32_t)f.half_open;
 }
 
 void channels_describe(struct coordinator *c, uint64_t channel, char *out, size_t cap)

@@ -29,6 +29,7 @@ static void on_second(uv_timer_t *t)
 		link_sync(c);
 	link_poll(c);
 	hand_over(c);
+	news_figures(c);
 }
 
 static void on_quick(uv_timer_t *t)
@@ -80,6 +81,8 @@ static int engine_start(struct coordinator *c)
 		r = wg_engine_new(&c->wg, c->conf.ks, &ops);
 	if (r == 0)
 		r = channels_init(c);
+	if (r == 0)
+		r = news_init(c);
 	return r;
 }
 
@@ -161,6 +164,7 @@ int coordinator_start(struct coordinator *c)
 	uv_timer_start(&c->second, on_second, SECOND_MS, SECOND_MS);
 	uv_timer_start(&c->quick, on_quick, QUICK_MS, QUICK_MS);
 	dp_client_start(c->dp);
+	news_figures(c); /* so that there are some from the start */
 	int r = pthread_create(&c->thread, NULL, run, c);
 	if (r)
 		return -r;
@@ -187,6 +191,7 @@ void coordinator_free(struct coordinator *c)
 	uv_loop_close(&c->loop);
 	wg_engine_free(c->wg);
 	channels_fini(c);
+	news_fini(c);
 	directory_free(c->dir);
 	session_table_free(c->table);
 	index_pool_free(c->indices);
@@ -207,6 +212,21 @@ int coordinator_device_live(
 	struct coordinator *c, const struct ulid *device, struct device_live *out)
 {
 	return session_table_live(c->table, device, out);
+}
+
+int coordinator_totals(struct coordinator *c, struct device_total **out, size_t *n)
+{
+	return session_table_totals(c->table, out, n);
+}
+
+void coordinator_figures(struct coordinator *c, struct coordinator_figures *out)
+{
+	pthread_mutex_lock(&c->status_lock);
+	*out = c->figures;
+	pthread_mutex_unlock(&c->status_lock);
+	pthread_mutex_lock(&c->mailbox_lock);
+	out->mailbox = c->n_mailbox;
+	pthread_mutex_unlock(&c->mailbox_lock);
 }
 
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out)

@@ -57,10 +57,69 @@ struct credential_state {
 	struct ulid credential_id;
 	uint8_t wg_greatest[12]; /* greatest TAI64N seen, against replays */
 };
+/* A live session. Bytes and packets are inner ones since the session began. */
+struct session_info {
+	struct ulid id, device_id, user_id, credential_id;
+	uint8_t protocol, transport, cipher; /* numbers of uapi/uapi.h and crypto/aead.h */
+	uint16_t tls;			     /* OpenVPN: 0x0303 or 0x0304; 0: none, or not known */
+	struct endpoint endpoint;
+	int64_t started_at, last_handshake_at; /* Unix ms */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+};
+/* Why a session ended. The names are an outside contract. X(ENUM, name, what it means) */
+#define SESSION_ENDS(X)                                                                            \
+	X(OTHER, "ended", "its tunnel is not there any more")                                      \
+	X(REPLACED, "replaced", "a newer session of the same device has taken over")               \
+	X(KEYS_EXPIRED, "keys_expired", "its keys grew too old and were not renewed")              \
+	X(SILENT, "silent", "nothing came from the client for too long")                           \
+	X(LEFT, "client_left", "the client said goodbye, or its handshake failed")                 \
+	X(CLOSED, "connection_closed", "its TCP connection was closed")                            \
+	X(REVOKED, "revoked", "device or credential were revoked, disabled or deleted")            \
+	X(EXPIRED, "expired", "the time of device or credential is over")                          \
+	X(KILLED, "killed", "an operator ended it")                                                \
+	X(DATAPLANE, "dataplane_lost", "the dataplane that had it is gone")
+#define SESSION_END_ENUM(E, name, meaning) SESSION_END_##E,
+enum session_end { SESSION_ENDS(SESSION_END_ENUM) SESSION_END_COUNT };
+#undef SESSION_END_ENUM
+const char *session_end_name(enum session_end why);
+
+enum coordinator_news {
+	NEWS_SESSION_STARTED, /* also one that an earlier control plane began and we found */
+	NEWS_SESSION_ENDED,
+	NEWS_SESSION_ROAMED,	  /* the same session, its client elsewhere */
+	NEWS_DATAPLANE_CONNECTED, /* and synchronised */
+	NEWS_DATAPLANE_LOST,
+};
+struct coordinator_event {
+	enum coordinator_news what;
+	int64_t at;		     /* Unix ms */
+	struct session_info session; /* as it is now; ended: as it was at last */
+	enum session_end why;	     /* ENDED */
+	struct endpoint before;	     /* ROAMED: where it was */
+};
+
+/* A device's inner bytes since the dataplane of that boot made its peer, which is the epoch. */
+struct device_counters {
+	struct ulid device_id, user_id;
+	uint64_t epoch, rx_bytes, tx_bytes;
+};
+
+/* A device's inner bytes over all sessions and restarts. */
+struct device_total {
+	struct ulid device_id;
+	bool connected;
+	uint64_t rx_bytes, tx_bytes;
+};
+
 struct coordinator_hooks {
 	void (*on_device_state)(void *arg, const struct device_state *s, size_t n);
 	void (*on_credential_state)(void *arg, const struct credential_state *s, size_t n);
 	void *arg;
+	/* Both may be NULL; from the loop thread, the receiver must not block. */
+	void (*on_event)(void *arg, const struct coordinator_event *e);
+	/* What the dataplane has counted, of all devices, once a second while it is connected. */
+	void (*on_counters)(
+		void *arg, const struct ulid *boot, const struct device_counters *c, size_t n);
 };
 
 /* Returns: 0, -errno. */
@@ -87,6 +146,10 @@ int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *
 int coordinator_credential_put(
 	struct coordinator *c, const struct dir_credential_conf *cr) must_check;
 
+/* Resolvers that OpenVPN clients are told from now on (at most 255 bytes), and the MTU, which is
+ * the tunnel device's as well. Posted. Returns: 0, -ENOMEM. */
+int coordinator_tunnel_set(struct coordinator *c, const char *dns, uint16_t mtu) must_check;
+
 /* Revocations: when they return 0, the dataplane has dropped the keys, or there is no dataplane
  * (nothing listens on its socket), and no handshake of that device or credential will be taken
  * any more. Returns: 0, -ETIMEDOUT (carried out here, and in the dataplane as soon as it answers).
@@ -101,15 +164,6 @@ int coordinator_device_forget(struct coordinator *c, const struct ulid *device) 
 /* Ends a live session; its client may come back. Returns: 0, -ENOENT, -ETIMEDOUT. */
 int coordinator_session_kill(struct coordinator *c, const struct ulid *session) must_check;
 
-/* A live session. Bytes and packets are inner ones since the session began. */
-struct session_info {
-	struct ulid id, device_id, user_id, credential_id;
-	uint8_t protocol, transport, cipher; /* numbers of uapi/uapi.h and crypto/aead.h */
-	uint16_t tls;			     /* OpenVPN: 0x0303 or 0x0304; 0: none, or not known */
-	struct endpoint endpoint;
-	int64_t started_at, last_handshake_at; /* Unix ms */
-	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
-};
 /* A copy of the live sessions, sorted by id; the caller frees *out. At most a second old.
  * Returns: 0, -ENOMEM. */
 int coordinator_sessions(struct coordinator *c, struct session_info **out, size_t *n) must_check;
@@ -141,5 +195,27 @@ struct dataplane_status {
 	uint32_t last_sync_ms; /* how long the last full synchronisation took */
 };
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out);
+
+/* A copy of the totals of every device that has a state; the caller frees *out. Returns: 0,
+ * -ENOMEM. */
+int coordinator_totals(struct coordinator *c, struct device_total **out, size_t *n) must_check;
+
+/* For those who watch the machine; at most a second old. */
+struct handshake_count {
+	uint8_t protocol; /* of uapi/uapi.h */
+	const char *result;
+	uint64_t count;
+};
+enum { COORDINATOR_HANDSHAKES = 32 };
+struct coordinator_figures {
+	struct handshake_count handshakes[COORDINATOR_HANDSHAKES];
+	size_t n_handshakes;
+	struct handshake_count control[COORDINATOR_HANDSHAKES]; /* OpenVPN's control packets */
+	size_t n_control;
+	uint32_t half_open;	/* OpenVPN handshakes under way */
+	uint32_t mailbox, door; /* jobs not begun, requests not answered */
+	uint32_t unconfirmed;	/* revocations that the dataplane has not answered */
+};
+void coordinator_figures(struct coordinator *c, struct coordinator_figures *out);
 
 #endif

@@ -28,7 +28,7 @@ static int expire(void *arg, struct dir_device *dev)
 	char id[ULID_TEXT];
 	if (is_due(dev->conf.expires_at, p->now)) {
 		log_info("session", "device dev_%s: expired", ulid_format(&dev->conf.id, id));
-		coordinator_drop_device(p->c, dev, NULL);
+		coordinator_drop_device(p->c, dev, NULL, SESSION_END_EXPIRED);
 		return 0;
 	}
 	expiry_note(p->c, dev->conf.expires_at);
@@ -37,7 +37,7 @@ static int expire(void *arg, struct dir_device *dev)
 		if (is_due(cr->conf.expires_at, p->now)) {
 			log_info("session", "credential crd_%s: expired",
 				ulid_format(&cr->conf.id, id));
-			coordinator_drop_credential(p->c, cr, NULL);
+			coordinator_drop_credential(p->c, cr, NULL, SESSION_END_EXPIRED);
 		} else {
 			expiry_note(p->c, cr->conf.expires_at);
 		}

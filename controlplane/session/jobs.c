@@ -8,6 +8,7 @@
  * tunnel
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -74,6 +75,7 @@ static void job_post(struct coordinator *c, struct job *j)
 	const bool closed = c->closed;
 	if (!closed) {
 		STAILQ_INSERT_TAIL(&c->mailbox, j, link);
+		c->n_mailbox++;
 		uv_async_send(&c->wake);
 	}
 	pthread_mutex_unlock(&c->mailbox_lock);
@@ -104,6 +106,7 @@ void jobs_run(struct coordinator *c)
 	struct job_list now = STAILQ_HEAD_INITIALIZER(now);
 	pthread_mutex_lock(&c->mailbox_lock);
 	STAILQ_CONCAT(&now, &c->mailbox);
+	c->n_mailbox = 0;
 	pthread_mutex_unlock(&c->mailbox_lock);
 	struct job *j;
 	while ((j = STAILQ_FIRST(&now))) {
@@ -164,7 +167,7 @@ static void mark_down(struct coordinator *c, const struct revocation *rv)
 	struct dir_device *dev = directory_device_by_peer(c->dir, rv->peer);
 	struct live *l = dev ? session_table_find(c->table, &dev->conf.id) : NULL;
 	if (l && l->up && ulid_equal(&l->info.credential_id, &rv->credential))
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, SESSION_END_REVOKED);
 }
 
 static void on_revoked(void *arg, int status, struct reader *r)
@@ -255,11 +258,12 @@ static void engines_forget(struct coordinator *c, const struct dir_credential *c
 		channels_revoked(c, &cr->conf.id);
 }
 
-void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, struct job *j)
+void coordinator_drop_device(
+	struct coordinator *c, struct dir_device *dev, struct job *j, enum session_end why)
 {
 	struct live *l = session_table_find(c->table, &dev->conf.id);
 	if (l) {
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, why);
 		l->channel = 0;
 		l->pending.seq = 0;
 	}
@@ -270,13 +274,14 @@ void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, stru
 	revocation_start(c, j, &(struct revocation){.what = REVOKE_PEER, .peer = peer});
 }
 
-void coordinator_drop_credential(struct coordinator *c, struct dir_credential *cr, struct job *j)
+void coordinator_drop_credential(
+	struct coordinator *c, struct dir_credential *cr, struct job *j, enum session_end why)
 {
 	struct live *l = session_table_find(c->table, &cr->conf.device_id);
 	if (l)
 		(void)install_give_up(l, &cr->conf.id);
 	if (l && ulid_equal(&l->state.credential, &cr->conf.id)) {
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, why);
 		l->channel = 0;
 	}
 	engines_forget(c, cr);
@@ -293,7 +298,7 @@ static void run_device_put(struct coordinator *c, struct job *j)
 	/* The database gave this number away after its holder was deleted. */
 	struct dir_device *holder = directory_device_by_peer(c->dir, d->peer);
 	if (holder && !ulid_equal(&holder->conf.id, &d->id))
-		coordinator_drop_device(c, holder, NULL);
+		coordinator_drop_device(c, holder, NULL, SESSION_END_REVOKED);
 	int r = directory_device_put(c->dir, d);
 	if (r < 0 || !session_table_get(c->table, &d->id)) {
 		log_error(
@@ -320,13 +325,24 @@ static void run_credential_put(struct coordinator *c, struct job *j)
 	expiry_note(c, cr->expires_at);
 }
 
+static void run_tunnel_set(struct coordinator *c, struct job *j)
+{
+	const bool other = c->conf.mtu != j->u.tunnel.mtu;
+	memcpy(c->conf.dns, j->u.tunnel.dns, sizeof(c->conf.dns));
+	c->conf.mtu = j->u.tunnel.mtu;
+	channels_tunnel_set(c);
+	/* Without a door the next synchronisation brings it. */
+	if (other && dp_client_up(c->dp))
+		(void)link_configure(c, link_on_simple_reply);
+}
+
 static void run_devices_revoke(struct coordinator *c, struct job *j)
 {
 	bool missing = false;
 	for (size_t i = 0; i < j->u.many.n; i++) {
 		struct dir_device *dev = directory_device(c->dir, &j->u.many.ids[i]);
 		if (dev)
-			coordinator_drop_device(c, dev, j);
+			coordinator_drop_device(c, dev, j, SESSION_END_REVOKED);
 		missing |= !dev;
 	}
 	if (missing)
@@ -337,7 +353,7 @@ static void run_credential_revoke(struct coordinator *c, struct job *j)
 {
 	struct dir_credential *cr = directory_credential(c->dir, &j->u.id);
 	if (cr)
-		coordinator_drop_credential(c, cr, j);
+		coordinator_drop_credential(c, cr, j, SESSION_END_REVOKED);
 	else
 		revoked_before(c, j);
 }
@@ -358,7 +374,7 @@ static void run_session_kill(struct coordinator *c, struct job *j)
 	/* The dataplane drops all that the credential has there, also what nobody uses yet. */
 	const struct ulid credential = l->info.credential_id;
 	const uint64_t channel = l->channel, waiting = install_give_up(l, &credential);
-	session_table_down(c->table, l, true);
+	session_table_down(c->table, l, true, SESSION_END_KILLED);
 	l->channel = 0;
 	channels_restart(c, channel, "this session was ended by the operator");
 	channels_restart(c, waiting, "this session was ended by the operator");
@@ -384,6 +400,17 @@ int coordinator_credential_put(struct coordinator *c, const struct dir_credentia
 	if (!j)
 		return -ENOMEM;
 	j->u.credential = *cr;
+	job_post(c, j);
+	return 0;
+}
+
+int coordinator_tunnel_set(struct coordinator *c, const char *dns, uint16_t mtu)
+{
+	struct job *j = job_new(run_tunnel_set, false);
+	if (!j)
+		return -ENOMEM;
+	snprintf(j->u.tunnel.dns, sizeof(j->u.tunnel.dns), "%s", dns);
+	j->u.tunnel.mtu = mtu;
 	job_post(c, j);
 	return 0;
 }

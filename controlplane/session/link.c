@@ -126,7 +126,7 @@ static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats 
 		/* Revoked while we were away, or while its handshake was under way. */
 		log_warn("session", "peer %u: a session without a credential is ended", st->peer);
 		(void)link_session_del(c, st->peer, &st->credential, link_on_simple_reply, c);
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, SESSION_END_REVOKED);
 		return;
 	}
 	if (is_pending(l, st)) /* its own event is still on its way */
@@ -137,8 +137,9 @@ static void take_peer_stats(struct coordinator *c, const struct uapi_peer_stats 
 	else if (st->up && !path_equal(&l->state.path, &st->path))
 		moved(c, l, &st->path);
 	else if (!st->up && l->up)
-		session_table_down(c->table, l, true);
+		session_table_down(c->table, l, true, SESSION_END_OTHER);
 	session_table_count(c->table, l, &c->boot_id, st, loop_now(c));
+	news_counted(c, dev, st);
 }
 
 static int stats_ask(struct coordinator *c, uint32_t from);
@@ -161,6 +162,8 @@ static void on_stats(void *arg, int status, struct reader *r)
 		return;
 	}
 	c->stats_running = false;
+	if (status == 0 && r && !r->bad)
+		news_round_end(c);
 }
 
 static int stats_ask(struct coordinator *c, uint32_t from)
@@ -234,8 +237,10 @@ void link_poll(struct coordinator *c)
 {
 	if (c->link != LINK_SYNCED)
 		return;
-	if (!c->stats_running)
+	if (!c->stats_running) {
+		news_round_begin(c);
 		(void)stats_ask(c, 0);
+	}
 	if (c->status_running)
 		return;
 	c->status_running = true;
@@ -260,7 +265,7 @@ static void end_live(void *arg, struct live *l)
 	struct coordinator *c = arg;
 	l->pending.seq = 0;
 	if (l->up)
-		session_table_down(c->table, l, false);
+		session_table_down(c->table, l, false, SESSION_END_DATAPLANE);
 }
 
 /* What another dataplane held is gone with it; devices that had a tunnel there are to be called. */
@@ -311,6 +316,7 @@ static void on_synced(void *arg, int status, struct reader *r)
 	log_info("session", "dataplane synchronised: %zu devices in %llu ms, %u swept",
 		directory_device_count(c->dir), (unsigned long long)took, m.swept);
 	plan_recalls(c);
+	news_dataplane(c, true);
 	jobs_release_parked(c);
 	link_poll(c);
 }
@@ -327,12 +333,8 @@ static int request_empty(struct coordinator *c, enum uapi_type type, dp_reply_fn
 	return dp_client_request(c->dp, &f, done, c);
 }
 
-void link_sync(struct coordinator *c)
+int link_configure(struct coordinator *c, dp_reply_fn done)
 {
-	c->link = LINK_SYNCING;
-	c->sync_refused = false;
-	c->stats_running = false;
-	c->sync_started = loop_now(c);
 	struct uapi_config_set m = {
 		.net4 = c->conf.net4.addr,
 		.len4 = c->conf.net4.len,
@@ -345,7 +347,16 @@ void link_sync(struct coordinator *c)
 	struct dp_frame f;
 	dp_frame_begin(&f, UAPI_CONFIG_SET_MSG);
 	uapi_pack_config_set(&f.w, &m);
-	int r = dp_client_request(c->dp, &f, on_config, c);
+	return dp_client_request(c->dp, &f, done, c);
+}
+
+void link_sync(struct coordinator *c)
+{
+	c->link = LINK_SYNCING;
+	c->sync_refused = false;
+	c->stats_running = false;
+	c->sync_started = loop_now(c);
+	int r = link_configure(c, on_config);
 	if (r == 0)
 		r = request_empty(c, UAPI_SYNC_BEGIN_MSG, link_on_simple_reply);
 	if (r == 0)
@@ -400,6 +411,7 @@ void link_on_down(void *arg)
 	pthread_mutex_lock(&c->status_lock);
 	c->status.connected = false;
 	pthread_mutex_unlock(&c->status_lock);
+	news_dataplane(c, false);
 }
 
 void link_absent(struct coordinator *c)
@@ -427,6 +439,12 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 		[UAPI_END_EXIT] = "it said goodbye",
 		[UAPI_END_CLOSED] = "its connection was closed",
 	};
+	static const enum session_end ends[] = {
+		[UAPI_END_AGE] = SESSION_END_KEYS_EXPIRED,
+		[UAPI_END_SILENCE] = SESSION_END_SILENT,
+		[UAPI_END_EXIT] = SESSION_END_LEFT,
+		[UAPI_END_CLOSED] = SESSION_END_CLOSED,
+	};
 	struct uapi_session_expired m;
 	uapi_unpack_session_expired(r, &m);
 	struct dir_device *dev = directory_device_by_peer(c->dir, m.peer);
@@ -441,7 +459,8 @@ static void on_expired_event(struct coordinator *c, struct reader *r)
 	/* The dataplane has dropped the tunnel's keys, not another's that wait. */
 	if (ulid_equal(&l->pending.info.id, &l->info.id))
 		l->pending.seq = 0;
-	session_table_down(c->table, l, true);
+	session_table_down(c->table, l, true,
+		m.reason < ARRAY_SIZE(ends) ? ends[m.reason] : SESSION_END_OTHER);
 	channels_expired(c, l->channel, m.reason);
 	l->channel = 0;
 }

@@ -30,6 +30,10 @@ struct job {
 			struct ulid *ids;
 			size_t n;
 		} many;
+		struct {
+			char dns[256];
+			uint16_t mtu;
+		} tunnel;
 	} u;
 	bool owned; /* u.many.ids is freed with it */
 	pthread_mutex_t lock;
@@ -57,6 +61,7 @@ struct coordinator {
 
 	pthread_mutex_t mailbox_lock;
 	struct job_list mailbox;
+	uint32_t n_mailbox;
 	bool closed;		       /* with the mailbox: nobody runs what is posted now */
 	size_t unconfirmed;	       /* revocations that the dataplane has not answered */
 	struct revocation_list parked; /* wait for the door, or for the word that there is none */
@@ -82,9 +87,12 @@ struct coordinator {
 	uint64_t handshakes[WG_VERDICT_COUNT];
 	struct credential_state *greatest; /* to be stored */
 	size_t n_greatest, cap_greatest;
+	struct counters *counters; /* of a round of statistics (news.c) */
+	bool told_connected;	   /* NEWS_DATAPLANE_CONNECTED was the last word about it */
 
 	pthread_mutex_t status_lock;
 	struct dataplane_status status;
+	struct coordinator_figures figures;
 };
 
 /* jobs.c */
@@ -94,8 +102,10 @@ void jobs_release_parked(struct coordinator *c);
 void jobs_fail_all(struct coordinator *c);
 /* Takes it out of directory and engine, marks its tunnel as ended, has the dataplane drop its keys;
  * the job, when there is one, waits for that. */
-void coordinator_drop_device(struct coordinator *c, struct dir_device *dev, struct job *j);
-void coordinator_drop_credential(struct coordinator *c, struct dir_credential *cr, struct job *j);
+void coordinator_drop_device(
+	struct coordinator *c, struct dir_device *dev, struct job *j, enum session_end why);
+void coordinator_drop_credential(
+	struct coordinator *c, struct dir_credential *cr, struct job *j, enum session_end why);
 
 /* link.c: the door comes and goes; synchronisation, statistics, status */
 void link_on_up(void *arg, const struct uapi_hello_reply *hello);
@@ -103,6 +113,8 @@ void link_on_down(void *arg);
 void link_on_event(void *arg, enum uapi_type type, struct reader *r);
 void link_on_simple_reply(void *arg, int status, struct reader *r);
 void link_sync(struct coordinator *c);
+/* Networks, MTU and keys of admission. Returns: 0, -errno. */
+int link_configure(struct coordinator *c, dp_reply_fn done);
 /* Nobody listens on the door: no dataplane, so no tunnel. */
 void link_absent(struct coordinator *c);
 /* Asks for statistics and status, when synchronised. */
@@ -114,6 +126,19 @@ int link_session_del(struct coordinator *c, uint32_t peer, const struct ulid *cr
 int link_peer_del(struct coordinator *c, uint32_t peer, dp_reply_fn done, void *arg);
 /* Asks for nothing but an answer. */
 int link_nothing(struct coordinator *c, dp_reply_fn done, void *arg);
+
+/* news.c: what is told to whoever plugged in */
+int news_init(struct coordinator *c);
+void news_fini(struct coordinator *c);
+/* A synchronised dataplane is there, or not any more; said once each. */
+void news_dataplane(struct coordinator *c, bool connected);
+/* A round of statistics: begin, what each peer has counted, end. */
+void news_round_begin(struct coordinator *c);
+void news_counted(
+	struct coordinator *c, const struct dir_device *dev, const struct uapi_peer_stats *st);
+void news_round_end(struct coordinator *c);
+/* Takes down the figures of this second. */
+void news_figures(struct coordinator *c);
 
 /* handshake.c: datagrams, engine, keys */
 void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagram, size_t len);
@@ -146,6 +171,8 @@ void channels_fini(struct coordinator *c);
 void channels_on_punt(
 	struct coordinator *c, const struct path *from, const uint8_t *datagram, size_t len);
 void channels_tick(struct coordinator *c);
+/* What is pushed has changed. */
+void channels_tunnel_set(struct coordinator *c);
 void channels_keys_done(struct coordinator *c, uint64_t channel, uint8_t key_id, bool ok);
 void channels_moved(struct coordinator *c, uint64_t channel, const struct path *path);
 void channels_connection_closed(struct coordinator *c, uint32_t connection);
@@ -165,6 +192,8 @@ void channels_adopt_peer_id(struct coordinator *c, uint32_t peer_id);
 void channels_describe(struct coordinator *c, uint64_t channel, char *out, size_t cap);
 /* Bits of enum uapi_openvpn. */
 uint8_t channels_accepted(const struct coordinator *c);
+/* Adds what the engine has counted. */
+void channels_figures(const struct coordinator *c, struct coordinator_figures *out);
 
 /* expiry.c */
 void expiry_note(struct coordinator *c, int64_t expires_at);

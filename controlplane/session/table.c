@@ -6,6 +6,8 @@
 #include <string.h>
 
 struct session_table {
+	void (*watch)(void *arg, const struct session_change *change);
+	void *watch_arg;
 	pthread_mutex_t lock; /* readers are REST threads; only the loop thread writes */
 	struct live *by_device;
 	struct live *by_session;
@@ -19,6 +21,42 @@ int session_table_new(struct session_table **out)
 	pthread_mutex_init(&t->lock, NULL);
 	*out = t;
 	return 0;
+}
+
+#define SESSION_END_NAME(E, name, meaning) [SESSION_END_##E] = name,
+static const char *const end_names[] = {SESSION_ENDS(SESSION_END_NAME)};
+#undef SESSION_END_NAME
+
+const char *session_end_name(enum session_end why)
+{
+	return (size_t)why < ARRAY_SIZE(end_names) ? end_names[why] : end_names[SESSION_END_OTHER];
+}
+
+void session_table_watch(struct session_table *t,
+	void (*fn)(void *arg, const struct session_change *change), void *arg)
+{
+	t->watch = fn;
+	t->watch_arg = arg;
+}
+
+static void tell(struct session_table *t, const struct session_change *change)
+{
+	if (t->watch)
+		t->watch(t->watch_arg, change);
+}
+
+static void tell_ended(
+	struct session_table *t, const struct session_info *info, enum session_end why)
+{
+	tell(t, &(struct session_change){SESSION_ENDED, info, why, NULL});
+}
+
+/* Only another address or port is a move; another of our own addresses is not. */
+static void tell_roamed(
+	struct session_table *t, const struct session_info *info, const struct endpoint *before)
+{
+	if (!endpoint_equal(&info->endpoint, before))
+		tell(t, &(struct session_change){SESSION_ROAMED, info, SESSION_END_OTHER, before});
 }
 
 static void live_unlink_session(struct session_table *t, struct live *l)
@@ -85,10 +123,13 @@ void session_table_forget(struct session_table *t, const struct ulid *device)
 	struct live *l = session_table_find(t, device);
 	if (!l)
 		return;
+	const bool was_up = l->up;
 	pthread_mutex_lock(&t->lock);
 	live_unlink_session(t, l);
 	HASH_DELETE(by_device, t->by_device, l);
 	pthread_mutex_unlock(&t->lock);
+	if (was_up)
+		tell_ended(t, &l->info, SESSION_END_REVOKED);
 	free(l);
 }
 
@@ -106,9 +147,11 @@ static void boot_note(struct device_state *s, const struct ulid *boot)
 void session_table_up(struct session_table *t, struct live *l, const struct session_info *info,
 	const struct path *path, const struct ulid *boot)
 {
+	const struct session_info before = l->info;
+	const bool was_up = l->up, same = was_up && ulid_equal(&before.id, &info->id);
 	pthread_mutex_lock(&t->lock);
 	struct session_info next = *info;
-	if (l->up && ulid_equal(&l->info.id, &info->id)) {
+	if (same) {
 		next.rx_bytes = l->info.rx_bytes;
 		next.tx_bytes = l->info.tx_bytes;
 		next.rx_packets = l->info.rx_packets;
@@ -125,10 +168,19 @@ void session_table_up(struct session_table *t, struct live *l, const struct sess
 	l->state.was_up = true;
 	l->dirty = true;
 	pthread_mutex_unlock(&t->lock);
+	if (same) {
+		tell_roamed(t, &l->info, &before.endpoint);
+		return;
+	}
+	if (was_up)
+		tell_ended(t, &before, SESSION_END_REPLACED);
+	tell(t, &(struct session_change){SESSION_STARTED, &l->info, SESSION_END_OTHER, NULL});
 }
 
-void session_table_down(struct session_table *t, struct live *l, bool called_off)
+void session_table_down(
+	struct session_table *t, struct live *l, bool called_off, enum session_end why)
 {
+	const bool was_up = l->up;
 	pthread_mutex_lock(&t->lock);
 	if (l->up || (called_off && l->state.was_up))
 		l->dirty = true;
@@ -136,16 +188,21 @@ void session_table_down(struct session_table *t, struct live *l, bool called_off
 	if (called_off)
 		l->state.was_up = false;
 	pthread_mutex_unlock(&t->lock);
+	if (was_up)
+		tell_ended(t, &l->info, why);
 }
 
 void session_table_moved(struct session_table *t, struct live *l, const struct path *path)
 {
+	const struct endpoint before = l->info.endpoint;
 	pthread_mutex_lock(&t->lock);
 	l->state.path = *path;
 	if (l->up)
 		l->info.endpoint = path->remote;
 	l->dirty = true;
 	pthread_mutex_unlock(&t->lock);
+	if (l->up)
+		tell_roamed(t, &l->info, &before);
 }
 
 /* Adds to a total what a counter that may have begun anew has counted since it was last seen. */
@@ -236,6 +293,27 @@ int session_table_sessions(struct session_table *t, struct session_info **out, s
 	if (!all)
 		return -ENOMEM;
 	qsort(all, i, sizeof(*all), by_id);
+	*out = all;
+	*n = i;
+	return 0;
+}
+
+int session_table_totals(struct session_table *t, struct device_total **out, size_t *n)
+{
+	pthread_mutex_lock(&t->lock);
+	const size_t count = HASH_CNT(by_device, t->by_device);
+	struct device_total *all = malloc((count ? count : 1) * sizeof(*all));
+	size_t i = 0;
+	struct live *l, *next;
+	if (all)
+		HASH_ITER (by_device, t->by_device, l, next)
+			all[i++] = (struct device_total){.device_id = l->state.device_id,
+				.connected = l->up,
+				.rx_bytes = l->state.rx_bytes,
+				.tx_bytes = l->state.tx_bytes};
+	pthread_mutex_unlock(&t->lock);
+	if (!all)
+		return -ENOMEM;
 	*out = all;
 	*n = i;
 	return 0;

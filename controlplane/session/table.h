@@ -49,8 +49,19 @@ struct live {
 	UT_hash_handle by_session; /* in the table while up */
 };
 
+/* What happened to a session, told on the loop thread, outside the lock. */
+struct session_change {
+	enum { SESSION_STARTED, SESSION_ENDED, SESSION_ROAMED } what;
+	const struct session_info *info;
+	enum session_end why;	       /* ENDED */
+	const struct endpoint *before; /* ROAMED */
+};
+
 int session_table_new(struct session_table **out) must_check;
 void session_table_free(struct session_table *t);
+/* Who is told; one, before anything happens. fn must not change the table. */
+void session_table_watch(struct session_table *t,
+	void (*fn)(void *arg, const struct session_change *change), void *arg);
 
 /* The entry, made when it is missing; NULL without memory. Loop thread. Borrowed until forgotten.
  */
@@ -65,7 +76,8 @@ void session_table_up(struct session_table *t, struct live *l, const struct sess
 	const struct path *path, const struct ulid *boot);
 /* It ended; keys of another tunnel that wait to be confirmed go on waiting. called_off: it is not
  * to be called back after a restart of the dataplane. */
-void session_table_down(struct session_table *t, struct live *l, bool called_off);
+void session_table_down(
+	struct session_table *t, struct live *l, bool called_off, enum session_end why);
 void session_table_moved(struct session_table *t, struct live *l, const struct path *path);
 /* The dataplane's counters of a peer. */
 void session_table_count(struct session_table *t, struct live *l, const struct ulid *boot,
@@ -83,6 +95,7 @@ void session_table_each(struct session_table *t, void (*fn)(void *arg, struct li
 /* Any thread. */
 int session_table_sessions(
 	struct session_table *t, struct session_info **out, size_t *n) must_check;
+int session_table_totals(struct session_table *t, struct device_total **out, size_t *n) must_check;
 int session_table_live(struct session_table *t, const struct ulid *device, struct device_live *out);
 
 #endif

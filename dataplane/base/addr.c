@@ -64,6 +64,14 @@ bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
 	return a->family == b->family && memcmp(a->bytes, b->bytes, ip_addr_size(a)) == 0;
 }
 
+bool ip_addr_is_loopback(const struct ip_addr *a)
+{
+	static const uint8_t six[16] = {[15] = 1};
+	if (a->family == IP_V4)
+		return a->bytes[0] == 127;
+	return a->family == IP_V6 && memcmp(a->bytes, six, sizeof(six)) == 0;
+}
+
 size_t ip_addr_size(const struct ip_addr *a)
 {
 	if (a->family == IP_V4)

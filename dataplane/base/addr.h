@@ -53,6 +53,8 @@ int ip_addr_parse(struct ip_addr *out, const char *text) must_check;
  * IP_NONE. */
 const char *ip_addr_format(const struct ip_addr *a, char *buf);
 bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
+/* 127.0.0.0/8 or ::1. */
+bool ip_addr_is_loopback(const struct ip_addr *a);
 /* Bytes of the address: 4, 16, or 0. */
 size_t ip_addr_size(const struct ip_addr *a);
 /* Whether the value keeps the promises above: a known family, unused bytes zero, not mapped. For

@@ -64,7 +64,7 @@ static void print_help(const struct program *p)
 {
 	printf("%s: %s\n\nUsage: %s [--flag VALUE | --flag=VALUE]...\n\n", p->name, p->summary,
 		p->name);
-	printf("Every flag is also an environment variable; the flag wins. A variable with _FILE\n"
+	printf("Flags are also environment variables; the flag wins. A variable with _FILE\n"
 	       "appended names a file that holds the value.\n\n");
 	for (size_t i = 0; i < p->n_settings; i++) {
 		const struct setting *s = &p->settings[i];
@@ -73,6 +73,8 @@ static void print_help(const struct program *p)
 
 		flag_name(s, flag);
 		variable_name(s, "", variable);
+		if (s->kind == SETTING_FLAG_ONLY)
+			variable[0] = '\0';
 		printf("  %-*s %-*s %s (default: %s)\n", HELP_COLUMN, flag, HELP_COLUMN, variable,
 			s->meaning, s->initial ? s->initial : "none");
 	}
@@ -229,8 +231,8 @@ static int load_file(const struct program *p, const struct setting *s, const cha
 
 static int load_row(const struct program *p, const struct setting *s, const char *given, void *conf)
 {
-	const char *file = s->is_path ? NULL : variable_get(s, "_FILE");
-	const char *value = variable_get(s, "");
+	const char *file = s->kind == SETTING_TEXT ? variable_get(s, "_FILE") : NULL;
+	const char *value = s->kind == SETTING_FLAG_ONLY ? NULL : variable_get(s, "");
 	char what[NAME_MAX_LEN];
 
 	flag_name(s, what);

@@ -13,6 +13,12 @@
 
 #include "base/compiler.h"
 
+enum setting_kind {
+	SETTING_TEXT = false,
+	SETTING_PATH = true, /* names a file itself (MASTER_KEY_FILE): no _FILE variant of it */
+	SETTING_FLAG_ONLY,   /* something to be done once, which no environment may ask for again */
+};
+
 struct setting {
 	const char *name;    /* "HTTP_LISTEN": the variable without IREKO_ */
 	const char *initial; /* default text, NULL for none */
@@ -20,7 +26,7 @@ struct setting {
 	/* Checks value and stores a copy of it into conf (value lives for the call only). On a bad
 	 * value writes what is wrong ("is not a port") into why. Returns: 0, -EINVAL. */
 	int (*parse)(void *conf, const char *value, char *why, size_t why_len);
-	bool is_path; /* names a file itself (MASTER_KEY_FILE): no _FILE variant of it exists */
+	unsigned kind; /* enum setting_kind */
 };
 
 struct program {

@@ -9,14 +9,26 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct json_schema *const schemas[] = {&body_login, &body_user_create,
-	&body_user_patch, &body_device_create, &body_device_patch, &body_credential, &body_token};
+#define SCHEMA(name, type) &body_##name,
+static const struct json_schema *const schemas[] = {BODIES(SCHEMA)};
+#undef SCHEMA
+
+static void check_number(const struct json_field *f, const union body *b)
+{
+	struct svc_number n;
+
+	if (f->kind != IN_NUMBER)
+		return;
+	memcpy(&n, (const char *)b + f->at, sizeof(n));
+	if (n.there && (n.n < f->least || n.n > f->most))
+		abort();
+}
 
 static void check_text(const struct json_field *f, const union body *b)
 {
 	const char *text;
 
-	if (f->kind != IN_TEXT)
+	if (f->kind > IN_CSR)
 		return;
 	memcpy(&text, (const char *)b + f->at, sizeof(text));
 	if (text && strlen(text) > f->max)
@@ -50,8 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		json_decref(text);
 	}
-	for (size_t i = 0; rc == 0 && i < schema->n; i++)
+	for (size_t i = 0; rc == 0 && i < schema->n; i++) {
 		check_text(&schema->fields[i], &body);
+		check_number(&schema->fields[i], &body);
+	}
 	json_decref(doc);
 	return 0;
 }

@@ -309,6 +309,79 @@ static void many_and_long_unknown_fields(void **state)
 	}
 }
 
+static void numbers_lists_and_objects(void **state)
+{
+	static const struct {
+		const char *text, *field, *message;
+	} wrong[] = {
+		{"{\"mtu\":1279}", "mtu", "must be between 1280 and 9000"},
+		{"{\"mtu\":9001}", "mtu", "must be between 1280 and 9000"},
+		{"{\"mtu\":1400.0}", "mtu", "must be a whole number"},
+		{"{\"mtu\":\"1400\"}", "mtu", "must be a whole number"},
+		{"{\"mtu\":true}", "mtu", "must be a whole number"},
+		{"{\"mtu\":[]}", "mtu", "must be a whole number"},
+		{"{\"keepalive\":-1}", "keepalive", "must be between 0 and 3600"},
+		{"{\"dns\":\"9.9.9.9\"}", "dns", "must be a list of at most 4 addresses"},
+		{"{\"dns\":{}}", "dns", "must be a list of at most 4 addresses"},
+		{"{\"dns\":[\"::1\",\"::2\",\"::3\",\"::4\",\"::5\"]}", "dns",
+			"must be a list of at most 4 addresses"},
+		{"{\"dns\":[\"9.9.9.9\",\"x\"]}", "dns", "entry 2 is not an address"},
+		{"{\"dns\":[null]}", "dns", "entry 1 is not an address"},
+		{"{\"dns\":[9]}", "dns", "entry 1 is not an address"},
+		{"{\"endpoint\":7}", "endpoint", "must be a string"},
+		{"{\"traffic_retention\":3}", "traffic_retention", "must be an object"},
+		{"{\"traffic_retention\":[]}", "traffic_retention", "must be an object"},
+		{"{\"traffic_retention\":{\"weeks\":1}}", "traffic_retention",
+			"has unknown members"},
+		{"{\"traffic_retention\":{\"hours\":0}}", "traffic_retention.hours",
+			"must be between 1 and 366"},
+		{"{\"traffic_retention\":{\"hours\":{}}}", "traffic_retention.hours",
+			"must be a whole number"},
+		/* A member is one in its object only, and the other way round. */
+		{"{\"hours\":1}", "hours", "is unknown or can't be set here"},
+		{"{\"traffic_retention.hours\":1}", "traffic_retention.hours",
+			"is unknown or can't be set here"},
+		{"{\"traffic_retention\":{\"mtu\":1400}}", "traffic_retention",
+			"has unknown members"},
+	};
+	struct svc_settings_change *c;
+	union body b;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(status_of(&body_settings, wrong[i].text), 422);
+		assert_string_equal(message_of(wrong[i].field), wrong[i].message);
+	}
+	c = &b.settings;
+	assert_int_equal(take(&body_settings,
+				 "{\"mtu\":1280,\"dns\":[\"9.9.9.9\",\"2620:fe::fe\"],"
+				 "\"keepalive\":0,\"traffic_retention\":{\"days\":36525,"
+				 "\"minutes\":null}}",
+				 &b, NULL),
+		0);
+	assert_true(c->set_number[SVC_MTU] && c->number[SVC_MTU].there);
+	assert_int_equal(c->number[SVC_MTU].n, 1280);
+	assert_true(c->set_number[SVC_KEEPALIVE] && c->number[SVC_KEEPALIVE].there);
+	assert_true(c->set_dns && c->dns.there);
+	assert_int_equal(c->dns.n, 2);
+	assert_int_equal(c->dns.list[1].family, IP_V6);
+	assert_int_equal(c->number[SVC_TRAFFIC_DAYS].n, 36525);
+	assert_true(c->set_number[SVC_TRAFFIC_MINUTES] && !c->number[SVC_TRAFFIC_MINUTES].there);
+	assert_false(c->set_number[SVC_TRAFFIC_HOURS] || c->set_endpoint);
+	/* null of the object is null of its members; an empty list is a value. */
+	assert_int_equal(take(&body_settings,
+				 "{\"traffic_retention\":null,\"dns\":[],\"mtu\":null}", &b, NULL),
+		0);
+	for (size_t i = SVC_TRAFFIC_MINUTES; i <= SVC_TRAFFIC_DAYS; i++)
+		assert_true(c->set_number[i] && !c->number[i].there);
+	assert_true(c->set_dns && c->dns.there && c->dns.n == 0);
+	assert_true(c->set_number[SVC_MTU] && !c->number[SVC_MTU].there);
+	assert_int_equal(take(&body_settings, "{\"dns\":null}", &b, NULL), 0);
+	assert_true(c->set_dns && !c->dns.there);
+	assert_int_equal(take(&body_settings, "{\"traffic_retention\":{}}", &b, NULL), 0);
+	assert_false(c->set_number[SVC_TRAFFIC_DAYS]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +395,7 @@ int main(void)
 		cmocka_unit_test(keys_and_protocols),
 		cmocka_unit_test(a_csr_is_text_of_many_lines),
 		cmocka_unit_test(many_and_long_unknown_fields),
+		cmocka_unit_test(numbers_lists_and_objects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

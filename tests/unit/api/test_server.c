@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,23 +25,42 @@
 #include "api/request.h"
 #include "api/routes.h"
 #include "base/secret.h"
+#include "service/events.h"
+#include "service/invites.h"
+#include "service/once.h"
 #include "service/service.h"
 #include "uapi/uapi.h"
 
 /* ---- a service of constants ---- */
 
 static struct {
-	atomic_int calls;    /* of use-cases, not of authentication */
-	atomic_int slow_ms;  /* how long a use-case takes */
-	atomic_uint devices; /* length of the device list */
-	atomic_int outcome;  /* what use-cases return */
+	atomic_int calls;		  /* of use-cases, not of authentication */
+	atomic_int slow_ms;		  /* how long a use-case takes */
+	atomic_uint devices;		  /* length of the device list */
+	atomic_int outcome;		  /* what use-cases return */
+	atomic_uint backup_size, backups; /* of one; that are not ended */
 	struct svc_user_change user;
 	struct svc_device_change device;
 	char name[128];
 	char csr[256]; /* of the last credential that was asked for */
-	bool openvpn;  /* live tunnels are OpenVPN's, over TCP */
+	int once;      /* what svc_once_begin says */
+	int begun, ended;
+	bool remembered;
+	char location[64];
+	uint8_t request_sha256[32], key_sha256[32];
+	int rendered; /* what render said, and made */
+	struct svc_answer answer;
+	struct svc_settings_change settings;
+	struct svc_audit_filter filter;
+	char refused[160]; /* what the audit log was told last */
+	atomic_int refusals;
+	bool openvpn; /* live tunnels are OpenVPN's, over TCP */
 	uint16_t tls;
+	atomic_int stands; /* what is said of whoever reads events */
+	struct svc_traffic_request traffic;
 } fake;
+
+static struct events *events; /* real ones */
 
 static const struct ulid some_id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
 
@@ -102,7 +122,7 @@ bool svc_csrf_ok(const struct svc_actor *a, const char *csrf_token)
 	return strcmp(csrf_token, "csrf") == 0;
 }
 
-int svc_login(struct service *s, const char *username, const char *password,
+int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
 	(void)s;
@@ -111,7 +131,48 @@ int svc_login(struct service *s, const char *username, const char *password,
 	memset(out, 0, sizeof(*out));
 	snprintf(out->cookie, sizeof(out->cookie), "admin");
 	snprintf(out->csrf_token, sizeof(out->csrf_token), "csrf");
+	if (strcmp(password, "right totp") == 0)
+		return totp && strcmp(totp, "123456") == 0 ? called(e) : SVC_TOTP_REQUIRED;
 	return strcmp(password, "right") == 0 ? called(e) : SVC_UNAUTHENTICATED;
+}
+
+int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
+	struct svc_totp *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	snprintf(out->secret, sizeof(out->secret), "GEZDGNBV");
+	snprintf(out->url, sizeof(out->url), "otpauth://totp/Ireko:ann?secret=GEZDGNBV");
+	return called(e);
+}
+
+int svc_totp_confirm(
+	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_disable(struct service *s, const struct svc_actor *a, const char *password,
+	const char *code, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)password;
+	(void)code;
+	return called(e);
+}
+
+int svc_totp_reset(
+	struct service *s, const struct svc_actor *a, const struct ulid *user, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)user;
+	return called(e);
 }
 
 int svc_logout(struct service *s, const struct svc_actor *a)
@@ -135,10 +196,11 @@ int svc_user_create(struct service *s, const struct svc_actor *a, const struct s
 	struct svc_user *out, struct svc_error *e)
 {
 	(void)s;
-	(void)a;
 	fake.user = *c;
 	snprintf(fake.name, sizeof(fake.name), "%s", c->name);
 	a_user(out);
+	if (a->once)
+		fake.rendered = a->once->render(a->once->arg, out, &fake.answer);
 	return called(e);
 }
 
@@ -243,8 +305,12 @@ int svc_device_create(struct service *s, const struct svc_actor *a,
 	const struct svc_device_change *c, struct svc_device *out, struct svc_error *e)
 {
 	(void)s;
-	(void)a;
 	fake.device = *c;
+	if (a->once) {
+		a_device(out);
+		fake.rendered = a->once->render(a->once->arg, out, &fake.answer);
+		svc_device_fini(out);
+	}
 	return a_device_or(out, called(e));
 }
 
@@ -291,8 +357,7 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 	(void)s;
 	(void)a;
 	(void)id;
-	(void)if_match;
-	return called(e);
+	return if_match && if_match != 9 ? SVC_PRECONDITION : called(e);
 }
 
 int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
@@ -379,6 +444,227 @@ int svc_token_delete(
 	return called(e);
 }
 
+static void some_settings(struct svc_settings_state *out)
+{
+	memset(out, 0, sizeof(*out));
+	snprintf(out->now.endpoint, sizeof(out->now.endpoint), "vpn.example.org");
+	snprintf(out->now.dns, sizeof(out->now.dns), "9.9.9.9, 2620:fe::fe");
+	for (size_t i = 0; i < SVC_SETTINGS; i++)
+		out->now.number[i] = (int64_t)i + 10;
+	snprintf(out->defaults.endpoint, sizeof(out->defaults.endpoint), "192.0.2.1");
+	out->revision = 3;
+}
+
+int svc_settings_get(struct service *s, const struct svc_actor *a, struct svc_settings_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	some_settings(out);
+	return called(e);
+}
+
+int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if_match,
+	const struct svc_settings_change *c, struct svc_settings_state *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.settings = *c;
+	some_settings(out);
+	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
+}
+
+static void an_invite(struct svc_invite *i)
+{
+	*i = (struct svc_invite){.id = some_id,
+		.device_id = some_id,
+		.created_by = some_id,
+		.protocol = DIR_WIREGUARD,
+		.created_at = 1700000000000,
+		.expires_at = 1700000900000};
+}
+
+int svc_invite_create(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_invite_request *r, struct svc_invite *out, char secret[INVITE_TEXT],
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)device;
+	an_invite(out);
+	out->protocol = r->protocol;
+	out->expires_at = r->expires_at ? r->expires_at : out->expires_at;
+	snprintf(secret, INVITE_TEXT, "invite_secret");
+	return called(e);
+}
+
+int svc_invite_list(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_page *p, struct svc_invite **out, size_t *n, bool *more,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)device;
+	(void)p;
+	*out = calloc(1, sizeof(**out));
+	an_invite(*out);
+	*n = 1;
+	*more = false;
+	return called(e);
+}
+
+int svc_invite_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct svc_invite *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	an_invite(out);
+	return called(e);
+}
+
+int svc_invite_delete(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	return called(e);
+}
+
+int svc_invite_open(struct service *s, const char *secret, size_t secret_len,
+	const struct ip_addr *from, struct svc_issued *out, struct svc_error *e)
+{
+	(void)s;
+	(void)from;
+	memset(out, 0, sizeof(*out));
+	snprintf(fake.name, sizeof(fake.name), "%.*s", (int)secret_len, secret);
+	snprintf(out->profile, sizeof(out->profile), "[Interface]\nPrivateKey = <&\"'>\n");
+	if (fake.openvpn)
+		memset(out->profile, '#', sizeof(out->profile) - 1);
+	snprintf(out->profile_filename, sizeof(out->profile_filename), "laptop.conf");
+	return called(e);
+}
+
+void svc_answer_fini(struct svc_answer *a)
+{
+	free(a->body);
+	memset(a, 0, sizeof(*a));
+}
+
+int svc_once_begin(
+	struct service *s, const struct svc_actor *a, struct svc_answer *out, struct svc_error *e)
+{
+	(void)s;
+	memset(out, 0, sizeof(*out));
+	fake.begun++;
+	memcpy(fake.request_sha256, a->once->request_sha256, 32);
+	memcpy(fake.key_sha256, a->once->key_sha256, 32);
+	if (fake.once == SVC_CONFLICT) {
+		snprintf(e->message, sizeof(e->message), "is not finished");
+		e->retry_after_s = 3;
+	}
+	if (fake.once != ONCE_REPEAT)
+		return fake.once;
+	out->status = 201;
+	snprintf(out->location, sizeof(out->location), "/v1/users/usr_first");
+	snprintf(out->etag, sizeof(out->etag), "\"1\"");
+	out->body = strdup("{\"first\":true}");
+	return ONCE_REPEAT;
+}
+
+void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc_answer *given)
+{
+	(void)s;
+	(void)a;
+	fake.ended++;
+	fake.remembered = given != NULL;
+	if (given)
+		snprintf(fake.location, sizeof(fake.location), "%s", given->location);
+}
+
+int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
+	const struct svc_audit_filter *f, struct svc_audit_entry **out, size_t *n, bool *more,
+	struct svc_error *e)
+{
+	struct svc_audit_entry *rows = calloc(2, sizeof(*rows));
+
+	(void)s;
+	(void)a;
+	(void)p;
+	fake.filter = *f;
+	rows[0] = (struct svc_audit_entry){.sequence = 7,
+		.at = 1700000000000,
+		.actor_id = some_id,
+		.actor_name = "ann",
+		.by_token = true,
+		.token_id = some_id,
+		.action = "user.create",
+		.object_kind = "usr",
+		.object_id = some_id,
+		.outcome = "ok",
+		.detail = "bob, role user"};
+	assert_int_equal(ip_addr_parse(&rows[0].from, "192.0.2.7"), 0);
+	rows[0].place.bytes[15] = 7;
+	rows[1] = (struct svc_audit_entry){
+		.sequence = 6, .action = "audit.begin", .outcome = "ok", .hash = "ab"};
+	rows[1].place.bytes[15] = 6;
+	*out = rows;
+	*n = 2;
+	*more = true;
+	return called(e);
+}
+
+int svc_audit_verify(struct service *s, const struct svc_actor *a, struct svc_audit_state *out,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	*out = (struct svc_audit_state){
+		.rows = 5, .first = 3, .last = 7, .broken_at = 4, .hash = "ab"};
+	return called(e);
+}
+
+void svc_audit_refused(struct service *s, const struct svc_actor *a, int outcome,
+	const char *action, const char *kind, const struct ulid *object)
+{
+	char id[ULID_TEXT];
+
+	(void)s;
+	snprintf(fake.refused, sizeof(fake.refused), "%d %s %s %s from %u", outcome, action, kind,
+		kind[0] ? ulid_format(object, id) : "-", a->from.bytes[0]);
+	atomic_fetch_add(&fake.refusals, 1);
+}
+
+/* fake.backup_size bytes of 'b'. */
+int svc_backup_begin(
+	struct service *s, const struct svc_actor *a, struct svc_backup *out, struct svc_error *e)
+{
+	static char piece[64 * 1024];
+	const int rc = called(e);
+
+	(void)s;
+	(void)a;
+	*out = (struct svc_backup){.fd = -1, .size = 3, .sha256 = {1, 2, 3}};
+	if (atomic_load(&fake.backup_size))
+		out->size = atomic_load(&fake.backup_size);
+	if (rc)
+		return rc;
+	memset(piece, 'b', sizeof(piece));
+	out->fd = memfd_create("backup", MFD_CLOEXEC);
+	out->made_at = 1700000000123;
+	for (uint64_t n = 0; n < out->size; n += sizeof(piece))
+		assert_true(pwrite(out->fd, piece, sizeof(piece), (off_t)n) > 0);
+	atomic_fetch_add(&fake.backups, 1);
+	return 0;
+}
+
+void svc_backup_end(struct service *s)
+{
+	(void)s;
+	atomic_fetch_sub(&fake.backups, 1);
+}
+
 int svc_status(
 	struct service *s, const struct svc_actor *a, struct svc_status *out, struct svc_error *e)
 {
@@ -398,6 +684,68 @@ int svc_status(
 	return called(e);
 }
 
+struct events *svc_events(struct service *s)
+{
+	(void)s;
+	return events;
+}
+
+int svc_actor_stands(struct service *s, const struct svc_actor *a)
+{
+	(void)s;
+	(void)a;
+	return atomic_load(&fake.stands);
+}
+
+int svc_traffic(struct service *s, const struct svc_actor *a, const struct svc_traffic_request *r,
+	struct svc_traffic *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	fake.traffic = *r;
+	*out = (struct svc_traffic){.from = 1700000000000, .to = 1700000120000, .step = 60, .n = 2};
+	out->series = calloc(2, sizeof(*out->series));
+	out->series[1].device_id = some_id;
+	out->series[1].points = calloc(2, sizeof(*out->series[1].points));
+	out->series[1].n = 2;
+	for (int i = 0; i < 2; i++)
+		out->series[1].points[i] =
+			(struct svc_traffic_point){1700000000000 + i * 60000, 5, UINT64_MAX >> i};
+	return called(e);
+}
+
+void svc_traffic_fini(struct svc_traffic *t)
+{
+	free(t->series[1].points);
+	free(t->series);
+}
+
+int svc_figures(struct service *s, bool devices, struct svc_figures *out)
+{
+	(void)s;
+	memset(out, 0, sizeof(*out));
+	out->schema_version = 9;
+	out->sessions[1][1] = 4;
+	out->dataplane.n_verdicts = 2;
+	snprintf(out->dataplane.verdicts[0].name, 32, "delivered");
+	snprintf(out->dataplane.verdicts[1].name, 32, "replay");
+	out->dataplane.verdicts[1].count = 3;
+	out->loop.n_handshakes = 1;
+	out->loop.handshakes[0] = (struct handshake_count){UAPI_OPENVPN, "refused", 8};
+	if (devices) {
+		out->devices = calloc(1, sizeof(*out->devices));
+		out->devices[0] = (struct device_total){some_id, true, 11, 12};
+		out->n_devices = 1;
+	}
+	atomic_fetch_add(&fake.calls, 1);
+	return atomic_load(&fake.outcome);
+}
+
+void svc_figures_fini(struct svc_figures *f)
+{
+	free(f->devices);
+}
+
 bool svc_ready(struct service *s, char *why)
 {
 	(void)s;
@@ -407,17 +755,22 @@ bool svc_ready(struct service *s, char *why)
 
 /* ---- a client ---- */
 
-enum { REQUEST_MS = 1500, MAX_CONNECTIONS = 40 };
+enum { REQUEST_MS = 1500, STUCK_MS = 600, MAX_CONNECTIONS = 40 };
 
 static struct api *api;
 static uint16_t port;
 
 static int start(void **state)
 {
-	struct api_conf conf = {.max_connections = MAX_CONNECTIONS, .request_ms = REQUEST_MS};
+	struct api_conf conf = {
+		.max_connections = MAX_CONNECTIONS, .request_ms = REQUEST_MS, .stuck_ms = STUCK_MS};
+	const struct clock clock = clock_system();
 	char why[160] = "";
 
 	(void)state;
+	if (!events)
+		assert_int_equal(events_new(&events, &clock), 0);
+	conf.metrics_devices = true;
 	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
 	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
 	port = api_address(api).port;
@@ -428,12 +781,15 @@ static int stop(void **state)
 {
 	(void)state;
 	api_stop(api);
+	events_free(events);
+	events = NULL;
 	return 0;
 }
 
 static int fresh(void **state)
 {
 	(void)state;
+	svc_answer_fini(&fake.answer);
 	memset(&fake, 0, sizeof(fake));
 	atomic_store(&fake.devices, 1);
 	return 0;
@@ -488,7 +844,9 @@ static void hear(int fd, struct answer *a)
 		a->len += (size_t)n;
 		body = strstr(a->text, "\r\n\r\n");
 		length = strstr(a->text, "Content-Length: ");
-		if (body)
+		if (body && strstr(a->text, "Content-Type: text/event-stream")) /* it has no end */
+			want = 0;
+		else if (body)
 			want = (size_t)(body + 4 - a->text) +
 			       (length && length < body ? strtoul(length + 16, NULL, 10) : 0);
 	}
@@ -1006,6 +1364,11 @@ static const char *body_of(const struct route *r)
 		{&body_device_patch, "{}"},
 		{&body_credential, "{\"protocol\":\"wireguard\"}"},
 		{&body_token, "{\"name\":\"a\"}"},
+		{&body_invite, "{\"protocol\":\"wireguard\"}"},
+		{&body_settings, "{}"},
+		{&body_totp_begin, "{\"password\":\"right\"}"},
+		{&body_totp_confirm, "{\"totp\":\"123456\"}"},
+		{&body_totp_disable, "{\"password\":\"right\",\"totp\":\"123456\"}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
@@ -1043,7 +1406,8 @@ static void every_route_asks_who_is_there(void **state)
 
 		if (routes[i].access & ACCESS_PUBLIC)
 			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(strangers); k++) {
+		for (size_t k = routes[i].access & ACCESS_LOCAL ? 1 : 0; k < ARRAY_SIZE(strangers);
+			k++) {
 			if (try_route(&routes[i], strangers[k], &only_error) != 401 || !only_error)
 				fail_msg("%s with %s", routes[i].pattern, strangers[k]);
 		}
@@ -1115,6 +1479,73 @@ static void cookies_need_the_csrf_token(void **state)
 					 100,
 			2);
 	}
+}
+
+/* ---- answers that come from a file ---- */
+
+static void wait_for_backups(unsigned n)
+{
+	for (int i = 0; i < 500 && atomic_load(&fake.backups) != n; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(atomic_load(&fake.backups), n);
+}
+
+static void a_backup_is_a_file(void **state)
+{
+	const struct answer *a = request("GET /v1/backup", ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "Content-Length: 3\r\n"));
+	assert_non_null(strstr(a->text, "Content-Type: application/vnd.sqlite3\r\n"));
+	assert_non_null(strstr(a->text, "Content-Disposition: attachment; "
+					"filename=\"ireko-20231114T221320Z.db\"\r\n"));
+	assert_non_null(strstr(a->text,
+		"Repr-Digest: sha-256=:AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n"));
+	assert_non_null(strstr(a->text, "\r\n\r\nbbb"));
+	wait_for_backups(0);
+	atomic_store(&fake.outcome, SVC_RATE_LIMITED);
+	a = request("GET /v1/backup", ADMIN, NULL);
+	assert_int_equal(a->status, 429);
+	assert_non_null(strstr(a->text, "Retry-After: 7\r\n"));
+}
+
+/* Longer than a request may take, as long as its client takes something now and then. */
+static void a_slow_download_goes_on(void **state)
+{
+	static const char head[] = "GET /v1/backup HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	const int fd = dial();
+	static char piece[256 * 1024];
+	size_t got = 0;
+	ssize_t n;
+
+	(void)state;
+	atomic_store(&fake.backup_size, 24 * 1024 * 1024);
+	say(fd, head, strlen(head));
+	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0) {
+		got += (size_t)n;
+		if (got < 8 * 1024 * 1024)
+			poll(NULL, 0, REQUEST_MS / 16);
+		if (got > atomic_load(&fake.backup_size))
+			break;
+	}
+	assert_true(got > atomic_load(&fake.backup_size));
+	close(fd);
+	wait_for_backups(0);
+}
+
+static void who_takes_nothing_is_dropped(void **state)
+{
+	static const char head[] = "GET /v1/backup HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	const int fd = dial();
+
+	(void)state;
+	atomic_store(&fake.backup_size, 24 * 1024 * 1024);
+	say(fd, head, strlen(head));
+	wait_for_backups(1);
+	assert_int_equal(ask("GET /healthz HTTP/1.1\r\n" HOST "\r\n")->status, 200);
+	wait_for_backups(0);
+	close(fd);
 }
 
 static void unknown_paths_and_methods(void **state)
@@ -1198,9 +1629,22 @@ static void login_sets_the_cookie(void **state)
 	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"wrong\"}");
 	assert_int_equal(a->status, 401);
 	assert_null(strstr(a->text, "Set-Cookie"));
+	assert_non_null(strstr(a->text, "\"type\":\"about:blank\""));
 	a = request("POST /v1/login", "Origin: http://evil.example\r\n",
 		"{\"username\":\"a\",\"password\":\"right\"}");
 	assert_int_equal(a->status, 403);
+	assert_non_null(strstr(a->text, "\"type\":\"about:blank\""));
+	/* The password was right: that alone is told apart. */
+	a = request("POST /v1/login", "", "{\"username\":\"a\",\"password\":\"right totp\"}");
+	assert_int_equal(a->status, 401);
+	assert_non_null(strstr(a->text, "\"type\":\"urn:ireko:problem:totp-required\""));
+	assert_null(strstr(a->text, "Set-Cookie"));
+	a = request("POST /v1/login", "",
+		"{\"username\":\"a\",\"password\":\"right totp\",\"totp\":\"123456\"}");
+	assert_int_equal(a->status, 200);
+	a = request("POST /v1/login", "",
+		"{\"username\":\"a\",\"password\":\"right totp\",\"totp\":\"1234567\"}");
+	assert_int_equal(a->status, 422);
 	a = request("POST /v1/logout", "Cookie: ireko=admin\r\nX-CSRF-Token: csrf\r\n", NULL);
 	assert_int_equal(a->status, 204);
 	assert_non_null(strstr(a->text, "Set-Cookie: ireko=; Path=/; HttpOnly; "
@@ -1246,6 +1690,89 @@ static void objects_as_the_contract_says(void **state)
 	a = request("POST /v1/tokens", ADMIN, "{\"name\":\"ci\"}");
 	assert_int_equal(a->status, 201);
 	assert_non_null(strstr(a->text, "\"token\":\"ireko_secret\""));
+}
+
+static void audit_settings_and_second_factors(void **state)
+{
+	const struct answer *a = request("GET /v1/audit?actor=usr_" ID "&object=dev_" ID
+					 "&action=user.create&limit=2",
+		ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_memory_equal(&fake.filter.actor, &some_id, sizeof(some_id));
+	assert_memory_equal(&fake.filter.object, &some_id, sizeof(some_id));
+	assert_string_equal(fake.filter.object_kind, "dev");
+	assert_string_equal(fake.filter.action, "user.create");
+	assert_non_null(strstr(a->text,
+		"{\"sequence\":7,\"at\":\"2023-11-14T22:13:20.000Z\",\"actor\":{\"user_id\":"
+		"\"usr_" ID "\",\"name\":\"ann\",\"via\":\"token\",\"token_id\":\"tok_" ID
+		"\"},\"from\":\"192.0.2.7\",\"action\":\"user.create\",\"object\":\"usr_" ID
+		"\",\"outcome\":\"ok\",\"detail\":\"bob, role user\",\"hash\":\"\"}"));
+	assert_non_null(strstr(a->text,
+		"{\"sequence\":6,\"at\":null,\"actor\":null,\"from\":null,\"action\":"
+		"\"audit.begin\",\"object\":null,\"outcome\":\"ok\",\"detail\":null,"
+		"\"hash\":\"ab\"}"));
+	assert_non_null(strstr(a->text, "\"next_cursor\":\""));
+	assert_int_equal(request("GET /v1/audit?actor=dev_" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?object=usr-" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?object=" ID, ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?action=User", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/audit?action=", ADMIN, NULL)->status, 422);
+	assert_int_equal(request("GET /v1/users?action=a", ADMIN, NULL)->status, 422);
+	a = request("GET /v1/audit/verify", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "{\"ok\":false,\"rows\":5,\"first\":3,\"last\":7,"
+					"\"broken_at\":4,\"hash\":\"ab\"}"));
+
+	a = request("GET /v1/settings", ADMIN, NULL);
+	assert_non_null(strstr(a->text, "ETag: \"3\"\r\n"));
+	assert_non_null(strstr(a->text,
+		"{\"endpoint\":\"vpn.example.org\",\"dns\":[\"9.9.9.9\",\"2620:fe::fe\"],\"mtu\":"
+		"10,"
+		"\"keepalive\":11,\"credential_lifetime_s\":12,\"traffic_retention\":{\"minutes\":"
+		"13,"
+		"\"hours\":14,\"days\":15},\"audit_retention_days\":16,\"defaults\":{\"endpoint\":"
+		"\"192.0.2.1\",\"dns\":[],"));
+	assert_non_null(strstr(a->text, "\"credential_lifetime_s\":null"));
+	assert_non_null(strstr(a->text, "\"updated_at\":null}"));
+	a = request("PATCH /v1/settings", ADMIN "If-Match: \"3\"\r\n",
+		"{\"mtu\":1300,\"endpoint\":null}");
+	assert_int_equal(a->status, 200);
+	assert_int_equal(fake.settings.number[SVC_MTU].n, 1300);
+	assert_true(fake.settings.set_endpoint && !fake.settings.endpoint);
+	assert_int_equal(
+		request("PATCH /v1/settings", ADMIN "If-Match: \"4\"\r\n", "{}")->status, 412);
+
+	a = request("POST /v1/me/totp", ADMIN, "{\"password\":\"x\"}");
+	assert_non_null(strstr(a->text, "{\"secret\":\"GEZDGNBV\",\"otpauth_url\":"
+					"\"otpauth://totp/Ireko:ann?secret=GEZDGNBV\","
+					"\"qr_svg\":\"<svg "));
+}
+
+/* Whoever refuses a write of somebody who is known: the audit log hears of it, once. */
+static void refused_writes_are_told(void **state)
+{
+	static const char user[] = "Authorization: Bearer user\r\n";
+
+	(void)state;
+	assert_int_equal(request("POST /v1/users", user, "{\"name\":\"a\"}")->status, 403);
+	assert_int_equal(atomic_load(&fake.refusals), 1);
+	assert_string_equal(fake.refused, "3 user.create  - from 127");
+	assert_int_equal(request("DELETE /v1/users/usr_" ID "/totp", user, NULL)->status, 403);
+	assert_string_equal(fake.refused, "3 totp.reset usr " ID " from 127");
+	atomic_store(&fake.outcome, SVC_FORBIDDEN);
+	assert_int_equal(request("PATCH /v1/devices/dev_" ID, user, "{}")->status, 403);
+	assert_string_equal(fake.refused, "3 device.patch dev " ID " from 127");
+	atomic_store(&fake.outcome, SVC_RATE_LIMITED);
+	assert_int_equal(request("PATCH /v1/users/usr_" ID, user, "{}")->status, 429);
+	assert_string_equal(fake.refused, "8 user.patch usr " ID " from 127");
+	assert_int_equal(atomic_load(&fake.refusals), 4);
+	/* Neither reads, nor strangers, nor what was refused for another reason. */
+	atomic_store(&fake.outcome, SVC_CONFLICT);
+	assert_int_equal(request("PATCH /v1/users/usr_" ID, user, "{}")->status, 409);
+	assert_int_equal(request("GET /v1/users", user, NULL)->status, 403);
+	assert_int_equal(request("POST /v1/users", "", "{\"name\":\"a\"}")->status, 401);
+	assert_int_equal(atomic_load(&fake.refusals), 4);
 }
 
 static void openvpn_credentials(void **state)
@@ -1397,6 +1924,392 @@ static void preconditions(void **state)
 		request("PATCH /v1/users/usr_" ID, ADMIN "If-Match: *\r\n", "{}")->status, 200);
 }
 
+/* What a tag has behind the revision changes without an edit, so it is not compared. */
+static void preconditions_of_live_objects(void **state)
+{
+	static const char *const never[] = {"\"8.0123456789abcdef\"", "\"9.\"",
+		"\"9.0123456789abcde\"", "\"9.0123456789abcdef0\"", "\"9.0123456789abcdeg\"",
+		"\"9.0123456789ABCDEF\"", "\".0123456789abcdef\"", "W/\"9.0123456789abcdef\""};
+	static const char *const fine[] = {"\"9\"", "\"9.0123456789abcdef\"", "*"};
+	char fields[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-Match: %s\r\n", never[i]);
+		if (request("DELETE /v1/devices/dev_" ID, fields, NULL)->status != 412)
+			fail_msg("%s", never[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-Match: %s\r\n", fine[i]);
+		if (request("DELETE /v1/devices/dev_" ID, fields, NULL)->status != 204)
+			fail_msg("%s", fine[i]);
+	}
+}
+
+static void what_has_no_etag_matches_none(void **state)
+{
+	static const char *const lines[] = {"DELETE /v1/credentials/crd_" ID,
+		"DELETE /v1/tokens/tok_" ID, "DELETE /v1/sessions/ses_" ID,
+		"DELETE /v1/invites/inv_" ID};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const int before = atomic_load(&fake.calls);
+
+		assert_int_equal(request(lines[i], ADMIN "If-Match: \"1\"\r\n", NULL)->status, 412);
+		assert_int_equal(atomic_load(&fake.calls), before);
+		assert_int_equal(request(lines[i], ADMIN "If-Match: *\r\n", NULL)->status, 204);
+		assert_int_equal(request(lines[i], ADMIN, NULL)->status, 204);
+	}
+}
+
+static void header_of(const struct answer *a, const char *name, char out[96])
+{
+	const char *at = strstr(a->text, name);
+
+	assert_non_null(at);
+	assert_int_equal(sscanf(at + strlen(name), "%95[^\r]", out), 1);
+}
+
+static void unchanged_is_not_sent_again(void **state)
+{
+	static const char *const lists[] = {"%s", "W/%s", "\"other\", %s", "%s ,\"x\"", "*"};
+	static const char *const other[] = {"\"5x\"", "5", "\"\"", ",", "\"4\", \"6\""};
+	const struct answer *a = request("GET /v1/users/usr_" ID, ADMIN, NULL);
+	char etag[96], value[128], fields[256];
+
+	(void)state;
+	header_of(a, "ETag: ", etag);
+	assert_string_equal(etag, "\"5\"");
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(value, sizeof(value), lists[i], etag);
+#pragma GCC diagnostic pop
+		snprintf(fields, sizeof(fields), ADMIN "If-None-Match: %s\r\n", value);
+		a = request("GET /v1/users/usr_" ID, fields, NULL);
+		if (a->status != 304 || strstr(a->text, "created_at") ||
+			!strstr(a->text, "ETag: \"5\"\r\n"))
+			fail_msg("%s: %s", value, a->text);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-None-Match: %s\r\n", other[i]);
+		assert_int_equal(request("GET /v1/users/usr_" ID, fields, NULL)->status, 200);
+	}
+	/* Only for what is read, only for those who may read it. */
+	assert_int_equal(
+		request("PATCH /v1/users/usr_" ID, ADMIN "If-None-Match: \"5\"\r\n", "{}")->status,
+		200);
+	assert_int_equal(
+		request("GET /v1/users/usr_" ID, "If-None-Match: *\r\n", NULL)->status, 401);
+}
+
+/* Its counters move: what was sent is stale although nobody edited it. */
+static void a_devices_tag_follows_its_status(void **state)
+{
+	char before[96], after[96], fields[256];
+	const struct answer *a = request("GET /v1/devices/dev_" ID, ADMIN, NULL);
+
+	(void)state;
+	header_of(a, "ETag: ", before);
+	assert_memory_equal(before, "\"9.", 3);
+	snprintf(fields, sizeof(fields), ADMIN "If-None-Match: %s\r\n", before);
+	assert_int_equal(request("GET /v1/devices/dev_" ID, fields, NULL)->status, 304);
+	fake.openvpn = true;
+	a = request("GET /v1/devices/dev_" ID, fields, NULL);
+	assert_int_equal(a->status, 200);
+	header_of(a, "ETag: ", after);
+	assert_string_not_equal(before, after);
+}
+
+/* ---- requests that may be repeated ---- */
+
+#define KEY "Idempotency-Key: k1\r\n"
+
+static void keys_that_cant_be_taken(void **state)
+{
+	static char fields[600], key[300];
+	const struct answer *a;
+
+	(void)state;
+	memset(key, 'k', 256);
+	for (int i = 0; i < 3; i++) {
+		const char *bad[] = {"", key, "\xc3\xa9"};
+
+		snprintf(fields, sizeof(fields), ADMIN "Idempotency-Key: %s\r\n", bad[i]);
+		a = request("POST /v1/users", fields, "{\"name\":\"a\"}");
+		assert_int_equal(a->status, 400);
+		assert_non_null(strstr(a->text, "\"field\":\"Idempotency-Key\""));
+	}
+	a = request("POST /v1/users", ADMIN KEY KEY, "{\"name\":\"a\"}");
+	assert_int_equal(a->status, 400);
+	assert_int_equal(fake.begun, 0);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+	key[255] = '\0';
+	snprintf(fields, sizeof(fields), ADMIN "Idempotency-Key: %s\r\n", key);
+	assert_int_equal(request("POST /v1/users", fields, "{\"name\":\"a\"}")->status, 201);
+	assert_int_equal(fake.begun, 1);
+}
+
+/* What is stored is what is sent, byte for byte. */
+static void the_answer_is_made_in_the_transaction(void **state)
+{
+	static const struct {
+		const char *line, *body;
+	} makes[] = {
+		{"POST /v1/users", "{\"name\":\"a\"}"}, {"POST /v1/devices", "{\"name\":\"a\"}"}};
+	const struct answer *a;
+	char value[96];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(makes); i++) {
+		a = request(makes[i].line, ADMIN KEY, makes[i].body);
+		assert_int_equal(a->status, 201);
+		assert_int_equal(fake.rendered, 0);
+		assert_int_equal(fake.answer.status, 201);
+		assert_string_equal(strstr(a->text, "\r\n\r\n") + 4, fake.answer.body);
+		header_of(a, "Location: ", value);
+		assert_string_equal(value, fake.answer.location);
+		assert_string_equal(value, fake.location);
+		header_of(a, "ETag: ", value);
+		assert_string_equal(value, fake.answer.etag);
+		assert_null(strstr(a->text, "Idempotency-Replayed"));
+		assert_true(fake.remembered);
+		assert_int_equal(fake.begun, (int)i + 1);
+		assert_int_equal(fake.ended, fake.begun);
+		svc_answer_fini(&fake.answer);
+	}
+}
+
+static void repeats_are_answered_as_before(void **state)
+{
+	const struct answer *a;
+
+	(void)state;
+	fake.once = ONCE_REPEAT;
+	a = request("POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}");
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "Idempotency-Replayed: true\r\n"));
+	assert_non_null(strstr(a->text, "Location: /v1/users/usr_first\r\n"));
+	assert_non_null(strstr(a->text, "ETag: \"1\"\r\n"));
+	assert_non_null(strstr(a->text, "\r\n\r\n{\"first\":true}"));
+	fake.once = SVC_CONFLICT;
+	a = request("POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}");
+	assert_int_equal(a->status, 409);
+	assert_non_null(strstr(a->text, "Retry-After: 3\r\n"));
+	fake.once = -EIO;
+	assert_int_equal(request("POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}")->status, 500);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+	assert_int_equal(fake.ended, 0);
+}
+
+static void only_success_is_remembered(void **state)
+{
+	(void)state;
+	atomic_store(&fake.outcome, SVC_CONFLICT);
+	assert_int_equal(request("POST /v1/tokens", ADMIN KEY, "{\"name\":\"a\"}")->status, 409);
+	assert_int_equal(fake.ended, 1);
+	assert_false(fake.remembered);
+	/* What is refused before is not even looked at. */
+	assert_int_equal(request("POST /v1/tokens", ADMIN KEY, "{\"name\":1}")->status, 422);
+	assert_int_equal(request("POST /v1/tokens", KEY, "{\"name\":\"a\"}")->status, 401);
+	assert_int_equal(fake.begun, 1);
+}
+
+/* Path, body and role make a request what it is; headers don't. */
+static void requests_differ(void **state)
+{
+	static const struct {
+		const char *line, *fields, *body;
+		bool same;
+	} cases[] = {
+		{"POST /v1/tokens", ADMIN KEY, "{\"name\":\"a\"}", true},
+		{"POST /v1/tokens", ADMIN KEY "X-Request: 2\r\n", "{\"name\":\"a\"}", true},
+		{"POST /v1/tokens", ADMIN KEY, "{\"name\":\"b\"}", false},
+		{"POST /v1/tokens", ADMIN KEY, "{\"name\":\"a\"} ", false},
+		{"POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}", false},
+		{"POST /v1/tokens", "Authorization: Bearer operator\r\n" KEY, "{\"name\":\"a\"}",
+			false},
+	};
+	uint8_t first[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		request(cases[i].line, cases[i].fields, cases[i].body);
+		svc_answer_fini(&fake.answer);
+		assert_int_equal(fake.begun, (int)i + 1);
+		if (i == 0)
+			memcpy(first, fake.request_sha256, sizeof(first));
+		assert_int_equal(memcmp(first, fake.request_sha256, 32) == 0, cases[i].same);
+	}
+}
+
+static void what_makes_nothing_is_not_remembered(void **state)
+{
+	(void)state;
+	request("POST /v1/logout", ADMIN KEY, NULL);
+	request("POST /v1/tokens", "Authorization: Bearer auditor\r\n" KEY, "{\"name\":\"a\"}");
+	request("PATCH /v1/users/usr_" ID, ADMIN KEY, "{}");
+	request("DELETE /v1/users/usr_" ID, ADMIN KEY, NULL);
+	request("POST /v1/login", KEY, "{\"username\":\"a\",\"password\":\"right\"}");
+	assert_int_equal(fake.begun, 0);
+}
+
+/* ---- invites ---- */
+
+static void invites_hand_out_their_link(void **state)
+{
+	const struct answer *a = request(
+		"POST /v1/devices/dev_" ID "/invites", ADMIN, "{\"protocol\":\"wireguard\"}");
+
+	(void)state;
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "Location: /v1/invites/inv_" ID "\r\n"));
+	assert_non_null(strstr(a->text, "\"url\":\"http://localhost/i/invite_secret\""));
+	assert_non_null(strstr(a->text, "\"expires_at\":\"2023-11-14T22:28:20.000Z\""));
+	a = request("GET /v1/devices/dev_" ID "/invites", ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"id\":\"inv_" ID "\""));
+	assert_non_null(strstr(a->text, "\"used_at\":null,\"credential_id\":null"));
+	assert_null(strstr(a->text, "secret"));
+	a = request("GET /v1/invites/inv_" ID, ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_null(strstr(a->text, "secret"));
+	assert_int_equal(request("DELETE /v1/invites/inv_" ID, ADMIN, NULL)->status, 204);
+	assert_int_equal(request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{}")->status, 422);
+}
+
+static void links_begin_as_the_setting_says(void **state)
+{
+	struct api_conf conf = {.public_url = "https://vpn.example.net",
+		.max_connections = 8,
+		.request_ms = REQUEST_MS};
+	struct api *other = api;
+	const uint16_t other_port = port;
+	const struct answer *a;
+	char why[160] = "";
+
+	(void)state;
+	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
+	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
+	port = api_address(api).port;
+	a = request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{\"protocol\":\"openvpn\"}");
+	assert_non_null(strstr(a->text, "\"url\":\"https://vpn.example.net/i/invite_secret\""));
+	api_stop(api);
+	api = other;
+	port = other_port;
+}
+
+static void looking_at_a_link_does_nothing(void **state)
+{
+	static char first[65536];
+	const struct answer *a = request("GET /i/abc", "", NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	snprintf(first, sizeof(first), "%s", strstr(a->text, "\r\n\r\n"));
+	assert_non_null(strstr(first, "<form method=\"post\">"));
+	assert_non_null(strstr(a->text, "Content-Type: text/html; charset=utf-8\r\n"));
+	assert_non_null(strstr(a->text, "Referrer-Policy: no-referrer\r\n"));
+	assert_non_null(strstr(a->text, "Cache-Control: no-store\r\n"));
+	assert_null(strstr(first, "script"));
+	assert_null(strstr(first, "style="));
+	a = request("GET /i/0123456789012345678901234567890123456789012", "", NULL);
+	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
+	/* What a messenger appends does not matter. */
+	a = request("GET /i/abc?fbclid=x&fbclid=y", "", NULL);
+	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
+	assert_int_equal(request("GET /invite.css", "", NULL)->status, 200);
+	assert_int_equal(request("GET /i/", "", NULL)->status, 404);
+	assert_int_equal(request("GET /i/a/b", "", NULL)->status, 404);
+	assert_int_equal(request("PUT /i/abc", "", NULL)->status, 405);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void the_button_opens_it(void **state)
+{
+	const struct answer *a = request("POST /i/abc", "", NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_string_equal(fake.name, "abc");
+	assert_non_null(strstr(a->text, "PrivateKey = &lt;&amp;&quot;&#39;&gt;\n"));
+	assert_non_null(strstr(a->text, "src=\"data:image/svg+xml;base64,PHN2Zy"));
+	assert_non_null(strstr(a->text, "download=\"laptop.conf\""));
+	assert_non_null(strstr(a->text, "base64,W0ludGVyZmFjZV0KUHJpdmF0ZUtleSA9IDwmIic+Cg==\""));
+	assert_non_null(strstr(a->text, "Cache-Control: no-store\r\n"));
+	a = request("POST /i/abc", "Content-Type: application/x-www-form-urlencoded\r\n", "");
+	assert_int_equal(a->status, 200);
+	a = request("POST /i/abc", "Content-Type: application/x-www-form-urlencoded\r\n", "a=b");
+	assert_int_equal(a->status, 200);
+	a = request("POST /i/abc", "Accept: application/json\r\n", NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"profile\":\"[Interface]"));
+	assert_non_null(strstr(a->text, "\"profile_filename\":\"laptop.conf\",\"qr_svg\":\"<svg"));
+	fake.openvpn = true;
+	a = request("POST /i/abc", "", NULL);
+	assert_int_equal(a->status, 200);
+	assert_null(strstr(a->text, "<img"));
+	assert_int_equal(atomic_load(&fake.calls), 5);
+	assert_int_equal(request("POST /i/abc", JSON, "{}")->status, 415);
+	assert_int_equal(atomic_load(&fake.calls), 5);
+}
+
+/* Our own pages send no referrer, so a browser sends Origin: null with their forms. */
+static void only_our_own_page_has_the_button(void **state)
+{
+	static const struct {
+		const char *fields;
+		unsigned status;
+	} cases[] = {
+		{"Origin: http://localhost\r\n", 200},
+		{"Origin: null\r\n", 200},
+		{"Origin: null\r\nSec-Fetch-Site: same-origin\r\n", 200},
+		{"Origin: null\r\nSec-Fetch-Site: cross-site\r\n", 403},
+		{"Origin: null\r\nSec-Fetch-Site: same-site\r\n", 403},
+		{"Sec-Fetch-Site: cross-site\r\n", 403},
+		{"Origin: http://evil.example\r\n", 403},
+		{"Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\n", 403},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const int before = atomic_load(&fake.calls);
+		const struct answer *a = request("POST /i/abc", cases[i].fields, NULL);
+
+		if (a->status != cases[i].status)
+			fail_msg("%s: %s", cases[i].fields, a->text);
+		assert_int_equal(atomic_load(&fake.calls) - before, a->status == 200);
+	}
+}
+
+static void refused_links_have_pages(void **state)
+{
+	static const struct {
+		int outcome;
+		unsigned status;
+		const char *text;
+	} cases[] = {{SVC_NOT_FOUND, 404, "no longer valid"}, {SVC_RATE_LIMITED, 429, "Too many"},
+		{SVC_FULL, 409, "did not work"}, {-EIO, 500, "did not work"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct answer *a;
+
+		atomic_store(&fake.outcome, cases[i].outcome);
+		a = request("POST /i/abc", "", NULL);
+		assert_int_equal(a->status, cases[i].status);
+		assert_non_null(strstr(a->text, cases[i].text));
+		assert_null(strstr(a->text, "PrivateKey"));
+		assert_true((cases[i].status == 429) ==
+			    (strstr(a->text, "Retry-After: 7\r\n") != NULL));
+		a = request("POST /i/abc", "Accept: application/json\r\n", NULL);
+		assert_int_equal(a->status, cases[i].status);
+		assert_non_null(strstr(a->text, "application/problem+json"));
+		assert_null(strstr(a->text, "PrivateKey"));
+	}
+}
+
 static void outcomes_become_statuses(void **state)
 {
 	static const struct {
@@ -1528,6 +2441,348 @@ static void speaks_https(void **state)
 	port = plain_port;
 }
 
+/* ---- events ---- */
+
+/* A stream's connection: what came so far. */
+struct ear {
+	int fd;
+	struct answer a;
+};
+
+static void listen_with(struct ear *ear, const char *target, const char *fields)
+{
+	char text[512];
+
+	ear->fd = dial();
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "%s\r\n", target, fields);
+	say(ear->fd, text, strlen(text));
+	hear(ear->fd, &ear->a);
+}
+
+/* Waits until that stands in what came. Returns: where, NULL when the stream ended. */
+static const char *hears(struct ear *ear, const char *what)
+{
+	struct answer *a = &ear->a;
+	const char *at;
+
+	while (!(at = strstr(a->text, what))) {
+		const ssize_t n = recv(ear->fd, a->text + a->len, sizeof(a->text) - 1 - a->len, 0);
+
+		if (n <= 0)
+			return NULL;
+		a->len += (size_t)n;
+		a->text[a->len] = '\0';
+	}
+	return at;
+}
+
+static void device_changed(const struct ulid *user)
+{
+	events_add(events, &(struct event){.type = EVENT_DEVICE_CHANGED,
+				   .at = 1700000000000,
+				   .user_id = *user,
+				   .device_id = some_id,
+				   .how = DEVICE_UPDATED});
+}
+
+static void events_are_told_as_they_come(void **state)
+{
+	static struct ear ear, only;
+	const struct ulid other = {{9}};
+	const char *at;
+	char want[64];
+
+	(void)state;
+	listen_with(&ear, "/v1/events", ADMIN);
+	assert_int_equal(ear.a.status, 200);
+	assert_non_null(strstr(ear.a.text, "Cache-Control: no-store\r\n"));
+	assert_non_null(strstr(ear.a.text, "X-Accel-Buffering: no\r\n"));
+	at = hears(&ear, "retry: 2000\nid: ");
+	assert_non_null(at);
+	assert_non_null(hears(&ear, "event: hello\ndata: {"));
+	listen_with(
+		&only, "/v1/events?types=session.ended,traffic", "Authorization: Bearer user\r\n");
+	assert_non_null(hears(&only, "event: hello\n"));
+	device_changed(&other);
+	snprintf(want, sizeof(want), "id: %llu\nevent: device.changed\ndata: {\"at\":",
+		(unsigned long long)events_newest(events));
+	assert_non_null(hears(&ear, want));
+	assert_non_null(hears(&ear, "\"change\":\"updated\"}\n\n"));
+	events_add(events, &(struct event){.type = EVENT_SESSION_ENDED,
+				   .user_id = some_id,
+				   .news = {.why = SESSION_END_REVOKED}});
+	assert_non_null(hears(&ear, "\"reason\":\"revoked\""));
+	assert_non_null(hears(&only, "\"reason\":\"revoked\""));
+	assert_null(strstr(only.a.text, "device.changed"));
+	close(ear.fd);
+	close(only.fd);
+}
+
+static void users_are_told_of_their_own_traffic(void **state)
+{
+	static struct ear all, own;
+	struct moved *m = calloc(2, sizeof(*m));
+
+	(void)state;
+	m[0] = (struct moved){
+		.device_id = some_id, .user_id = some_id, .rx_bytes = 100, .tx_bytes = 1};
+	m[1] = (struct moved){
+		.device_id = {{7}}, .user_id = {{7}}, .rx_bytes = 5000, .tx_bytes = 2};
+	listen_with(&all, "/v1/events", ADMIN);
+	listen_with(&own, "/v1/events", "Authorization: Bearer user\r\n");
+	assert_non_null(hears(&own, "event: hello"));
+	assert_non_null(hears(&all, "event: hello"));
+	events_add(events,
+		&(struct event){
+			.type = EVENT_TRAFFIC, .interval_ms = 500, .moved = m, .n_moved = 2});
+	assert_non_null(hears(&all, "\"rx_bps\":81600,"));
+	assert_non_null(hears(&all, "\"totals\":{\"rx_bytes\":5100,\"tx_bytes\":3,\"devices\":2}"));
+	assert_non_null(hears(&all, ",5000,2],[\"dev_" ID "\",100,1]]}\n\n"));
+	assert_non_null(hears(&own, "\"totals\":{\"rx_bytes\":100,\"tx_bytes\":1,\"devices\":1}"));
+	assert_non_null(hears(&own, "\"devices\":[[\"dev_" ID "\",100,1]]}\n\n"));
+	close(all.fd);
+	close(own.fd);
+}
+
+static void streams_go_on_where_they_were(void **state)
+{
+	static struct ear ear;
+	const uint64_t seen = events_newest(events);
+	char fields[128], want[64];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		device_changed(&some_id);
+	snprintf(fields, sizeof(fields), ADMIN "Last-Event-ID: %llu\r\n", (unsigned long long)seen);
+	listen_with(&ear, "/v1/events", fields);
+	for (int i = 1; i <= 3; i++) {
+		snprintf(want, sizeof(want), "id: %llu\nevent: device.changed",
+			(unsigned long long)seen + i);
+		assert_non_null(hears(&ear, want));
+	}
+	assert_null(strstr(ear.a.text, "event: gap"));
+	close(ear.fd);
+	/* Of another process, of the future, of nobody. */
+	static const char *const strange[] = {
+		"1", "9007199254740993", "x", "-1", "", "99999999999999999999999999"};
+	for (size_t i = 0; i < ARRAY_SIZE(strange); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "Last-Event-ID: %s\r\n", strange[i]);
+		listen_with(&ear, "/v1/events", fields);
+		assert_non_null(hears(&ear, "event: gap\ndata: {\"after\":"));
+		close(ear.fd);
+	}
+}
+
+static void streams_end_with_their_right(void **state)
+{
+	static struct ear ear;
+	const struct clock clock = clock_system();
+	uint64_t begun;
+
+	(void)state;
+	listen_with(&ear, "/v1/events", ADMIN);
+	assert_non_null(hears(&ear, "event: hello"));
+	begun = clock_mono_ms(&clock);
+	atomic_store(&fake.stands, SVC_UNAUTHENTICATED);
+	assert_null(hears(&ear, "what never comes"));
+	assert_true(clock_mono_ms(&clock) - begun < 1500);
+	assert_non_null(hears(&ear, "\r\n0\r\n\r\n")); /* as it should end */
+	close(ear.fd);
+}
+
+static void there_are_only_so_many_streams(void **state)
+{
+	static struct ear ears[17];
+	unsigned refused = 0;
+
+	(void)state;
+	/* Those of the tests before may still be on their way out. */
+	for (int tries = 0; tries < 200; tries++) {
+		refused = 0;
+		for (int i = 0; i < 16; i++) {
+			listen_with(&ears[i], "/v1/events", ADMIN);
+			refused += ears[i].a.status != 200;
+		}
+		if (refused == 0)
+			break;
+		for (int i = 0; i < 16; i++)
+			close(ears[i].fd);
+		poll(NULL, 0, 20);
+	}
+	assert_int_equal(refused, 0);
+	listen_with(&ears[16], "/v1/events", ADMIN);
+	assert_int_equal(ears[16].a.status, 429);
+	assert_non_null(strstr(ears[16].a.text, "Retry-After: 5\r\n"));
+	close(ears[16].fd);
+	/* HEAD takes no place. */
+	assert_int_equal(request("HEAD /v1/events", ADMIN, NULL)->status, 200);
+	for (int i = 0; i < 16; i++)
+		close(ears[i].fd);
+	/* Whoever goes makes room, though nobody writes to him. */
+	for (int tries = 0; tries < 200; tries++) {
+		listen_with(&ears[0], "/v1/events", ADMIN);
+		close(ears[0].fd);
+		if (ears[0].a.status == 200)
+			return;
+		poll(NULL, 0, 20);
+	}
+	fail_msg("streams whose clients are gone stay");
+}
+
+/* Who does not read is cut off; who reads has everything, at once. */
+static void nobody_waits_for_a_slow_reader(void **state)
+{
+	static struct ear slow, quick;
+	const int little = 4096;
+	const uint64_t from = events_newest(events);
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	const char *text = "GET /v1/events HTTP/1.1\r\n" HOST ADMIN "\r\n";
+	char want[64];
+	unsigned rounds = 0;
+	struct pollfd gone;
+
+	(void)state;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	slow.fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+	assert_int_equal(connect(slow.fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	say(slow.fd, text, strlen(text));
+	listen_with(&quick, "/v1/events?types=device.changed", ADMIN);
+	assert_non_null(hears(&quick, "event: hello"));
+	gone = (struct pollfd){.fd = slow.fd, .events = POLLRDHUP};
+	/* As many as the ring holds, again and again, at the pace of the one who reads. */
+	while (poll(&gone, 1, 0) == 0 && rounds++ < 200) {
+		for (unsigned i = 0; i < 64; i++)
+			device_changed(&some_id);
+		snprintf(want, sizeof(want), "id: %llu\n",
+			(unsigned long long)events_newest(events));
+		assert_non_null(hears(&quick, want));
+		quick.a.len = 0;
+		quick.a.text[0] = '\0';
+	}
+	assert_true(poll(&gone, 1, 2000) == 1);
+	assert_true(events_newest(events) - from > EVENTS_KEPT);
+	close(slow.fd);
+	close(quick.fd);
+}
+
+static void a_stop_ends_streams_at_once(void **state)
+{
+	static struct ear ear;
+	const struct clock clock = clock_system();
+	uint64_t begun;
+
+	(void)state;
+	listen_with(&ear, "/v1/events", ADMIN);
+	assert_non_null(hears(&ear, "event: hello"));
+	begun = clock_mono_ms(&clock);
+	api_stop(api);
+	assert_true(clock_mono_ms(&clock) - begun < 1000);
+	assert_non_null(hears(&ear, "\r\n0\r\n\r\n"));
+	close(ear.fd);
+	assert_int_equal(start(NULL), 0);
+}
+
+/* ---- traffic and metrics ---- */
+
+static void traffic_as_the_contract_says(void **state)
+{
+	const struct answer *a =
+		request("GET /v1/traffic?from=2026-01-02T03:04:05Z&to=2026-01-03T00%3A00%3A00"
+			"%2B01:00&step=3600&device_id=dev_" ID,
+			ADMIN, NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text,
+		"\r\n\r\n{\"from\":\"2023-11-14T22:13:20.000Z\",\"to\":\"2023-11-14T22:15:20."
+		"000Z\","
+		"\"step\":60,\"series\":[{\"device_id\":null,\"points\":[]},{\"device_id\":"
+		"\"dev_" ID "\",\"points\":[[\"2023-11-14T22:13:20.000Z\",5,18446744073709551615],"
+		"[\"2023-11-14T22:14:20.000Z\",5,9223372036854775807]]}]}"));
+	assert_true(fake.traffic.has_device_id && !fake.traffic.has_user_id);
+	assert_int_equal(fake.traffic.from, 1767323045000);
+	assert_int_equal(fake.traffic.to, 1767394800000);
+	assert_int_equal(fake.traffic.step, 3600);
+	static const struct {
+		const char *line, *field;
+	} wrong[] = {
+		{"GET /v1/traffic?step=7", "step"},
+		{"GET /v1/traffic?step=", "step"},
+		{"GET /v1/traffic?step=%31%32", "step"},
+		{"GET /v1/traffic?from=yesterday", "from"},
+		{"GET /v1/traffic?to=2026-13-01T00:00:00Z", "to"},
+		{"GET /v1/traffic?device_id=usr_" ID, "device_id"},
+		{"GET /v1/traffic?device_id=dev_" ID "&device_id=dev_" ID, "device_id"},
+		{"GET /v1/traffic?user_id=x", "user_id"},
+		{"GET /v1/traffic?limit=5", "limit"},
+		{"GET /v1/traffic?types=traffic", "types"},
+		{"GET /v1/events?types=", "types"},
+		{"GET /v1/events?types=traffic,", "types"},
+		{"GET /v1/events?types=traffic,nothing", "types"},
+		{"GET /v1/events?step=1", "step"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		char want[64];
+
+		a = request(wrong[i].line, ADMIN, NULL);
+		snprintf(want, sizeof(want), "\"errors\":[{\"field\":\"%s\"", wrong[i].field);
+		if (a->status != 422 || !strstr(a->text, want))
+			fail_msg("%s: %s", wrong[i].line, a->text);
+	}
+}
+
+static void metrics_for_whoever_may(void **state)
+{
+	static const struct {
+		const char *fields;
+		unsigned status;
+	} cases[] = {
+		{"", 200}, /* from this very machine */
+		{ADMIN, 200},
+		{"Authorization: Bearer auditor\r\n", 200},
+		{"Authorization: Bearer user\r\n", 403},
+		{"Authorization: Bearer nobody\r\n", 401},
+		{"X-Forwarded-For: 192.0.2.1\r\n", 401},
+		{"x-forwarded-for: 127.0.0.1\r\n", 401},
+		{"Forwarded: for=192.0.2.1\r\n", 401},
+		{"Via: 1.1 proxy\r\n", 401},
+		{"X-Real-IP: 192.0.2.1\r\n", 401},
+		{"Origin: http://localhost\r\n", 401},
+		{"Cookie: ireko=nobody\r\n", 401},
+		{"X-Forwarded-For: 192.0.2.1\r\n" ADMIN, 200},
+	};
+	const struct answer *a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		a = request("GET /metrics", cases[i].fields, NULL);
+		if (a->status != cases[i].status)
+			fail_msg("%s: %u", cases[i].fields, a->status);
+	}
+	/* A browser that was told that evil.example is 127.0.0.1. */
+	assert_int_equal(ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n")->status, 401);
+	assert_int_equal(
+		ask("GET /metrics HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n")->status, 401);
+	assert_int_equal(ask("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n")->status, 200);
+	a = request("GET /metrics", "", NULL);
+	assert_non_null(
+		strstr(a->text, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+	assert_non_null(strstr(a->text, "\nireko_drops_total{reason=\"replay\"} 3\n"));
+	assert_null(strstr(a->text, "reason=\"delivered\""));
+	assert_non_null(
+		strstr(a->text, "\nireko_sessions{protocol=\"openvpn\",transport=\"tcp\"} 4\n"));
+	assert_non_null(strstr(
+		a->text, "\nireko_handshakes_total{protocol=\"openvpn\",result=\"refused\"} 8\n"));
+	assert_non_null(strstr(a->text, "\nireko_database_schema_version 9\n"));
+	assert_non_null(strstr(a->text,
+		"\nireko_device_bytes_total{device=\"dev_" ID "\",direction=\"tx\"} 12\n"));
+	assert_non_null(strstr(a->text,
+		"\nireko_http_requests_total{route=\"/metrics\",method=\"GET\",status=\"4xx\"} "));
+	atomic_store(&fake.outcome, -EIO);
+	assert_int_equal(request("GET /metrics", "", NULL)->status, 500);
+}
+
 /* ---- start and stop ---- */
 
 static void says_why_it_does_not_start(void **state)
@@ -1585,17 +2840,47 @@ int main(void)
 		cmocka_unit_test_setup(every_route_asks_who_is_there, fresh),
 		cmocka_unit_test_setup(every_route_asks_for_the_role, fresh),
 		cmocka_unit_test_setup(cookies_need_the_csrf_token, fresh),
+		cmocka_unit_test_setup(a_backup_is_a_file, fresh),
+		cmocka_unit_test_setup(a_slow_download_goes_on, fresh),
+		cmocka_unit_test_setup(who_takes_nothing_is_dropped, fresh),
 		cmocka_unit_test_setup(unknown_paths_and_methods, fresh),
 		cmocka_unit_test_setup(answers_carry_the_standing_headers, fresh),
 		cmocka_unit_test_setup(head_is_like_get, fresh),
 		cmocka_unit_test_setup(login_sets_the_cookie, fresh),
 		cmocka_unit_test_setup(objects_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(audit_settings_and_second_factors, fresh),
+		cmocka_unit_test_setup(refused_writes_are_told, fresh),
 		cmocka_unit_test_setup(openvpn_credentials, fresh),
 		cmocka_unit_test_setup(tunnels_say_how_they_are, fresh),
 		cmocka_unit_test_setup(pages_continue, fresh),
 		cmocka_unit_test_setup(bodies_are_strict, fresh),
 		cmocka_unit_test_setup(preconditions, fresh),
+		cmocka_unit_test_setup(preconditions_of_live_objects, fresh),
+		cmocka_unit_test_setup(what_has_no_etag_matches_none, fresh),
+		cmocka_unit_test_setup(unchanged_is_not_sent_again, fresh),
+		cmocka_unit_test_setup(a_devices_tag_follows_its_status, fresh),
+		cmocka_unit_test_setup(keys_that_cant_be_taken, fresh),
+		cmocka_unit_test_setup(the_answer_is_made_in_the_transaction, fresh),
+		cmocka_unit_test_setup(repeats_are_answered_as_before, fresh),
+		cmocka_unit_test_setup(only_success_is_remembered, fresh),
+		cmocka_unit_test_setup(requests_differ, fresh),
+		cmocka_unit_test_setup(what_makes_nothing_is_not_remembered, fresh),
+		cmocka_unit_test_setup(invites_hand_out_their_link, fresh),
+		cmocka_unit_test_setup(links_begin_as_the_setting_says, fresh),
+		cmocka_unit_test_setup(looking_at_a_link_does_nothing, fresh),
+		cmocka_unit_test_setup(the_button_opens_it, fresh),
+		cmocka_unit_test_setup(only_our_own_page_has_the_button, fresh),
+		cmocka_unit_test_setup(refused_links_have_pages, fresh),
 		cmocka_unit_test_setup(outcomes_become_statuses, fresh),
+		cmocka_unit_test_setup(events_are_told_as_they_come, fresh),
+		cmocka_unit_test_setup(users_are_told_of_their_own_traffic, fresh),
+		cmocka_unit_test_setup(streams_go_on_where_they_were, fresh),
+		cmocka_unit_test_setup(streams_end_with_their_right, fresh),
+		cmocka_unit_test_setup(there_are_only_so_many_streams, fresh),
+		cmocka_unit_test_setup(nobody_waits_for_a_slow_reader, fresh),
+		cmocka_unit_test_setup(a_stop_ends_streams_at_once, fresh),
+		cmocka_unit_test_setup(traffic_as_the_contract_says, fresh),
+		cmocka_unit_test_setup(metrics_for_whoever_may, fresh),
 		cmocka_unit_test_setup(speaks_https, fresh),
 		cmocka_unit_test_setup(says_why_it_does_not_start, fresh),
 		cmocka_unit_test_setup(stop_lets_running_requests_finish, fresh),

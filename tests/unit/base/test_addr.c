@@ -272,12 +272,33 @@ static void test_sockaddr_both_ways(void **state)
 	assert_int_equal(endpoint_from_sockaddr(&e, &unix_sa), -EAFNOSUPPORT);
 }
 
+static void test_loopback(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is;
+	} cases[] = {{"127.0.0.1", true}, {"127.255.1.2", true}, {"::1", true},
+		{"126.0.0.1", false}, {"::", false}, {"::2", false}, {"1::1", false},
+		{"0.0.0.0", false}};
+	const struct ip_addr none = {.family = IP_NONE, .bytes = {127}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ip_addr a;
+
+		assert_int_equal(ip_addr_parse(&a, cases[i].text), 0);
+		assert_int_equal(ip_addr_is_loopback(&a), cases[i].is);
+	}
+	assert_false(ip_addr_is_loopback(&none));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addr_text),
 		cmocka_unit_test(test_addr_refuses),
 		cmocka_unit_test(test_addr_valid),
+		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_prefix_text),
 		cmocka_unit_test(test_prefix_contains_is_the_model),
 		cmocka_unit_test(test_prefix_families_do_not_mix),

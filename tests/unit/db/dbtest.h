@@ -42,7 +42,7 @@ static inline void dir_remove(const char *dir)
 {
 	static const char *const names[] = {"ireko.db", "ireko.db-wal", "ireko.db-shm",
 		"ireko.lock", "ireko.db.new", "ireko.db.new-wal", "ireko.db.new-shm", "master.key",
-		"other"};
+		"other", "ireko.db.before-restore", "ireko.db.before-restore-wal", "backup.db"};
 	char path[128];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -229,6 +229,34 @@ static void test_blob_refused(void **state)
 	assert_int_equal(ERR_peek_error(), 0);
 }
 
+/* HMAC(HMAC(master, "mac:" label), data), computed by another implementation. */
+static void test_mac(void **state)
+{
+	static const uint8_t want[32] = {0x77, 0x14, 0x7b, 0xff, 0x74, 0xc4, 0x79, 0x3d, 0xca, 0x89,
+		0x06, 0xab, 0x3b, 0xe7, 0x5c, 0xe4, 0x6c, 0x38, 0x26, 0x2e, 0x94, 0x19, 0xbb, 0xec,
+		0x98, 0x4f, 0xd0, 0xfc, 0xb9, 0x63, 0x21, 0x91};
+	struct fixture *f = *state;
+	struct keystore *ks;
+	char label[80];
+	uint8_t out[32], other[32];
+
+	write_file(f->file, 32, 0600);
+	assert_int_equal(keystore_open(&ks, f->file, false), 0);
+	assert_int_equal(keystore_mac(ks, "audit head 1", "some data", 9, out), 0);
+	assert_memory_equal(out, want, 32);
+	assert_int_equal(keystore_mac(ks, "audit head 2", "some data", 9, other), 0);
+	assert_memory_not_equal(out, other, 32);
+	assert_int_equal(keystore_mac(ks, "audit head 1", "some dat", 8, other), 0);
+	assert_memory_not_equal(out, other, 32);
+	assert_int_equal(keystore_mac(f->ks, "audit head 1", "some data", 9, other), 0);
+	assert_memory_not_equal(out, other, 32);
+	/* A label that would be cut is none. */
+	memset(label, 'a', sizeof(label) - 1);
+	label[sizeof(label) - 1] = '\0';
+	assert_int_equal(keystore_mac(ks, label, "some data", 9, other), -EIO);
+	keystore_free(ks);
+}
+
 static void test_wg_key(void **state)
 {
 	struct fixture *f = *state;
@@ -290,6 +318,7 @@ int main(void)
 		TEST(test_blob),
 		TEST(test_blob_empty),
 		TEST(test_blob_refused),
+		TEST(test_mac),
 		TEST(test_wg_key),
 		TEST(test_wg_vector),
 	};

@@ -29,6 +29,9 @@ struct coordinator {
 	struct session_info *sessions;
 	size_t n_sessions;
 	struct ulid killed;
+	char dns[256]; /* of the last coordinator_tunnel_set */
+	uint16_t mtu;
+	unsigned tunnel_sets;
 	unsigned puts, credential_puts, revokes, forgets;
 	int revoke_result;
 	bool hold_revokes; /* revocations wait until it is false */
@@ -101,6 +104,14 @@ int coordinator_start(struct coordinator *c)
 void coordinator_stop(struct coordinator *c)
 {
 	(void)c;
+}
+
+int coordinator_tunnel_set(struct coordinator *c, const char *dns, uint16_t mtu)
+{
+	snprintf(c->dns, sizeof(c->dns), "%s", dns);
+	c->mtu = mtu;
+	c->tunnel_sets++;
+	return 0;
 }
 
 int coordinator_device_put(struct coordinator *c, const struct dir_device_conf *d)
@@ -225,6 +236,26 @@ int coordinator_device_live(
 	pthread_mutex_unlock(&c->lock);
 	*out = known ? c->live : (struct device_live){0};
 	return known ? 0 : -ENOENT;
+}
+
+int coordinator_totals(struct coordinator *c, struct device_total **out, size_t *n)
+{
+	*n = c->n_devices;
+	*out = calloc(c->n_devices + 1, sizeof(**out));
+	for (size_t i = 0; i < c->n_devices; i++)
+		(*out)[i] = (struct device_total){.device_id = c->devices[i].id, .rx_bytes = 7};
+	return 0;
+}
+
+void coordinator_figures(struct coordinator *c, struct coordinator_figures *out)
+{
+	*out = (struct coordinator_figures){.mailbox = 3};
+	(void)c;
+}
+
+const char *session_end_name(enum session_end why)
+{
+	return why == SESSION_END_REVOKED ? "revoked" : "ended";
 }
 
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out)

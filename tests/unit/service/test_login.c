@@ -25,7 +25,7 @@ static struct svc_user with_password(struct servicetest *t, const char *name, en
 static int log_in(struct servicetest *t, const char *name, const char *pw, struct svc_login *out)
 {
 	memset(&t->e, 0, sizeof(t->e));
-	return svc_login(t->s, name, pw, &home, out, &t->e);
+	return svc_login(t->s, name, pw, NULL, &home, out, &t->e);
 }
 
 static void right_password(void **state)
@@ -263,6 +263,55 @@ static void no_secret_in_the_file(void **state)
 	}
 }
 
+/* The newest rows of the audit log, newest first. */
+static void rows_are(struct servicetest *t, const char *const *want, size_t n_want)
+{
+	const struct svc_page p = {.limit = 50};
+	const struct svc_audit_filter all = {.action = ""};
+	struct svc_audit_entry *r;
+	char text[512];
+	bool more;
+	size_t n;
+
+	assert_int_equal(svc_audit_list(t->s, &t->admin, &p, &all, &r, &n, &more, &t->e), 0);
+	assert_true(n >= n_want);
+	for (size_t i = 0; i < n_want; i++) {
+		char from[IP_ADDR_TEXT];
+
+		snprintf(text, sizeof(text), "%s %s %s %s %s", r[i].action, r[i].outcome,
+			r[i].actor_name[0] ? r[i].actor_name : "-",
+			ip_addr_format(&r[i].from, from), r[i].detail);
+		assert_string_equal(text, want[i]);
+		assert_int_equal(ulid_is_zero(&r[i].actor_id), r[i].actor_name[0] == '\0');
+	}
+	free(r);
+}
+
+/* Who came, who was kept out, and nothing of what was typed: somebody's password in the field of
+ * the name is no rare mistake. */
+static void logins_are_written_down(void **state)
+{
+	static const char *const first[] = {"logout ok Ann 192.0.2.1 ", "login ok Ann 192.0.2.1 ",
+		"login failed - 192.0.2.1 ", "login failed Ann 192.0.2.1 "};
+	static const char *const after[] = {
+		"login limited Ann 192.0.2.1 ", "login failed Ann 192.0.2.1 "};
+	struct servicetest *t = *state;
+	struct svc_login l;
+
+	(void)with_password(t, "Ann", SVC_ROLE_USER);
+	assert_int_equal(log_in(t, "ann", "wrong horse", &l), SVC_UNAUTHENTICATED);
+	assert_int_equal(log_in(t, "correct horse", "wrong horse", &l), SVC_UNAUTHENTICATED);
+	assert_int_equal(log_in(t, "ann", password, &l), 0);
+	assert_int_equal(svc_logout(t->s, &l.actor), 0);
+	assert_int_equal(svc_logout(t->s, &l.actor), 0); /* it was over: no row */
+	rows_are(t, first, ARRAY_SIZE(first));
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(log_in(t, "ann", "wrong horse", &l), SVC_UNAUTHENTICATED);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(log_in(t, "ann", "wrong horse", &l), SVC_RATE_LIMITED);
+	rows_are(t, after, ARRAY_SIZE(after));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +325,7 @@ int main(void)
 		T(disabling_ends_logins_for_good),
 		T(role_is_the_current_one),
 		T(what_is_not_a_cookie),
+		T(logins_are_written_down),
 		T(no_secret_in_the_file),
 	};
 

@@ -71,7 +71,7 @@ static int log_in(struct servicetest *t, const char *name, const char *password)
 	struct ip_addr from = {IP_V4, {192, 0, 2, 1}};
 	struct svc_login out;
 
-	return svc_login(t->s, name, password, &from, &out, &t->e);
+	return svc_login(t->s, name, password, NULL, &from, &out, &t->e);
 }
 
 static void first_start_makes_a_password_once(void **state)

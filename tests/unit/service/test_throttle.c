@@ -203,7 +203,80 @@ static void own_passwords_are_counted_apart(void **state)
 		THROTTLE_OK);
 }
 
+static int guess(struct throttle *t, uint64_t s, struct ip_addr from, struct throttle_attempt *a,
+	uint32_t *retry)
+{
+	return throttle_guess(t, s * S, &from, a, retry);
+}
+
+static void thirty_guesses_a_minute(void **state)
+{
+	struct ip_addr v6 = {IP_V6, {0x20, 1, [7] = 1, [15] = 9}}, near6 = v6, far6 = v6;
+	struct throttle_attempt a;
+	uint32_t retry;
+
+	near6.bytes[15] = 10;
+	far6.bytes[7] = 2;
+	for (unsigned i = 0; i < THROTTLE_GUESSES; i++) {
+		assert_int_equal(guess(*state, 100 + i / 10, v4(1, i), &a, &retry), THROTTLE_OK);
+		assert_int_equal(guess(*state, 100, v6, &a, &retry), THROTTLE_OK);
+	}
+	assert_int_equal(guess(*state, 110, v4(1, 200), &a, &retry), THROTTLE_LIMITED);
+	assert_int_equal(retry, THROTTLE_GUESS_WINDOW_S - 10);
+	assert_int_equal(guess(*state, 110, near6, &a, &retry), THROTTLE_LIMITED);
+	assert_int_equal(guess(*state, 110, v4(2, 1), &a, &retry), THROTTLE_OK);
+	assert_int_equal(guess(*state, 110, far6, &a, &retry), THROTTLE_OK);
+	/* Logins from there are counted apart. */
+	assert_int_equal(miss(*state, 110, "ann", v4(1, 1), &retry), THROTTLE_OK);
+	/* The ten of the first second are over. */
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(guess(*state, 160, v4(1, 1), &a, &retry), THROTTLE_OK);
+	assert_int_equal(guess(*state, 160, v4(1, 1), &a, &retry), THROTTLE_LIMITED);
+}
+
+static void what_was_no_guess_does_not_count(void **state)
+{
+	struct throttle_attempt a;
+	uint32_t retry;
+
+	for (unsigned i = 0; i < 3 * THROTTLE_GUESSES; i++) {
+		assert_int_equal(guess(*state, 100, v4(1, 1), &a, &retry), THROTTLE_OK);
+		throttle_cancel(*state, &a);
+	}
+	for (unsigned i = 0; i < THROTTLE_GUESSES; i++)
+		assert_int_equal(guess(*state, 100, v4(1, 1), &a, &retry), THROTTLE_OK);
+	assert_int_equal(guess(*state, 100, v4(1, 1), &a, &retry), THROTTLE_LIMITED);
+}
+
 #define P(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* Whether a refusal is news: once in a window for the account, and for the network. */
+static void refusals_are_told_once(void **state)
+{
+	struct throttle_attempt a;
+	struct ip_addr here = v4(1, 1), there = v4(2, 1);
+	uint32_t retry;
+
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++) {
+		assert_int_equal(
+			throttle_begin(*state, 100 * S, "ann", &here, &a, &retry), THROTTLE_OK);
+		assert_false(a.told);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(throttle_begin(*state, (101 + i) * S, "ann", &there, &a, &retry),
+			THROTTLE_LIMITED);
+		assert_int_equal(a.told, i > 0);
+	}
+	/* Another account is other news. */
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++)
+		(void)!throttle_begin(*state, 110 * S, "bob", &here, &a, &retry);
+	assert_int_equal(
+		throttle_begin(*state, 111 * S, "bob", &here, &a, &retry), THROTTLE_LIMITED);
+	assert_false(a.told);
+	assert_int_equal(
+		throttle_begin(*state, 111 * S, "bob", &here, &a, &retry), THROTTLE_LIMITED);
+	assert_true(a.told);
+}
 
 int main(void)
 {
@@ -218,6 +291,9 @@ int main(void)
 		P(no_address_is_one_network),
 		P(parallel_ones_do_not_slip_through),
 		P(own_passwords_are_counted_apart),
+		P(thirty_guesses_a_minute),
+		P(what_was_no_guess_does_not_count),
+		P(refusals_are_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

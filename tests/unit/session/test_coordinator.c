@@ -58,6 +58,7 @@ struct dataplane {
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
 	bool has_stats;
 	struct uapi_session_set keys; /* the last ones */
+	_Atomic uint16_t mtu;	      /* of the last CONFIG_SET */
 	uint8_t reinjected[UAPI_DATAGRAM_MAX];
 	size_t reinjected_len;
 	size_t reinjected_at; /* entries in the log before it */
@@ -116,7 +117,11 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 		uapi_pack_status_reply(&w, &a);
 	} else {
 		struct seen s = {.type = h->type};
-		if (h->type == UAPI_PEER_SET_MSG) {
+		if (h->type == UAPI_CONFIG_SET_MSG) {
+			struct uapi_config_set m;
+			uapi_unpack_config_set(r, &m);
+			d->mtu = m.mtu;
+		} else if (h->type == UAPI_PEER_SET_MSG) {
 			struct uapi_peer_set m;
 			uapi_unpack_peer_set(r, &m);
 			s.peer = m.peer;
@@ -228,6 +233,11 @@ struct rig {
 	struct dir_credential_conf credential;
 	struct device_state state;
 	_Atomic int states;
+	_Atomic int news[NEWS_DATAPLANE_LOST + 1]; /* how many of each */
+	_Atomic int why;			   /* of the last end */
+	_Atomic int rounds;
+	_Atomic uint64_t counted_rx; /* of our device in the last round */
+	struct ulid user;	     /* of the last news of a session */
 	uint64_t client_ms; /* the client's clock runs ahead, so that it may shake hands again at
 			       once */
 	char key_file[2][96];
@@ -245,6 +255,27 @@ static void on_credential_state(void *arg, const struct credential_state *s, siz
 	(void)arg;
 	(void)s;
 	(void)n;
+}
+
+static void on_event(void *arg, const struct coordinator_event *e)
+{
+	struct rig *rig = arg;
+	assert_true(e->at > 0);
+	rig->user = e->session.user_id;
+	if (e->what == NEWS_SESSION_ENDED)
+		rig->why = (int)e->why;
+	rig->news[e->what]++;
+}
+
+static void on_counters(
+	void *arg, const struct ulid *boot, const struct device_counters *c, size_t n)
+{
+	struct rig *rig = arg;
+	assert_true(ulid_equal(boot, &rig->d.boot));
+	for (size_t i = 0; i < n; i++)
+		if (ulid_equal(&c[i].device_id, &rig->device.id))
+			rig->counted_rx = c[i].rx_bytes;
+	rig->rounds++;
 }
 
 static uint32_t client_index(void *arg)
@@ -265,7 +296,8 @@ static void coordinator_make(struct rig *rig, const struct device_state *state)
 		.run_dir = rig->d.dir, .mtu = 1420, .clock = clock_system(), .ks = rig->ks};
 	assert_int_equal(ip_prefix_parse(&cc.net4, "10.77.0.0/16"), 0);
 	assert_int_equal(ip_prefix_parse(&cc.net6, "fd00::/64"), 0);
-	const struct coordinator_hooks hooks = {on_device_state, on_credential_state, rig};
+	const struct coordinator_hooks hooks = {
+		on_device_state, on_credential_state, rig, on_event, on_counters};
 	assert_int_equal(coordinator_new(&rig->c, &cc, &hooks), 0);
 	assert_int_equal(coordinator_load_device(rig->c, &rig->device, state), 0);
 	assert_int_equal(coordinator_load_credential(rig->c, &rig->credential, NULL), 0);
@@ -449,6 +481,22 @@ static void synchronises(void **state)
 	assert_int_equal(seen(&rig->d, UAPI_PEER_SET_MSG, &last), 1);
 	assert_int_equal(last.peer, 5);
 	assert_int_equal(seen(&rig->d, UAPI_SYNC_END_MSG, NULL), 1);
+}
+
+/* Another MTU reaches the dataplane at once, and a synchronisation later. */
+static void the_tunnel_changes(void **state)
+{
+	struct rig *rig = *state;
+	eventually(synced(rig));
+	assert_int_equal(rig->d.mtu, 1420);
+	assert_int_equal(coordinator_tunnel_set(rig->c, "9.9.9.9", 1300), 0);
+	eventually(rig->d.mtu == 1300);
+	assert_int_equal(seen(&rig->d, UAPI_CONFIG_SET_MSG, NULL), 2);
+	/* Resolvers are none of its business. */
+	assert_int_equal(coordinator_tunnel_set(rig->c, "9.9.9.8", 1300), 0);
+	assert_int_equal(coordinator_tunnel_set(rig->c, "", 1280), 0);
+	eventually(rig->d.mtu == 1280);
+	assert_int_equal(seen(&rig->d, UAPI_CONFIG_SET_MSG, NULL), 3);
 }
 
 static void keys_come_before_the_answer(void **state)
@@ -690,6 +738,41 @@ static void expiry_ends_by_itself(void **state)
 	assert_true(clock_real_ms(&clock) < d.expires_at + 1000);
 }
 
+static void tells_what_happens(void **state)
+{
+	struct rig *rig = *state;
+	connect_client(rig);
+	eventually(rig->news[NEWS_DATAPLANE_CONNECTED] == 1);
+	eventually(rig->news[NEWS_SESSION_STARTED] == 1);
+	assert_true(ulid_equal(&rig->user, &rig->device.user_id));
+	eventually(rig->counted_rx == 1000);
+	const int rounds = rig->rounds;
+	eventually(rig->rounds > rounds);
+
+	pthread_mutex_lock(&rig->d.lock);
+	rig->d.stats.path.remote.port++;
+	pthread_mutex_unlock(&rig->d.lock);
+	eventually(rig->news[NEWS_SESSION_ROAMED] == 1);
+
+	pthread_mutex_lock(&rig->d.lock);
+	rig->d.has_stats = false;
+	pthread_mutex_unlock(&rig->d.lock);
+	assert_int_equal(coordinator_device_revoke(rig->c, &rig->device.id), 0);
+	assert_int_equal(rig->news[NEWS_SESSION_ENDED], 1);
+	assert_int_equal(rig->why, SESSION_END_REVOKED);
+
+	struct coordinator_figures f;
+	eventually((
+		coordinator_figures(rig->c, &f), f.n_handshakes > 0 && f.handshakes[0].count == 1));
+	assert_string_equal(f.handshakes[0].result, "session");
+	assert_int_equal(f.handshakes[0].protocol, UAPI_WIREGUARD);
+
+	dataplane_stop(&rig->d);
+	eventually(rig->news[NEWS_DATAPLANE_LOST] == 1);
+	assert_int_equal(rig->news[NEWS_SESSION_STARTED], 1);
+	assert_int_equal(rig->news[NEWS_SESSION_ENDED], 1);
+}
+
 static void a_slot_changes_hands(void **state)
 {
 	struct rig *rig = *state;
@@ -721,6 +804,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_rig(synchronises),
+		with_rig(the_tunnel_changes),
 		with_rig(keys_come_before_the_answer),
 		with_rig(a_revocation_waits_for_the_word),
 		with_rig(without_the_word_it_says_so),
@@ -734,6 +818,7 @@ int main(void)
 		with_rig(our_restart_adopts_what_lives),
 		with_rig(a_session_without_a_credential_is_ended),
 		with_rig(expiry_ends_by_itself),
+		with_rig(tells_what_happens),
 		with_rig(a_slot_changes_hands),
 		with_rig(a_killed_session_is_gone_once),
 	};

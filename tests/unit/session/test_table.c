@@ -90,7 +90,7 @@ static void a_session_comes_and_goes(void **state)
 	assert_true(live.connected);
 	assert_int_equal(live.last_handshake_at, 77);
 
-	session_table_down(t, l, true);
+	session_table_down(t, l, true, SESSION_END_LEFT);
 	assert_null(session_table_by_session(t, &ses));
 	assert_int_equal(session_table_live(t, &dev, &live), 0);
 	assert_false(live.connected);
@@ -136,6 +136,107 @@ static void hands_over_each_change_once(void **state)
 	session_table_free(t);
 }
 
+/* ---- what is told ---- */
+
+struct told {
+	size_t n;
+	int what[8];
+	enum session_end why[8];
+	struct ulid id[8];
+	struct endpoint before, now;
+	uint64_t rx_bytes;
+};
+
+static void on_change(void *arg, const struct session_change *change)
+{
+	struct told *told = arg;
+	assert_true(told->n < 8);
+	told->what[told->n] = (int)change->what;
+	told->why[told->n] = change->why;
+	told->id[told->n++] = change->info->id;
+	told->rx_bytes = change->info->rx_bytes;
+	if (change->before) {
+		told->before = *change->before;
+		told->now = change->info->endpoint;
+	}
+}
+
+static void tells_what_becomes_of_sessions(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	struct told told = {0};
+	struct session_info info = {.id = ses, .device_id = dev, .endpoint = somewhere.remote};
+	struct path elsewhere = somewhere, other_local = somewhere;
+	elsewhere.remote.port++;
+	other_local.remote.port++;
+	other_local.local = somewhere.remote.addr;
+	session_table_watch(t, on_change, &told);
+
+	session_table_down(t, l, true, SESSION_END_LEFT); /* there is none */
+	assert_int_equal(told.n, 0);
+	session_table_up(t, l, &info, &somewhere, &boot1);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.what[0], SESSION_STARTED);
+	session_table_up(t, l, &info, &somewhere, &boot1); /* a rekey */
+	session_table_moved(t, l, &somewhere);
+	assert_int_equal(told.n, 1);
+	session_table_moved(t, l, &elsewhere);
+	session_table_moved(t, l, &other_local); /* we are elsewhere, not the client */
+	assert_int_equal(told.n, 2);
+	assert_int_equal(told.what[1], SESSION_ROAMED);
+	assert_true(endpoint_equal(&told.before, &somewhere.remote));
+	assert_true(endpoint_equal(&told.now, &elsewhere.remote));
+	session_table_up(t, l, &info, &somewhere, &boot1); /* a rekey from where it was */
+	assert_int_equal(told.n, 3);
+	assert_int_equal(told.what[2], SESSION_ROAMED);
+
+	count(t, l, &boot1, 1, 300);
+	info.id.bytes[0]++;
+	session_table_up(t, l, &info, &somewhere, &boot1);
+	assert_int_equal(told.n, 5);
+	assert_int_equal(told.what[3], SESSION_ENDED);
+	assert_int_equal(told.why[3], SESSION_END_REPLACED);
+	assert_true(ulid_equal(&told.id[3], &ses));
+	assert_int_equal(told.what[4], SESSION_STARTED);
+	session_table_down(t, l, false, SESSION_END_DATAPLANE);
+	session_table_down(t, l, true, SESSION_END_REVOKED);
+	assert_int_equal(told.n, 6);
+	assert_int_equal(told.why[5], SESSION_END_DATAPLANE);
+
+	session_table_up(t, l, &info, &somewhere, &boot1);
+	session_table_forget(t, &dev);
+	assert_int_equal(told.n, 8);
+	assert_int_equal(told.why[7], SESSION_END_REVOKED);
+	session_table_free(t);
+}
+
+static void totals_are_of_every_device(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	struct device_total *all;
+	size_t n;
+	count(t, l, &boot1, 1, 300);
+	assert_int_equal(session_table_totals(t, &all, &n), 0);
+	assert_int_equal(n, 1);
+	assert_true(ulid_equal(&all[0].device_id, &dev));
+	assert_int_equal(all[0].rx_bytes, 300);
+	assert_false(all[0].connected);
+	free(all);
+	session_table_free(t);
+}
+
+static void ends_have_names(void **state)
+{
+	(void)state;
+	assert_string_equal(session_end_name(SESSION_END_OTHER), "ended");
+	assert_string_equal(session_end_name(SESSION_END_DATAPLANE), "dataplane_lost");
+	assert_string_equal(session_end_name((enum session_end)99), "ended");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +245,9 @@ int main(void)
 		cmocka_unit_test(a_session_comes_and_goes),
 		cmocka_unit_test(the_boot_is_known_at_once),
 		cmocka_unit_test(hands_over_each_change_once),
+		cmocka_unit_test(tells_what_becomes_of_sessions),
+		cmocka_unit_test(totals_are_of_every_device),
+		cmocka_unit_test(ends_have_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

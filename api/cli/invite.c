@@ -1,0 +1,44 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/cli/args.h"
+#include "api/cli/find.h"
+#include "api/cli/nouns.h"
+#include "api/cli/profile.h"
+#include "api/cli/text.h"
+#include "base/clock.h"
+
+/* Not on stdout: that is the link and nothing else. */
+static void say_until(const char *expires_at)
+{
+	char *plain = text_plain(expires_at);
+
+	fprintf(stderr, "It works once, until %s.\n", plain ? plain : "?");
+	free(plain);
+}
+
+enum exit_code run_invite(struct args *a)
+{
+	const struct clock clock = clock_system();
+	json_t *body;
+	ANSWER made = {.status = 0};
+	char id[ID_TEXT], path[PATH_TEXT], at[32];
+	const enum exit_code rc = find_device(a, a->operand[0], id);
+
+	if (rc)
+		return rc;
+	body = json_pack("{s:s}", "protocol", protocol_of(a));
+	if (option(a, OPT_EXPIRES) &&
+		args_time(option(a, OPT_EXPIRES), clock_real_ms(&clock), false, at) == 0)
+		json_object_set_new(body, "expires_at", json_string(at));
+	snprintf(path, sizeof(path), "/v1/devices/%s/invites", id);
+	if (!rest_call(&a->rest, "POST", path, body, &made))
+		return fail_rest("invite", &made);
+	if (option(a, OPT_JSON)) {
+		print_json(made.doc);
+		return EXIT_FINE;
+	}
+	tell("%s", rest_text(made.doc, "url"));
+	say_until(rest_text(made.doc, "expires_at"));
+	return option(a, OPT_QR) ? qr_draw(rest_text(made.doc, "url")) : EXIT_FINE;
+}

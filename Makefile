@@ -35,7 +35,7 @@ BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev l
 	libmnl-dev libnftables-dev libseccomp-dev
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
-	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
+	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils
 
 # npm comes with some builds of nodejs, which then refuse Debian's package of it.

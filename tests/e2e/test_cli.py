@@ -2,7 +2,6 @@
 import base64
 import fcntl
 import hashlib
-import hmac
 import http.server
 import json
 import os
@@ -14,11 +13,11 @@ import struct
 import subprocess
 import termios
 import threading
-import time
 
 import pytest
 
 import daemons
+from house import code
 from poll import until
 
 FINE, FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, UNREACHABLE = range(6)
@@ -416,18 +415,12 @@ def test_second_factor(g, tmp_path):
     g.api.post("/v1/users", {"name": "two", "password": "a long enough password"})
     login = g.anonymous.login("two", "a long enough password")
     secret = login.post("/v1/me/totp", {"password": "a long enough password"})["secret"]
-    code = totp(secret, time.time() - 30)  # each only once: the one before for now, this one for the login
-    login._expect((204,), "POST", "/v1/me/totp/confirm", {"totp": code})
+    before = code(secret, -1)  # each only once: the one before for now, this one for the login
+    login._expect((204,), "POST", "/v1/me/totp/confirm", {"totp": before})
     assert cli.run("login", "--user", "two", stdin="a long enough password\n")[0] == NOT_ALLOWED
-    code, out, err = cli.run("login", "--user", "two", stdin=f"a long enough password\n{totp(secret, time.time())}\n")
-    assert code == FINE, err
+    status, out, err = cli.run("login", "--user", "two", stdin=f"a long enough password\n{code(secret)}\n")
+    assert status == FINE, err
     assert cli.json("device", "list")["items"] == []
-
-
-def totp(secret, at):
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    mac = hmac.digest(key, struct.pack(">Q", int(at) // 30), "sha1")
-    return f"{(struct.unpack('>I', mac[mac[-1] & 15:][:4])[0] & 0x7fffffff) % 10 ** 6:06}"
 
 
 def test_invite(g, cli):

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import daemons
+from house import code
 from poll import until
 
 
@@ -122,7 +123,8 @@ def test_sweep(gateway):
         assert g.anonymous.request("GET", "/v1/me", headers=headers).status == 401
     a = g.api.request("POST", "/v1/users", {"name": "x" * 100, "password": wrong})
     assert a.status == 422 and not canaries.found_in(a.body)
-    a = g.api.request("POST", "/v1/users", b'{"name": "broken", "password": "' + wrong.encode() + b'"')
+    a = g.api.request("POST", "/v1/users", b'{"name": "broken", "password": "' + wrong.encode() + b'"',
+                      {"Content-Type": "application/json"})
     assert a.status == 400 and not canaries.found_in(a.body)
 
     # Credentials of both protocols, used by real clients.
@@ -136,6 +138,27 @@ def test_sweep(gateway):
         client = g.client(credential)
         until(lambda: g.session_of(d), 10, "session")
         client.remove()
+
+    # A second factor, begun, confirmed and used.
+    factor = login.post("/v1/me/totp", {"password": other})
+    canaries.add("second factor", factor["secret"])
+    canaries.add("second factor (bytes)", base64.b32decode(factor["secret"]))
+    assert login.request("POST", "/v1/me/totp/confirm", {"totp": code(factor["secret"])}).status == 204
+    assert g.anonymous.request("POST", "/v1/login", {"username": "canary", "password": other}).status == 401
+
+    # An invite that waits, one that was opened; answers that may be repeated.
+    for name, opened in (("waiting invite", False), ("opened invite", True)):
+        url = g.api.post(f"/v1/devices/{device['id']}/invites", {"protocol": "wireguard"},
+                         headers={"Idempotency-Key": f"canary {name}"})["url"]
+        canaries.add(name, url.rsplit("/", 1)[1])
+        assert g.anonymous.request("GET", urllib.parse.urlsplit(url).path).status == 200
+        if opened:
+            page = g.anonymous.request("POST", urllib.parse.urlsplit(url).path, headers={"Accept": "application/json"})
+            assert page.status == 200, page
+            of_wireguard(canaries, "invited", page.json["profile"])
+    made = g.api.post("/v1/tokens", {"name": "repeated"}, headers={"Idempotency-Key": "canary token"})
+    canaries.add("repeated token", made["token"])
+    assert g.api.post("/v1/tokens", {"name": "repeated"}, headers={"Idempotency-Key": "canary token"}) == made
 
     places = list(arguments())
     places += [(f"log of {d.name}", d.log.read_bytes()) for d in g.daemons]

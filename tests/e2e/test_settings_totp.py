@@ -1,15 +1,12 @@
 """Settings that hold at once and over a restart, and second factors from the first code to the last."""
 import base64
-import hashlib
-import hmac
 import re
-import struct
-import time
 
 import pytest
 
 import kinds
 import topology
+from house import code
 from poll import until
 from test_api_basics import fields, fresh, problem
 
@@ -100,14 +97,6 @@ def test_who_may_see_and_set_them(house):
 
 
 # ---- second factors ----
-
-def code(secret, steps=0):
-    """RFC 6238, written once more."""
-    step = int(time.time()) // 30 + steps
-    mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", step), hashlib.sha1).digest()
-    at = mac[-1] & 15
-    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 10**6:06d}"
-
 
 def wrong_code(secret):
     right = {code(secret, i) for i in (-1, 0, 1, 2)}

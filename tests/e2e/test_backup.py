@@ -144,6 +144,20 @@ def test_restore(g, folder):
     before.close()
 
 
+def test_restore_by_root(g, folder):
+    """Of a file that only root reads; what is made belongs to the service's user."""
+    file = folder / "backup.db"
+    file.write_bytes(backup(g).body)
+    file.chmod(0o600)
+    g.controlplane.stop()
+    done = subprocess.run([g.controlplane.program, "--restore", file], env=g.controlplane.env, cwd="/", capture_output=True,
+                          text=True, timeout=20)
+    assert done.returncode == 0 and done.stderr == "", done
+    assert {f.owner() for f in g.data_dir.iterdir()} == {"ireko-control"}
+    g.controlplane.start()
+    g.wait_ready()
+
+
 def flip(data):
     at = 4096 * 2
     return data[:at] + bytes(b ^ 0xff for b in data[at:at + 200]) + data[at + 200:]

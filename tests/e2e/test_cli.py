@@ -367,7 +367,19 @@ def complete(cli, *words):
     return set(done.stdout.split())
 
 
-def test_bash_completion(cli, tmp_path):
+def complete_zsh(cli, *words):
+    """What zsh is told: the functions of its completion that the script calls just say what they get."""
+    script = cli("completion", "zsh")
+    line = " ".join(f"'{w}'" for w in words)
+    done = subprocess.run(["zsh", "-f", "-c", f"""compadd() {{ shift; print -l -- "$@" }}; _files() {{ print -l -- *(N) }}
+        compdef() {{ : }}; words=(ireko {line}); CURRENT={len(words) + 1}\n{script}\n_ireko"""],
+                          capture_output=True, text=True, cwd=cli.home, check=True)
+    assert done.stderr == ""
+    return {w for w in done.stdout.split() if w.startswith(words[-1])}
+
+
+@pytest.mark.parametrize("complete", [complete, complete_zsh], ids=["bash", "zsh"])
+def test_completion(cli, tmp_path, complete):
     (tmp_path / "a-file").touch()
     assert {"user", "device", "backup", "completion"} <= complete(cli, "")
     assert complete(cli, "dev") == {"device"}

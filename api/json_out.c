@@ -172,6 +172,8 @@ json_t *json_out(const struct json_object *o, const void *at)
 	for (size_t i = 0; i < o->n; i++) {
 		const struct json_out_field *f = &o->fields[i];
 
+		if (f->flags & OUT_OPTIONAL)
+			continue;
 		/* A NULL value is refused, and so is a NULL object. */
 		if (json_object_set_new_nocheck(doc, f->name, put(f, at))) {
 			json_decref(doc);

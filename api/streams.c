@@ -37,6 +37,8 @@ struct stream {
 	bool linked, suspended, ended;
 };
 
+LIST_HEAD(stream_list, stream);
+
 /* Whom to ask about, without the lock. */
 struct question {
 	uint64_t serial;
@@ -53,7 +55,7 @@ struct streams {
 	bool running;
 	struct question questions[STREAMS_MAX]; /* the thread's own */
 	pthread_mutex_t lock;
-	LIST_HEAD(, stream) list;
+	struct stream_list list;
 	struct streams_figures figures;
 	bool stopping;
 };

@@ -117,10 +117,11 @@ static json_t *triple_of(unsigned kind)
 {
 	const enum json_out_kind first = kind == OUT_POINTS ? OUT_TIME : OUT_DEVICE_ID;
 
-	return json_pack("{s:s, s:[o, o, o], s:i, s:i}", "type", "array", "prefixItems",
+	return json_pack("{s:s, s:[o, o, o], s:{}, s:i, s:i}", "type", "array", "prefixItems",
 		kind_schema(&out_kinds[first], 0, false),
 		kind_schema(&out_kinds[OUT_COUNT], 0, false),
-		kind_schema(&out_kinds[OUT_COUNT], 0, false), "minItems", 3, "maxItems", 3);
+		kind_schema(&out_kinds[OUT_COUNT], 0, false), "items", "minItems", 3, "maxItems",
+		3);
 }
 
 static json_t *object_field(const struct json_out_field *f)

@@ -20,7 +20,7 @@ static uint32_t step_for(
 		return 1;
 	if (range <= (int64_t)TRAFFIC_MINUTE * 1440 && from >= now - keep->minutes)
 		return TRAFFIC_MINUTE;
-	if (range <= keep->hours && from >= now - keep->hours)
+	if (range < (int64_t)TRAFFIC_HOUR * SVC_TRAFFIC_POINTS && from >= now - keep->hours)
 		return TRAFFIC_HOUR;
 	return TRAFFIC_DAY;
 }

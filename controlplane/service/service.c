@@ -166,11 +166,24 @@ static int first_start(struct service *s, char made_password[33])
 	return err;
 }
 
+static void keep_traffic(struct service *s)
+{
+	struct svc_settings now;
+
+	svc_settings_now(s, &now);
+	traffic_keep(s->traffic, &(struct traffic_retention){
+					 .minutes = now.number[SVC_TRAFFIC_MINUTES] * TRAFFIC_DAY,
+					 .hours = now.number[SVC_TRAFFIC_HOURS] * TRAFFIC_DAY,
+					 .days = now.number[SVC_TRAFFIC_DAYS] * TRAFFIC_DAY,
+				 });
+}
+
 /* On the recorder's thread, every second. */
 static int background(void *service)
 {
 	struct service *s = service;
 
+	keep_traffic(s);
 	once_table_purge(s->once, service_now(s));
 	return audit_tick(s);
 }
@@ -212,11 +225,11 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 	if (!err)
 		err = first_start(s, made_password);
 	if (!err)
-		err = recorder_new(&s->recorder, db, &conf->clock, background, s);
-	if (!err)
 		err = events_new(&s->events, &conf->clock);
 	if (!err)
 		err = traffic_new(&s->traffic, db, &conf->clock, s->events);
+	if (!err)
+		err = recorder_new(&s->recorder, db, &conf->clock, background, s);
 	s->conf.admin_password = NULL; /* the caller wipes it */
 	if (err) {
 		service_free(s);

@@ -37,7 +37,7 @@ int svc_actor_stands(struct service *s, const struct svc_actor *a)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	enum svc_role role = SVC_ROLE_ADMIN;
-	struct user_row u;
+	struct user_row u = {0};
 	int err = db_read(s->db, &tx);
 
 	if (!err)

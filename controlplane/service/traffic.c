@@ -43,6 +43,8 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+LIST_HEAD(entry_list, entry);
+
 struct traffic {
 	struct db *db;
 	struct clock clock;
@@ -57,7 +59,7 @@ struct traffic {
 	pthread_mutex_t lock; /* of all below */
 	struct traffic_retention keep;
 	struct entry *entries;
-	LIST_HEAD(, entry) moving;
+	struct entry_list moving;
 	size_t n_moving, n_seconds;
 	struct entry all;  /* the sum of all devices, by number TRAFFIC_ALL */
 	int64_t minute;	   /* Unix seconds: begin of the minute of what is pending; 0: none */
@@ -309,12 +311,14 @@ static void start_writing(struct entry *e)
 /* Takes what is pending. Returns: whether there is something. */
 static bool take(struct traffic *t, bool in_any_case, struct batch *b)
 {
-	const int64_t now = seconds_now(t), minute = now - now % TRAFFIC_MINUTE;
 	struct entry *e;
+	int64_t now = 0;
 
 	*b = (struct batch){.n = 0};
 	pthread_mutex_lock(&t->lock);
-	if (t->minute && (in_any_case || t->minute != minute))
+	if (t->minute)
+		now = seconds_now(t);
+	if (t->minute && (in_any_case || t->minute != now - now % TRAFFIC_MINUTE))
 		b->rows = malloc((t->n_moving ? t->n_moving : 1) * sizeof(*b->rows));
 	if (b->rows) {
 		b->keep = t->keep;

@@ -21,8 +21,11 @@ for _family, _kind in (("ipv4", ipaddress.IPv4Address), ("ipv6", ipaddress.IPv6A
 class Operation:
     def __init__(self, contract, method, path, spec):
         self.contract, self.method, self.path, self.spec = contract, method, path, spec
-        self.id, self.access = spec["operationId"], spec["x-ireko-access"]
-        self.public = "public" in self.access
+        self.id = spec["operationId"]
+        self.access = [who for who in spec["x-ireko-access"] if who not in ("public", "local")]
+        self.public = "public" in spec["x-ireko-access"]
+        self.local = "local" in spec["x-ireko-access"]  # from this machine without credentials
+        self.events = spec.get("x-ireko-events")        # the answer is a stream of these
         parameters = spec.get("parameters", [])
         self.takes_id = "{id}" in path
         self.query = {p["name"]: p["schema"] for p in parameters if p["in"] == "query"}
@@ -60,10 +63,7 @@ class Operation:
             return answer
         assert kind in media, f"{self}: {answer.status} is {kind}, not {list(media)}"
         if kind.endswith("json"):
-            schema = json.dumps(media[kind]["schema"], sort_keys=True)
-            errors = [f"{'.'.join(map(str, e.absolute_path))}: {e.message}"
-                      for e in self.contract.validator(schema).iter_errors(answer.json)]
-            assert not errors, f"{self}: {answer.status}: " + "\n".join(errors)
+            self.contract.check(media[kind]["schema"], answer.json, f"{self}: {answer.status}")
             if kind == PROBLEM:
                 assert answer.json["status"] == answer.status
         return answer
@@ -84,6 +84,12 @@ class Contract:
                 at = at[step]
             spec = at
         return spec
+
+    def check(self, schema, value, what):
+        """The value is as the schema says, and has nothing that the schema does not name."""
+        errors = [f"{'.'.join(map(str, e.absolute_path))}: {e.message}"
+                  for e in self.validator(json.dumps(schema, sort_keys=True)).iter_errors(value)]
+        assert not errors, f"{what}: " + "\n".join(errors)
 
     @functools.lru_cache(maxsize=None)
     def validator(self, schema):

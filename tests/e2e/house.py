@@ -59,6 +59,10 @@ class House:
         self.plain = self.api.post("/v1/users", {"name": fresh("plain"), "password": PASSWORD})
         self.ns = gateway.net.client()
 
+    def ns_connect(self):
+        """A connection of one's own to the API."""
+        return self.gateway.ns.connect("127.0.0.1", self.gateway.http_port, 10.0)
+
     def device(self, owner):
         return self.api.post("/v1/devices", {"user_id": owner.user["id"], "name": fresh("device")})
 

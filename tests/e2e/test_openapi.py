@@ -74,6 +74,26 @@ def test_how_it_is_served(api_server):
     assert other.status == 200 and other.body == a.body
 
 
+def follow(operation, house, caller):
+    """A stream: its events, until a device's has come."""
+    s = house.ns_connect()
+    head = "".join(f"{k}: {v}\r\n" for k, v in caller.auth.items())
+    with s, s.makefile("rb") as lines:
+        s.sendall(f"GET {operation.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
+        assert lines.readline().split()[1] == b"200"
+        seen, name = set(), None
+        while "device.changed" not in seen:
+            line = lines.readline()
+            assert line, f"{operation}: ended after {seen}"
+            if line.startswith(b"event: "):
+                name = line.split()[1].decode()
+            elif line.startswith(b"data: "):
+                operation.contract.check(operation.events[name], json.loads(line[6:]), f"{operation}: {name}")
+                seen.add(name)
+                if name == "hello":
+                    house.device(house.people["user"])
+
+
 def test_every_operation_answers_as_it_says(described, house):
     """Each called for real, by every role that may, on objects that are there; lists have items."""
     house.session(house.people["user"])
@@ -84,8 +104,11 @@ def test_every_operation_answers_as_it_says(described, house):
             person = house.people[role]
             path, body = house.request_for(operation, person)
             caller = house.gateway.anonymous if operation.public else person.caller_for(operation)
-            a = operation.check(caller.request(operation.method, path, body))
-            assert a.status == operation.success, f"{operation} by {role}: {a}"
+            if operation.events:
+                follow(operation, house, caller)
+            else:
+                a = operation.check(caller.request(operation.method, path, body))
+                assert a.status == operation.success, f"{operation} by {role}: {a}"
             called.add(operation.id)
             if operation.id.endswith("_list") and role != "user":
                 assert a.json["items"], f"{operation} by {role}: nothing to look at"

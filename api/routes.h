@@ -48,7 +48,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 #define NO_BODY	 NULL
 
 #define PAGE(kind)  (QUERY_PAGE | (kind))
-#define TRAFFIC	    (QUERY_TRAFFIC | QUERY_USER_ID)
+#define HISTORY	    (QUERY_TRAFFIC | QUERY_USER_ID)
 #define DEVICE_PAGE (PAGE('d') | QUERY_USER_ID)
 #define AUDIT_PAGE  (PAGE('a') | QUERY_AUDIT)
 
@@ -95,7 +95,7 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 	R(GET,    "/v1/audit/verify",               WRITE, READERS,  QUERY_NONE,  NO_BODY,             audit_verify)      \
 	R(GET,    "/v1/status",                     READ,  READERS,  QUERY_NONE,  NO_BODY,             status)            \
 	R(GET,    "/v1/backup",                     LONG,  ADMINS,   QUERY_NONE,  NO_BODY,             backup)            \
-	R(GET,    "/v1/traffic",                    READ,  EVERYONE, TRAFFIC,     NO_BODY,             traffic)           \
+	R(GET,    "/v1/traffic",                    READ,  EVERYONE, HISTORY,     NO_BODY,             traffic)           \
 	R(GET,    "/v1/events",                     READ,  EVERYONE, QUERY_TYPES, NO_BODY,             events)            \
 	R(GET,    "/metrics",                       READ,  WATCHERS, QUERY_NONE,  NO_BODY,             metrics)
 /* clang-format on */

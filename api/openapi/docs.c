@@ -69,19 +69,15 @@ DOC(audit_verify, "audit", 200, "Check the audit log's chain", ANSWER(audit_stat
 
 /* ---- traffic and events ---- */
 
-#define EVENT_OBJECT_SESSION_STARTED	 &object_event_session
-#define EVENT_OBJECT_SESSION_ENDED	 &object_event_session
-#define EVENT_OBJECT_SESSION_ROAMED	 &object_event_session
-#define EVENT_OBJECT_DEVICE_CHANGED	 &object_event_device
-#define EVENT_OBJECT_TRAFFIC		 &object_event_traffic
-#define EVENT_OBJECT_DATAPLANE_CONNECTED &object_event_dataplane
-#define EVENT_OBJECT_DATAPLANE_LOST	 &object_event_dataplane
-#define EVENT_ROW(E, name)		 {name, EVENT_OBJECT_##E},
-const struct doc_event stream_events[] = {
-	EVENT_TYPES(EVENT_ROW){"hello", &object_event_hello},
-	{"gap", &object_event_gap},
+const struct json_object *const event_objects[EVENT_TYPE_COUNT] = {
+	[EVENT_SESSION_STARTED] = &object_event_session,
+	[EVENT_SESSION_ENDED] = &object_event_session,
+	[EVENT_SESSION_ROAMED] = &object_event_session,
+	[EVENT_DEVICE_CHANGED] = &object_event_device,
+	[EVENT_TRAFFIC] = &object_event_traffic,
+	[EVENT_DATAPLANE_CONNECTED] = &object_event_dataplane,
+	[EVENT_DATAPLANE_LOST] = &object_event_dataplane,
 };
-const size_t n_stream_events = ARRAY_SIZE(stream_events);
 
 DOC(traffic, "sessions", 200, "Show traffic history", ANSWER(traffic), .fails = {404},
 	.about = "A series for each device that is asked for; one of all together when none is and "
@@ -91,8 +87,8 @@ DOC(events, "sessions", 200, "Follow what happens", .fails = {429}, .type = "tex
 	.about =
 		"Server-sent events without end, with a comment now and then. x-ireko-events names "
 		"them and their data. Without a reading role only of one's own. A reader who is "
-		"too "
-		"slow is dropped. 429: the user has as many streams as he may have.");
+		"too slow "
+		"is dropped. 429: the user has as many streams as he may have.");
 DOC(metrics, "service", 200, "Show figures for Prometheus",
 	.type = "text/plain; version=0.0.4; charset=utf-8",
 	.example = "# TYPE ireko_sessions gauge\n",

@@ -10,6 +10,7 @@
 
 #include "api/objects.h"
 #include "api/routes.h"
+#include "service/events.h"
 
 enum { DOC_FAILS = 4, DOC_HEADERS = 2 };
 
@@ -26,13 +27,8 @@ struct route_doc {
 	uint16_t fails[DOC_FAILS];	  /* statuses that the route table does not imply */
 };
 
-/* An event of a stream, and its data. */
-struct doc_event {
-	const char *name;
-	const struct json_object *data;
-};
-extern const struct doc_event stream_events[];
-extern const size_t n_stream_events;
+/* The data of each event of a stream. */
+extern const struct json_object *const event_objects[EVENT_TYPE_COUNT];
 
 struct doc_tag {
 	const char *name, *about;

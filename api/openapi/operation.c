@@ -116,8 +116,11 @@ static json_t *events_of(struct maker *m)
 {
 	json_t *all = json_object();
 
-	for (size_t i = 0; i < n_stream_events; i++)
-		maker_put(m, all, stream_events[i].name, maker_object(m, stream_events[i].data));
+	for (int i = 0; i < EVENT_TYPE_COUNT; i++)
+		maker_put(m, all, event_type_name((enum event_type)i),
+			maker_object(m, event_objects[i]));
+	maker_put(m, all, "hello", maker_object(m, &object_event_hello));
+	maker_put(m, all, "gap", maker_object(m, &object_event_gap));
 	return all;
 }
 

@@ -232,6 +232,8 @@ static void every_kind_is_described(void **state)
 		assert_true(in_kinds[i].type && in_kinds[i].example);
 	for (size_t i = 0; i < OUT_KINDS; i++)
 		assert_true(out_kinds[i].type || i == OUT_ANY);
+	for (size_t i = 0; i < EVENT_TYPE_COUNT; i++)
+		assert_non_null(event_objects[i]);
 }
 
 static void the_tag_changes_with_the_text(void **state)

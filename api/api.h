@@ -19,7 +19,9 @@ struct service;
 
 struct api_conf {
 	struct endpoint listen;
-	bool tls;				  /* serve HTTPS */
+	bool tls;		/* serve HTTPS */
+	const char *public_url; /* what links begin with, "https://vpn.example.net"; NULL: as the
+				   request that asks for the link came. Borrowed until api_stop */
 	const char *tls_cert_file, *tls_key_file; /* PEM, read again when they change */
 	const char *tls_cert_pem, *tls_key_pem;	  /* or given, from our own authority */
 	uint32_t max_connections;		  /* in all; per /24 or /64: a quarter of it */

@@ -147,6 +147,15 @@ bool auth_same_origin(const struct admitted *head)
 	return false;
 }
 
+bool auth_form_is_ours(const struct admitted *head)
+{
+	const struct span site = head->sec_fetch_site;
+
+	if (site.at && !span_is(site, "same-origin") && !span_is(site, "none"))
+		return false;
+	return span_is(head->origin, "null") || auth_same_origin(head);
+}
+
 void auth_cookie_format(const char *cookie, bool tls, char *out)
 {
 	snprintf(out, AUTH_COOKIE_TEXT, "%s=%s; Path=/; HttpOnly; SameSite=Strict%s%s",

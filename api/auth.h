@@ -29,6 +29,9 @@ bool auth_is_local(const struct admitted *head, const struct ip_addr *from);
 bool auth_csrf_ok(const struct admitted *head, const struct svc_actor *a);
 /* Whether the Origin header of a request that changes something names the Host it was sent to. */
 bool auth_same_origin(const struct admitted *head);
+/* The same for the form of a page of ours that knows its secret: our pages send no referrer, and so
+ * browsers send "null" as the form's origin; Sec-Fetch-Site then tells. */
+bool auth_form_is_ours(const struct admitted *head);
 
 /* Set-Cookie's value for a login, or, with cookie "", for its end. "__Host-" binds it to HTTPS and
  * this very host; plain HTTP (loopback only) can't have that. out has AUTH_COOKIE_TEXT bytes. */

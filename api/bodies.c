@@ -75,6 +75,13 @@ static const struct json_field token_fields[] = {
 	FIELD(struct svc_token_request, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
 };
 
+static const struct json_field invite_fields[] = {
+	FIELD(struct body_invite, protocol, IN_PROTOCOL, IN_REQUIRED, PROTOCOL_MAX),
+	FIELD(struct body_invite, expires_at, IN_TIME, IN_NULLABLE, TIME_MAX),
+};
+
+const struct json_schema body_form = {.name = "form"};
+
 /* Names and bounds are the service's; a name with a dot is a member of the object before it. */
 static const struct json_schema traffic_members;
 #define NUMBER(which, json, least_, most_, initial)                                                \

@@ -28,12 +28,18 @@ struct body_credential {
 	int64_t expires_at;
 };
 
+struct body_invite {
+	uint8_t protocol;
+	int64_t expires_at;
+};
+
 union body {
 	struct body_login login;
 	struct body_credential credential;
 	struct svc_user_change user;
 	struct svc_device_change device;
 	struct svc_token_request token;
+	struct body_invite invite;
 	struct svc_settings_change settings;
 	struct body_totp totp;
 };
@@ -50,10 +56,14 @@ union body {
 	X(settings, struct svc_settings_change)                                                    \
 	X(totp_begin, struct body_totp)                                                            \
 	X(totp_confirm, struct body_totp)                                                          \
-	X(totp_disable, struct body_totp)
+	X(totp_disable, struct body_totp)                                                          \
+	X(invite, struct body_invite)
 
 #define BODY_DECLARE(name, type) extern const struct json_schema body_##name;
 BODIES(BODY_DECLARE)
 #undef BODY_DECLARE
+
+/* Not JSON: what a page's form without fields sends; nothing is read from it. */
+extern const struct json_schema body_form;
 
 #endif

@@ -78,6 +78,7 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 	       add(out, "Location", r->location) && add(out, "ETag", r->etag) &&
 	       add(out, "Allow", r->allow) && add(out, "Set-Cookie", r->cookie) &&
 	       add(out, "Retry-After", seconds) &&
+	       add(out, "Idempotency-Replayed", r->replayed ? "true" : "") &&
 	       add(out, "WWW-Authenticate", r->status == 401 ? "Bearer" : "") &&
 	       add(out, "Connection", r->close ? "close" : "") &&
 	       add(out, "X-Accel-Buffering", r->stream ? "no" : "");
@@ -168,6 +169,11 @@ static unsigned judge(struct exchange *x, const char *method, const char *versio
 	return police_check(&h, &x->rq.head, why);
 }
 
+static bool is_form(const struct request *rq)
+{
+	return span_is(rq->head.content_type, "application/x-www-form-urlencoded");
+}
+
 static bool is_json(const struct request *rq)
 {
 	const struct span all = rq->head.content_type;
@@ -198,13 +204,18 @@ static void route(struct exchange *x)
 	rq->route = m.route;
 	rq->id = m.id;
 	rq->id_ok = m.id_ok;
+	rq->text = m.text;
 	if (!m.route) {
 		memcpy(rq->reply.allow, m.allow, sizeof(m.allow));
 		reply_problem(&rq->reply, m.status, NULL);
 	} else if (rq->head.body_len > JSON_IN_MAX) {
 		rq->reply.close = true;
 		reply_problem(&rq->reply, 413, "A body has at most 64 KiB.");
-	} else if (rq->head.body_len > 0 && (!is_json(rq) || rq->head.content_encoding.at)) {
+	} else if (rq->head.body_len > 0 && m.route->body == &body_form &&
+		   (!is_form(rq) || rq->head.content_encoding.at)) {
+		reply_problem(&rq->reply, 415, "This takes the form of its page, or no body.");
+	} else if (rq->head.body_len > 0 && m.route->body != &body_form &&
+		   (!is_json(rq) || rq->head.content_encoding.at)) {
 		reply_problem(&rq->reply, 415, "A body is application/json, not encoded.");
 	}
 }
@@ -317,6 +328,7 @@ void *exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	x->rq.metrics = env->metrics;
 	x->rq.clock = env->clock;
 	x->rq.tls = env->tls;
+	x->rq.public_url = env->public_url;
 	x->rq.from = peer_of(mhd);
 	if (x->conn)
 		conn_on_request_begun(env->conns, x->conn);

@@ -30,7 +30,8 @@ struct exchange_env {
 	struct metrics *metrics;
 	struct clock clock;
 	bool tls;
-	atomic_bool stopping; /* answer 503 */
+	const char *public_url; /* NULL: none */
+	atomic_bool stopping;	/* answer 503 */
 };
 
 /* libmicrohttpd's callbacks; cls is the env. */

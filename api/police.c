@@ -244,6 +244,8 @@ static unsigned check_field(const struct head_field *f, struct admitted *out, co
 		return 400;
 	}
 	out->forwarded = out->forwarded || is_of_proxy(name);
+	if (span_is(name, "Accept") && !out->accept.at)
+		out->accept = value;
 	single = single_of(out, f);
 	if (!single)
 		return 0;

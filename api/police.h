@@ -55,6 +55,9 @@ struct head {
 	X(origin, "Origin")                                                                        \
 	X(if_match, "If-Match")                                                                    \
 	X(last_event_id, "Last-Event-ID")                                                          \
+	X(if_none_match, "If-None-Match")                                                          \
+	X(idempotency_key, "Idempotency-Key")                                                      \
+	X(sec_fetch_site, "Sec-Fetch-Site")                                                        \
 	X(expect, "Expect")
 
 /* A piece of text, trimmed of blanks; at is NULL when the field is absent. */
@@ -71,6 +74,7 @@ struct admitted {
 #define POLICE_MEMBER(member, name) struct span member;
 	POLICE_SINGLES(POLICE_MEMBER)
 #undef POLICE_MEMBER
+	struct span accept; /* may stand there several times: the first */
 	uint64_t body_len;
 	bool forwarded; /* a proxy says that it is somebody else's request */
 };

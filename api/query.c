@@ -257,6 +257,8 @@ void query_read(struct query *q, struct span raw, unsigned takes, struct field_e
 
 	memset(q, 0, sizeof(*q));
 	q->page.limit = QUERY_LIMIT;
+	if (takes & QUERY_IGNORED)
+		return;
 	while (p && p < end) {
 		char name[VALUE_MAX], value[VALUE_MAX];
 		const char *stop = memchr(p, '&', (size_t)(end - p));

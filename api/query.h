@@ -20,6 +20,7 @@ enum {
 	QUERY_USER_ID = 0x200,
 	QUERY_TRAFFIC = 0x10000, /* device_id, from, to, step */
 	QUERY_TYPES = 0x20000,	 /* of events */
+	QUERY_IGNORED = 0x8000,	 /* of links, to which messengers append what they like */
 	QUERY_AUDIT = 0x400,	 /* actor, object, action */
 	QUERY_KIND = 0xff,
 };

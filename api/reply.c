@@ -5,14 +5,18 @@
 #include "api/reply.h"
 
 #include <errno.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/memory.h"
 #include "api/streams.h"
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/secret.h"
+
+enum { ETAG_DIGEST = 8 };
 
 const struct standing_header standing_headers[] = {
 	{"Content-Security-Policy",
@@ -72,7 +76,7 @@ void reply_fini(struct reply *r)
 	secret_wipe(r, sizeof(*r));
 }
 
-void reply_text(struct reply *r, unsigned status, const char *type, char *body, size_t len)
+void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len)
 {
 	if (!body) {
 		reply_problem(r, 500, NULL);
@@ -117,6 +121,19 @@ void reply_json(struct reply *r, unsigned status, json_t *doc)
 		return;
 	}
 	put_body(r, status, doc, "application/json");
+}
+
+void reply_text(struct reply *r, unsigned status, const char *type, char *text)
+{
+	if (r->status || !text) {
+		memory_free(text);
+		reply_problem(r, 500, NULL);
+		return;
+	}
+	r->status = status;
+	r->type = type;
+	r->body = text;
+	r->len = strlen(text);
 }
 
 static void problem(struct reply *r, unsigned status, const char *type, const char *detail,
@@ -199,6 +216,83 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 void reply_etag(struct reply *r, uint64_t revision)
 {
 	snprintf(r->etag, sizeof(r->etag), "\"%llu\"", (unsigned long long)revision);
+}
+
+void reply_etag_live(struct reply *r, uint64_t revision)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char text[HEX_TEXT(ETAG_DIGEST)];
+
+	if (r->status >= 300 || !r->body)
+		return;
+	SHA256((const unsigned char *)r->body, r->len, digest);
+	hex_encode(digest, ETAG_DIGEST, text);
+	snprintf(r->etag, sizeof(r->etag), "\"%llu.%s\"", (unsigned long long)revision, text);
+}
+
+/* "5" or "5.0123456789abcdef", with the quotes. */
+bool etag_parse(struct span tag, uint64_t *revision)
+{
+	const size_t tail = 1 + 2 * ETAG_DIGEST;
+	uint64_t n = 0;
+	size_t i = 1;
+
+	if (tag.len < 3 || tag.at[0] != '"' || tag.at[tag.len - 1] != '"' || tag.at[1] == '0')
+		return false;
+	for (; i + 1 < tag.len && tag.at[i] >= '0' && tag.at[i] <= '9' && i < 19; i++)
+		n = n * 10 + (uint64_t)(tag.at[i] - '0');
+	*revision = n;
+	if (i == 1 || i + 1 == tag.len)
+		return i > 1;
+	if (tag.at[i] != '.' || tag.len - 1 - i != tail)
+		return false;
+	for (i++; i + 1 < tag.len; i++) {
+		if (!memchr("0123456789abcdef", tag.at[i], 16))
+			return false;
+	}
+	return true;
+}
+
+/* Weak comparison. */
+static bool has_tag(struct span list, const char *etag)
+{
+	const char *p = list.at, *end = list.at + list.len;
+	const size_t n = strlen(etag);
+
+	while (p < end) {
+		const char *stop = memchr(p, ',', (size_t)(end - p));
+		const char *last = stop ? stop : end;
+
+		while (p < last && (*p == ' ' || *p == '\t'))
+			p++;
+		while (last > p && (last[-1] == ' ' || last[-1] == '\t'))
+			last--;
+		if (last - p > 2 && p[0] == 'W' && p[1] == '/')
+			p += 2;
+		if ((size_t)(last - p) == n && memcmp(p, etag, n) == 0)
+			return true;
+		p = stop ? stop + 1 : end;
+	}
+	return false;
+}
+
+void reply_unless_match(struct reply *r, struct span if_none_match)
+{
+	if (r->status != 200 || r->etag[0] == '\0' || !if_none_match.at)
+		return;
+	if (!span_is(if_none_match, "*") && !has_tag(if_none_match, r->etag))
+		return;
+	memory_free(r->body);
+	r->body = NULL;
+	r->len = 0;
+	r->status = 304;
+}
+
+bool reply_unversioned(struct reply *r, uint64_t if_match)
+{
+	if (if_match)
+		reply_problem(r, 412, "The object has no ETag that If-Match could name.");
+	return if_match != 0;
 }
 
 void reply_location(struct reply *r, const char *collection, const char *id)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "api/json_in.h"
+#include "api/police.h"
 #include "base/addr.h"
 #include "base/ulid.h"
 #include "service/service.h"
@@ -25,9 +26,10 @@ struct reply {
 	char *body;	 /* from memory_alloc, owned; NULL for none */
 	size_t len;
 	const char *type; /* constant */
-	char location[64], etag[32], allow[64];
+	char location[64], etag[64], allow[64];
 	char cookie[160]; /* Set-Cookie; secret */
 	uint32_t retry_after_s;
+	bool replayed; /* an earlier request's answer */
 	bool close;
 	struct stream *stream; /* the body has no end: that instead of body; owned */
 };
@@ -37,10 +39,12 @@ struct reply {
 
 void reply_fini(struct reply *r);
 /* Takes body (memory_alloc); NULL (there was no memory) becomes a 500. type: constant. */
-void reply_text(struct reply *r, unsigned status, const char *type, char *body, size_t len);
+void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);
 void reply_empty(struct reply *r, unsigned status);
+/* Takes text (from memory_alloc); NULL becomes a 500. type is a constant. */
+void reply_text(struct reply *r, unsigned status, const char *type, char *text);
 /* detail may be NULL. 401 tells how to authenticate. */
 void reply_problem(struct reply *r, unsigned status, const char *detail);
 void reply_fields(
@@ -50,6 +54,15 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e);
 
 /* ETag of a revision; Location of a new object. */
 void reply_etag(struct reply *r, uint64_t revision);
+/* The same of an object that also changes without an edit: the body has its part in the tag. After
+ * the body was set. */
+void reply_etag_live(struct reply *r, uint64_t revision);
+/* The revision in an entity tag of ours. Returns false for all others. */
+bool etag_parse(struct span tag, uint64_t *revision);
+/* If-None-Match (absent: at is NULL): a 200 whose ETag is in it becomes a 304 (RFC 9110 13.1.2). */
+void reply_unless_match(struct reply *r, struct span if_none_match);
+/* If-Match on an object that has no ETag matches nothing. Returns true when it has answered. */
+bool reply_unversioned(struct reply *r, uint64_t if_match);
 void reply_location(struct reply *r, const char *collection, const char *id);
 
 /* "usr_" and the ULID; buf has REPLY_ID_TEXT bytes, returned. */

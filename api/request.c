@@ -1,5 +1,6 @@
 /*
- *   authenticate -> authorise -> CSRF -> id -> If-Match -> query -> body -> handler
+ *   authenticate -> authorise -> CSRF -> id -> If-Match -> query -> body -> Idempotency-Key
+ *     -> handler -> If-None-Match
  *
  * Each step either answers, and then nothing after it runs, or passes on.
  */
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "api/auth.h"
+#include "api/repeat.h"
 #include "api/routes.h"
 #include "base/secret.h"
 
@@ -19,7 +21,8 @@ static void authorise(struct request *rq)
 	const struct route *route = rq->route;
 	int rc;
 
-	if (!auth_same_origin(&rq->head)) {
+	if (route->body == &body_form ? !auth_form_is_ours(&rq->head)
+				      : !auth_same_origin(&rq->head)) {
 		reply_problem(&rq->reply, 403, "Origin is another site.");
 		return;
 	}
@@ -42,23 +45,14 @@ static void authorise(struct request *rq)
 		reply_problem(&rq->reply, 403, "X-CSRF-Token is missing or wrong.");
 }
 
-/* If-Match: one strong entity tag of ours, or "*". Returns false when it can't match anything. */
+/* If-Match: one strong entity tag of ours, or "*". Of a tag only the revision counts: what else is
+ * in it changes by itself. Returns false when it can't match anything. */
 static bool read_if_match(struct span s, uint64_t *revision)
 {
-	uint64_t n = 0;
-
 	*revision = 0;
 	if (!s.at || span_is(s, "*"))
 		return true;
-	if (s.len < 3 || s.len > 20 || s.at[0] != '"' || s.at[s.len - 1] != '"' || s.at[1] == '0')
-		return false;
-	for (size_t i = 1; i + 1 < s.len; i++) {
-		if (s.at[i] < '0' || s.at[i] > '9')
-			return false;
-		n = n * 10 + (uint64_t)(s.at[i] - '0');
-	}
-	*revision = n;
-	return true;
+	return etag_parse(s, revision);
 }
 
 static void read_conditions(struct request *rq)
@@ -84,6 +78,8 @@ static void read_body(struct request *rq)
 	const char *detail = NULL;
 	int rc;
 
+	if (rq->route->body == &body_form)
+		return;
 	if (!rq->route->body) {
 		if (rq->head.body_len > 0)
 			reply_problem(&rq->reply, 400, "This takes no body.");
@@ -119,7 +115,8 @@ static void note_refusal(struct request *rq)
 
 void request_run(struct request *rq)
 {
-	static void (*const steps[])(struct request * rq) = {authorise, read_conditions, read_body};
+	static void (*const steps[])(struct request * rq) = {
+		authorise, read_conditions, read_body, repeat_begin};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !rq->reply.status; i++)
 		steps[i](rq);
@@ -127,7 +124,10 @@ void request_run(struct request *rq)
 		rq->route->handler(rq);
 	if (!rq->reply.status)
 		reply_problem(&rq->reply, 500, NULL);
+	repeat_end(rq);
 	note_refusal(rq);
+	if (rq->head.method == HTTP_GET || rq->head.method == HTTP_HEAD)
+		reply_unless_match(&rq->reply, rq->head.if_none_match);
 }
 
 void request_fini(struct request *rq)

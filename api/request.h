@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/ulid.h"
+#include "service/once.h"
 #include "service/service.h"
 
 struct metrics;
@@ -30,11 +31,14 @@ struct request {
 	struct admitted head;
 	struct clock clock;
 	bool tls;
+	const char *public_url; /* what links begin with; NULL: as the request came */
 	struct ip_addr from;
 	struct ulid id;		/* of the path, when the route has one */
 	bool id_ok;		/* it could be parsed */
+	struct span text;	/* of the path's "{txt}" */
 	char *raw_body;		/* from memory_alloc, owned by the server; head.body_len bytes */
 	struct svc_actor actor; /* unless the route is public */
+	struct svc_once once;	/* when the actor points to it: a request with an Idempotency-Key */
 	struct query query;
 	uint64_t if_match; /* 0: none */
 	union body body;   /* text in it belongs to doc */

@@ -22,7 +22,9 @@ const size_t n_routes = ARRAY_SIZE(routes);
 
 bool route_has_id(const struct route *r)
 {
-	return strchr(r->pattern, '{') != NULL;
+	const char *brace = strchr(r->pattern, '{');
+
+	return brace && strncmp(brace, "{txt}", 5) != 0;
 }
 
 unsigned access_of_role(enum svc_role r)
@@ -72,6 +74,7 @@ static bool path_matches(const char *pattern, struct span path, struct match *m)
 		if (segment.len == 0)
 			return false;
 		m->id_ok = parse_id(segment, pattern + 1, &m->id);
+		m->text = segment;
 		p += segment.len;
 		pattern += strlen("{xxx}");
 	}

@@ -3,8 +3,8 @@
  * here does not exist. A line without an access list does not compile.
  *
  * R(method, pattern, lane, access, query, body, handler). A pattern's "{usr}" is an id of that
- * kind. access is who may ask at all; the service then checks whose object it is. body is NO_BODY
- * or a table of bodies.h.
+ * kind, "{txt}" any text. access is who may ask at all; the service then checks whose object it is.
+ * body is NO_BODY or a table of bodies.h.
  */
 #ifndef API_ROUTES_H
 #define API_ROUTES_H
@@ -72,6 +72,13 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_COUNT };
 	R(DELETE, "/v1/devices/{dev}",              WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             device_delete)     \
 	R(POST,   "/v1/devices/{dev}/credentials",  WRITE, OWNERS,   QUERY_NONE,  &body_credential,    credential_issue)  \
 	R(DELETE, "/v1/credentials/{crd}",          WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             credential_revoke) \
+	R(GET,    "/v1/devices/{dev}/invites",      READ,  EVERYONE, PAGE('i'),   NO_BODY,             invite_list)       \
+	R(POST,   "/v1/devices/{dev}/invites",      WRITE, OWNERS,   QUERY_NONE,  &body_invite,        invite_create)     \
+	R(GET,    "/v1/invites/{inv}",              READ,  EVERYONE, QUERY_NONE,  NO_BODY,             invite_get)        \
+	R(DELETE, "/v1/invites/{inv}",              WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             invite_delete)     \
+	R(GET,    "/i/{txt}",                       NOW,   PUBLIC,   QUERY_IGNORED, NO_BODY,             invite_landing)    \
+	R(POST,   "/i/{txt}",                       WRITE, PUBLIC,   QUERY_IGNORED, &body_form,          invite_open)       \
+	R(GET,    "/invite.css",                    NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             invite_style)      \
 	R(GET,    "/v1/sessions",                   READ,  EVERYONE, PAGE('s'),   NO_BODY,             session_list)      \
 	R(DELETE, "/v1/sessions/{ses}",             WRITE, OWNERS,   QUERY_NONE,  NO_BODY,             session_kill)      \
 	R(GET,    "/v1/tokens",                     READ,  EVERYONE, PAGE('t'),   NO_BODY,             token_list)        \
@@ -107,11 +114,13 @@ struct match {
 	unsigned status;	   /* then: 404 or 405 */
 	char allow[ALLOW_TEXT];	   /* of a 405 */
 	struct ulid id;
-	bool id_ok; /* the path's id could be parsed */
+	bool id_ok;	  /* the path's id could be parsed */
+	struct span text; /* of "{txt}" */
 };
 
 /* Finds the route of an admitted request. HEAD is answered by GET's. */
 struct match router_match(enum http_method method, struct span path);
+/* "{txt}" is none. */
 bool route_has_id(const struct route *r);
 unsigned access_of_role(enum svc_role r);
 /* The route in the audit log's words, "user.create"; buf has ACTION_TEXT bytes, returned. */

@@ -294,6 +294,7 @@ int api_start(struct api **out, const struct api_conf *conf, struct service *s, 
 	a->env.service = s;
 	a->env.clock = clock_system();
 	a->env.tls = conf->tls;
+	a->env.public_url = conf->public_url;
 	rc = start_parts(a, conf, why);
 	if (rc) {
 		free_parts(a);

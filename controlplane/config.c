@@ -63,6 +63,21 @@ static int parse_metrics_devices(void *conf, const char *value, char *why, size_
 		       : 0;
 }
 
+/* Scheme and authority only: links are made by appending to it. */
+static int parse_public_url(void *conf, const char *value, char *why, size_t why_len)
+{
+	static const char host[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+	struct config *c = conf;
+	const char *rest = strncmp(value, "https://", 8) == 0  ? value + 8
+			   : strncmp(value, "http://", 7) == 0 ? value + 7
+							       : "";
+	if (rest[0] == '\0' || strspn(rest, host) != strlen(rest))
+		return bad(why, why_len,
+			"is not like https://vpn.example.net:8443 (no path, no slash at the end)");
+	return copy(c->public_url, sizeof(c->public_url), value, why, why_len);
+}
+
 /* A DNS name or an address literal, as it will stand in profiles. */
 static int parse_endpoint(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -182,6 +197,9 @@ static const struct setting settings[] = {
 	{"TLS_KEY", NULL, "PEM file with its private key", parse_tls_key, true},
 	{"METRICS_DEVICES", "off", "series of each device in /metrics", parse_metrics_devices,
 		false},
+	{"PUBLIC_URL", NULL,
+		"what invite links begin with; without it as the request that makes one came",
+		parse_public_url, false},
 	{"ENDPOINT", NULL,
 		"where profiles tell clients to connect; without it the first global address",
 		parse_endpoint, false},

@@ -16,6 +16,7 @@ struct config {
 	bool http_insecure;
 	bool metrics_devices;
 	char tls_cert[512], tls_key[512];    /* "": none */
+	char public_url[256];		     /* "": as requests come */
 	char endpoint[256];		     /* "": the first global address */
 	struct ip_prefix network4, network6; /* IP_NONE: not given */
 	char dns[256];

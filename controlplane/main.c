@@ -274,6 +274,7 @@ static int start_api(struct house *h)
 	const struct config *c = &h->conf;
 	struct api_conf ac = {
 		.listen = c->http_listen,
+		.public_url = c->public_url[0] ? c->public_url : NULL,
 		.tls = c->tls_cert[0] ||
 		       (!ip_addr_is_loopback(&c->http_listen.addr) && !c->http_insecure),
 		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,

@@ -59,7 +59,11 @@ void handle_credential_issue(struct request *rq)
 void handle_credential_revoke(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
-	const int rc = svc_credential_revoke(rq->service, &rq->actor, &rq->id, &e);
+	int rc;
+
+	if (reply_unversioned(&rq->reply, rq->if_match))
+		return;
+	rc = svc_credential_revoke(rq->service, &rq->actor, &rq->id, &e);
 
 	if (rc)
 		reply_outcome(&rq->reply, rc, &e);

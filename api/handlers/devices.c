@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "api/handlers/handlers.h"
+#include "api/repeat.h"
 #include "crypto/aead.h"
 
 static json_t *live_json(const struct device_live *l)
@@ -43,15 +44,14 @@ static json_t *one(const void *d)
 	return device_json(d);
 }
 
-static void answer(
-	struct request *rq, unsigned status, int rc, struct svc_device *d, struct svc_error *e)
+static void answer(struct request *rq, int rc, struct svc_device *d, struct svc_error *e)
 {
 	if (rc) {
 		reply_outcome(&rq->reply, rc, e);
 		return;
 	}
-	reply_etag(&rq->reply, d->revision);
-	reply_json(&rq->reply, status, device_json(d));
+	reply_json(&rq->reply, 200, device_json(d));
+	reply_etag_live(&rq->reply, d->revision);
 	svc_device_fini(d);
 }
 
@@ -69,16 +69,38 @@ void handle_device_list(struct request *rq)
 	svc_devices_free(list, n);
 }
 
+static void created(struct reply *r, const struct svc_device *d)
+{
+	char id[REPLY_ID_TEXT];
+
+	reply_location(r, "/v1/devices", id_format("dev_", &d->id, id));
+	reply_json(r, 201, device_json(d));
+	reply_etag_live(r, d->revision);
+}
+
+static int render(void *arg, const void *device, struct svc_answer *out)
+{
+	struct reply r = {.status = 0};
+
+	(void)arg;
+	created(&r, device);
+	return repeat_keep(&r, out);
+}
+
 void handle_device_create(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
-	char id[REPLY_ID_TEXT];
 	struct svc_device d;
-	const int rc = svc_device_create(rq->service, &rq->actor, &rq->body.device, &d, &e);
+	int rc;
 
-	if (rc == 0)
-		reply_location(&rq->reply, "/v1/devices", id_format("dev_", &d.id, id));
-	answer(rq, 201, rc, &d, &e);
+	rq->once.render = render;
+	rc = svc_device_create(rq->service, &rq->actor, &rq->body.device, &d, &e);
+	if (rc) {
+		reply_outcome(&rq->reply, rc, &e);
+		return;
+	}
+	created(&rq->reply, &d);
+	svc_device_fini(&d);
 }
 
 void handle_device_get(struct request *rq)
@@ -87,7 +109,7 @@ void handle_device_get(struct request *rq)
 	struct svc_device d;
 	const int rc = svc_device_get(rq->service, &rq->actor, &rq->id, &d, &e);
 
-	answer(rq, 200, rc, &d, &e);
+	answer(rq, rc, &d, &e);
 }
 
 void handle_device_patch(struct request *rq)
@@ -97,7 +119,7 @@ void handle_device_patch(struct request *rq)
 	const int rc = svc_device_patch(
 		rq->service, &rq->actor, &rq->id, rq->if_match, &rq->body.device, &d, &e);
 
-	answer(rq, 200, rc, &d, &e);
+	answer(rq, rc, &d, &e);
 }
 
 void handle_device_delete(struct request *rq)

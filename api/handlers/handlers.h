@@ -9,6 +9,7 @@
 
 #include "api/request.h"
 #include "api/routes.h"
+#include "service/invites.h"
 
 #define HANDLER_DECLARE(method, pattern, lane, access, query, body, handler)                       \
 	void handle_##handler(struct request *rq);
@@ -21,6 +22,7 @@ json_t *device_json(const struct svc_device *d);
 json_t *credential_json(const struct svc_credential *c);
 json_t *session_json(const struct session_info *s);
 json_t *token_json(const struct svc_token *t);
+json_t *invite_json(const struct svc_invite *i);
 json_t *audit_json(const struct svc_audit_entry *entry);
 /* "wireguard" or "openvpn"; "udp" or "tcp". */
 const char *protocol_name(uint8_t protocol);

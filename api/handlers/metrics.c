@@ -6,5 +6,5 @@ void handle_metrics(struct request *rq)
 	size_t len = 0;
 	char *text = metrics_text(rq->metrics, &len);
 
-	reply_text(&rq->reply, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
+	reply_bytes(&rq->reply, 200, "text/plain; version=0.0.4; charset=utf-8", text, len);
 }

@@ -19,6 +19,7 @@ json_t *json_list(const void *at, size_t n, size_t size, json_t *(*one)(const vo
 _Static_assert(offsetof(struct svc_user, id) == 0 && offsetof(struct svc_device, id) == 0 &&
 		       offsetof(struct session_info, id) == 0 &&
 		       offsetof(struct svc_token, id) == 0 &&
+		       offsetof(struct svc_invite, id) == 0 &&
 		       offsetof(struct svc_audit_entry, place) == 0,
 	"an object of a page begins with its id");
 

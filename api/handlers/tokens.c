@@ -55,7 +55,11 @@ void handle_token_create(struct request *rq)
 void handle_token_delete(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
-	const int rc = svc_token_delete(rq->service, &rq->actor, &rq->id, &e);
+	int rc;
+
+	if (reply_unversioned(&rq->reply, rq->if_match))
+		return;
+	rc = svc_token_delete(rq->service, &rq->actor, &rq->id, &e);
 
 	if (rc)
 		reply_outcome(&rq->reply, rc, &e);

@@ -70,5 +70,5 @@ void handle_traffic(struct request *rq)
 	}
 	text = traffic_text(&history, &len);
 	svc_traffic_fini(&history);
-	reply_text(&rq->reply, 200, "application/json", text, len);
+	reply_bytes(&rq->reply, 200, "application/json", text, len);
 }

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "api/handlers/handlers.h"
+#include "api/repeat.h"
 
 /* The password only ever travels inwards. */
 json_t *user_json(const struct svc_user *u)
@@ -17,15 +18,14 @@ static json_t *one(const void *u)
 	return user_json(u);
 }
 
-static void answer(
-	struct request *rq, unsigned status, int rc, const struct svc_user *u, struct svc_error *e)
+static void answer(struct request *rq, int rc, const struct svc_user *u, struct svc_error *e)
 {
 	if (rc) {
 		reply_outcome(&rq->reply, rc, e);
 		return;
 	}
 	reply_etag(&rq->reply, u->revision);
-	reply_json(&rq->reply, status, user_json(u));
+	reply_json(&rq->reply, 200, user_json(u));
 }
 
 void handle_user_list(struct request *rq)
@@ -41,16 +41,36 @@ void handle_user_list(struct request *rq)
 	free(list);
 }
 
+static void created(struct reply *r, const struct svc_user *u)
+{
+	char id[REPLY_ID_TEXT];
+
+	reply_location(r, "/v1/users", id_format("usr_", &u->id, id));
+	reply_etag(r, u->revision);
+	reply_json(r, 201, user_json(u));
+}
+
+static int render(void *arg, const void *user, struct svc_answer *out)
+{
+	struct reply r = {.status = 0};
+
+	(void)arg;
+	created(&r, user);
+	return repeat_keep(&r, out);
+}
+
 void handle_user_create(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
-	char id[REPLY_ID_TEXT];
 	struct svc_user u;
-	const int rc = svc_user_create(rq->service, &rq->actor, &rq->body.user, &u, &e);
+	int rc;
 
-	if (rc == 0)
-		reply_location(&rq->reply, "/v1/users", id_format("usr_", &u.id, id));
-	answer(rq, 201, rc, &u, &e);
+	rq->once.render = render;
+	rc = svc_user_create(rq->service, &rq->actor, &rq->body.user, &u, &e);
+	if (rc)
+		reply_outcome(&rq->reply, rc, &e);
+	else
+		created(&rq->reply, &u);
 }
 
 void handle_user_get(struct request *rq)
@@ -59,7 +79,7 @@ void handle_user_get(struct request *rq)
 	struct svc_user u;
 	const int rc = svc_user_get(rq->service, &rq->actor, &rq->id, &u, &e);
 
-	answer(rq, 200, rc, &u, &e);
+	answer(rq, rc, &u, &e);
 }
 
 void handle_user_patch(struct request *rq)
@@ -69,7 +89,7 @@ void handle_user_patch(struct request *rq)
 	const int rc = svc_user_patch(
 		rq->service, &rq->actor, &rq->id, rq->if_match, &rq->body.user, &u, &e);
 
-	answer(rq, 200, rc, &u, &e);
+	answer(rq, rc, &u, &e);
 }
 
 void handle_user_delete(struct request *rq)

@@ -63,7 +63,8 @@ static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor
 
 /* The transaction. *d: the device as it is in it, which is what the profile must say. */
 static int insert(struct service *s, const struct svc_actor *a, const struct ulid *device,
-	struct credential_row *row, struct device_row *d, struct svc_error *e)
+	const struct issue_also *also, struct credential_row *row, struct device_row *d,
+	struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
@@ -89,6 +90,10 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 		err = credential_insert(tx, row);
 	if (!err)
 		err = device_touch(tx, device, row->created_at);
+	if (!err && also)
+		err = also->run(also->arg, tx, row, d, e);
+	if (!err)
+		err = once_add(tx, s, &me, "crd", &row->id, NULL);
 	if (!err)
 		err = add_row(tx, s, &me, "credential.issue", row);
 	return err ? err : db_commit(&tx);
@@ -105,8 +110,9 @@ static int64_t usual_expiry(struct service *s)
 	return service_now(s) + set.number[SVC_CREDENTIAL_LIFETIME] * 1000;
 }
 
-int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
-	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e)
+int credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, const struct issue_also *also,
+	struct svc_issued *out, struct svc_error *e)
 {
 	struct issue keys cleanup(issue_wipe) = {0};
 	struct credential_row row = {
@@ -131,7 +137,7 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	row.created_at = service_now(s);
 
 	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, device);
-	err = insert(s, a, device, &row, &d, e);
+	err = insert(s, a, device, also, &row, &d, e);
 	if (err)
 		return answer(err, e);
 	credential_fill(&out->credential, &row);
@@ -145,6 +151,12 @@ int svc_credential_issue(struct service *s, const struct svc_actor *a, const str
 	if (err)
 		secret_wipe(out, sizeof(*out));
 	return answer(err, e);
+}
+
+int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, struct svc_issued *out, struct svc_error *e)
+{
+	return credential_issue(s, a, device, r, NULL, out, e);
 }
 
 /* Again for one that is revoked: whoever was not sure of the first time may repeat it. */

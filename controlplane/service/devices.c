@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "db/invite_store.h"
 #include "db/lease_store.h"
 #include "db/state_store.h"
 #include "service/inside.h"
@@ -71,12 +72,9 @@ static int fill_live(struct service *s, struct db_conn *tx, struct svc_device *o
 	return 0;
 }
 
-/* On failure *out owns nothing. */
-static int fill(
-	struct service *s, struct db_conn *tx, const struct device_row *d, struct svc_device *out)
+/* As a new device is: nobody is connected, it has no credentials. */
+static void fill_row(struct svc_device *out, const struct device_row *d)
 {
-	int err;
-
 	memset(out, 0, sizeof(*out));
 	out->id = d->id;
 	out->user_id = d->user_id;
@@ -88,6 +86,15 @@ static int fill(
 	out->created_at = d->created_at;
 	out->updated_at = d->updated_at;
 	out->revision = d->revision;
+}
+
+/* On failure *out owns nothing. */
+static int fill(
+	struct service *s, struct db_conn *tx, const struct device_row *d, struct svc_device *out)
+{
+	int err;
+
+	fill_row(out, d);
 	err = fill_credentials(tx, out);
 	if (!err)
 		err = fill_live(s, tx, out);
@@ -335,7 +342,7 @@ static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor
 
 /* The transaction: leases and device together or not at all. */
 static int create(struct service *s, const struct svc_actor *a, const struct svc_device_change *c,
-	struct device_row *d, struct svc_error *e)
+	struct device_row *d, struct svc_device *out, struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
@@ -371,6 +378,9 @@ static int create(struct service *s, const struct svc_actor *a, const struct svc
 		err = take_slot(tx, d, now, e);
 	if (!err)
 		err = device_insert(tx, d);
+	fill_row(out, d);
+	if (!err)
+		err = once_add(tx, s, &me, "dev", &d->id, out);
 	if (!err)
 		err = add_row(tx, s, &me, "device.create", d, c);
 	return err ? err : db_commit(&tx);
@@ -400,14 +410,14 @@ int svc_device_create(struct service *s, const struct svc_actor *a,
 	snprintf(d.name, sizeof(d.name), "%s", c->name);
 
 	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, &d.id);
-	err = create(s, a, c, &d, e);
+	err = create(s, a, c, &d, out, e);
 	if (err)
 		return answer(err, e);
 	log_info("service", "device dev_%s: created by %s", ulid_format(&d.id, text), a->user_name);
 	tell_device(s, &d.id, &d.user_id, DEVICE_CREATED);
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_device(s, &d, false);
-	return err ? err : svc_device_get(s, a, &d.id, out, e);
+	return err;
 }
 
 /* ---- change ---- */
@@ -484,6 +494,8 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 	err = apply(s, tx, c, d, e);
 	if (!err)
 		err = device_update(tx, d);
+	if (!err && !d->enabled)
+		err = invite_delete_device(tx, id);
 	if (!err)
 		err = add_row(tx, s, &me, "device.patch", d, c);
 	return err ? err : db_commit(&tx);

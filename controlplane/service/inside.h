@@ -16,6 +16,7 @@
 #include "db/device_store.h"
 #include "db/user_store.h"
 #include "service/audit.h"
+#include "service/once.h"
 #include "service/password.h"
 #include "service/events.h"
 #include "service/recorder.h"
@@ -38,6 +39,7 @@ struct service {
 	struct recorder *recorder;
 	struct events *events;
 	struct traffic *traffic;
+	struct once_table *once;
 	struct settings *settings;
 	struct audit_log *audit;
 	uint64_t audit_most;	     /* AUDIT_MOST */
@@ -108,7 +110,26 @@ int revoke_credential(struct service *s, const struct ulid *id, struct svc_error
 void tell_device(struct service *s, const struct ulid *device, const struct ulid *user,
 	enum device_change how);
 
-/* ---- shared by devices.c and credentials.c ---- */
+/* ---- requests that may be repeated (once.c) ---- */
+
+/* In the write transaction of a POST, right before its commit: remembers that a's request made this
+ * object ("dev", its id), and, unless the answer has a secret, the answer. object is what a->once's
+ * render takes. Nothing when the request had no key. Returns: 0, -ENOSPC, -errno. */
+int once_add(struct db_conn *tx, struct service *s, const struct svc_actor *a, const char *kind,
+	const struct ulid *id, const void *object) must_check;
+
+/* ---- shared by devices.c, credentials.c and invites.c ---- */
+
+/* What else happens in the transaction that issues a credential. */
+struct issue_also {
+	int (*run)(void *arg, struct db_conn *tx, const struct credential_row *c,
+		const struct device_row *d, struct svc_error *e);
+	void *arg;
+};
+/* svc_credential_issue, and also (NULL: nothing) in the same transaction. */
+int credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_credential_request *r, const struct issue_also *also,
+	struct svc_issued *out, struct svc_error *e) must_check;
 
 void credential_fill(struct svc_credential *out, const struct credential_row *c);
 

@@ -15,9 +15,13 @@
 
 #include "base/log.h"
 #include "db/db.h"
+#include "db/invite_store.h"
 #include "db/login_store.h"
+#include "db/once_store.h"
 #include "db/state_store.h"
 #include "db/token_store.h"
+#include "service/invites.h"
+#include "service/once.h"
 
 enum { PERIOD_MS = 1000, PURGE_MS = 60 * 1000, MOST = 1 << 18 };
 
@@ -215,6 +219,19 @@ static void take(struct recorder *r, struct batch *b)
 	pthread_mutex_unlock(&r->lock);
 }
 
+static int purge(struct db_conn *tx, int64_t now)
+{
+	/* A minute more than they may be idle: the stored time lags behind. */
+	int err =
+		login_delete_old(tx, now - LOGIN_MAX_MS, now - LOGIN_IDLE_MS - 2 * RECORDER_USE_MS);
+
+	if (!err)
+		err = once_delete_old(tx, now - ONCE_MS);
+	if (!err)
+		err = invite_delete_old(tx, now - INVITE_KEEP_MS);
+	return err;
+}
+
 static int write_batch(struct db_conn *tx, const struct batch *b)
 {
 	struct credential_entry *c, *next_c;
@@ -231,11 +248,7 @@ static int write_batch(struct db_conn *tx, const struct batch *b)
 	for (size_t i = 0; i < b->n_uses && !err; i++)
 		err = (b->uses[i].what == RECORDER_TOKEN ? token_used : login_used)(
 			tx, &b->uses[i].id, b->uses[i].last);
-	/* A minute more than they may be idle: the stored time lags behind. */
-	if (!err && b->purge)
-		err = login_delete_old(
-			tx, b->now - LOGIN_MAX_MS, b->now - LOGIN_IDLE_MS - 2 * RECORDER_USE_MS);
-	return err;
+	return err || !b->purge ? err : purge(tx, b->now);
 }
 
 /* After a success marks as written, after a failure puts back what nothing newer has replaced. */

@@ -181,8 +181,11 @@ static void keep_traffic(struct service *s)
 /* On the recorder's thread, every second. */
 static int background(void *service)
 {
-	keep_traffic(service);
-	return audit_tick(service);
+	struct service *s = service;
+
+	keep_traffic(s);
+	once_table_purge(s->once, service_now(s));
+	return audit_tick(s);
 }
 
 int service_new(struct service **out, const struct svc_conf *conf, struct db *db,
@@ -217,6 +220,8 @@ int service_new(struct service **out, const struct svc_conf *conf, struct db *db
 		err = password_gate_new(&s->gate);
 	if (!err)
 		err = throttle_new(&s->throttle);
+	if (!err)
+		err = once_table_new(&s->once);
 	if (!err)
 		err = first_start(s, made_password);
 	if (!err)
@@ -259,6 +264,7 @@ void service_free(struct service *s)
 	traffic_free(s->traffic);
 	events_free(s->events);
 	recorder_free(s->recorder);
+	once_table_free(s->once);
 	throttle_free(s->throttle);
 	password_gate_free(s->gate);
 	stripes_free(s->stripes);

@@ -26,6 +26,7 @@ struct ca;
 struct db;
 struct keystore;
 struct service;
+struct svc_once;
 
 enum svc_outcome {
 	SVC_OK = 0,
@@ -61,6 +62,7 @@ struct svc_actor {
 	bool by_login;		 /* cookie; CSRF token is then required on anything but GET */
 	struct ulid via;	 /* id of the token or login session */
 	uint8_t csrf_sha256[32]; /* of the login's CSRF token */
+	struct svc_once *once;	 /* of a request that may be repeated (once.h), or NULL */
 	struct ip_addr from;	 /* where the request came from */
 };
 

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 
 enum { SETS = 512, WAYS = 8, STAMPS = THROTTLE_NETWORK };
+_Static_assert((int)THROTTLE_GUESSES <= (int)STAMPS, "an entry has room for all that is counted");
 
 struct entry {
 	uint64_t key;		 /* 0: unused */
@@ -74,29 +75,37 @@ static uint64_t account_key(const struct throttle *t, const char *name)
 	return key_of(t, 'a', lower, n);
 }
 
-static uint64_t network_key(const struct throttle *t, const struct ip_addr *from)
+/* kinds: one for IPv4, one for IPv6. */
+static uint64_t network_key(
+	const struct throttle *t, const char kinds[2], const struct ip_addr *from)
 {
 	static const struct ip_addr none;
 
 	if (!from)
 		from = &none;
-	return key_of(
-		t, from->family == IP_V4 ? '4' : '6', from->bytes, from->family == IP_V4 ? 3 : 8);
+	return key_of(t, kinds[from->family == IP_V4 ? 0 : 1], from->bytes,
+		from->family == IP_V4 ? 3 : 8);
 }
 
-static unsigned failures(const struct entry *e, uint32_t now, uint32_t *oldest)
+static unsigned failures_within(
+	const struct entry *e, uint32_t now, uint32_t window_s, uint32_t *oldest)
 {
 	unsigned n = 0;
 
 	*oldest = now;
 	for (size_t i = 0; i < STAMPS; i++) {
-		if (!e->stamps[i] || now - e->stamps[i] >= THROTTLE_WINDOW_S)
+		if (!e->stamps[i] || now - e->stamps[i] >= window_s)
 			continue;
 		n++;
 		if (e->stamps[i] < *oldest)
 			*oldest = e->stamps[i];
 	}
 	return n;
+}
+
+static unsigned failures(const struct entry *e, uint32_t now, uint32_t *oldest)
+{
+	return failures_within(e, now, THROTTLE_WINDOW_S, oldest);
 }
 
 static struct entry *find(struct throttle *t, uint64_t key)
@@ -151,10 +160,10 @@ static bool limited(
 	return true;
 }
 
-static void add(struct entry *e, uint32_t now)
+static void add(struct entry *e, uint32_t now, uint32_t window_s)
 {
 	for (size_t i = 0; i < STAMPS; i++) {
-		if (e->stamps[i] && now - e->stamps[i] < THROTTLE_WINDOW_S)
+		if (e->stamps[i] && now - e->stamps[i] < window_s)
 			continue;
 		e->stamps[i] = now;
 		return;
@@ -177,16 +186,17 @@ int throttle_begin(struct throttle *t, uint64_t now_ms, const char *account,
 	uint32_t now = (uint32_t)(now_ms / 1000) + 1;
 	bool over, told[2] = {true, true};
 
-	*out = (struct throttle_attempt){
-		.account = account_key(t, account), .network = network_key(t, from), .at = now};
+	*out = (struct throttle_attempt){.account = account_key(t, account),
+		.network = network_key(t, "46", from),
+		.at = now};
 	*retry_after_s = 0;
 	pthread_mutex_lock(&t->lock);
 	over = limited(t, out->account, THROTTLE_ACCOUNT, now, retry_after_s, &told[0]);
 	over |= limited(t, out->network, THROTTLE_NETWORK, now, retry_after_s, &told[1]);
 	out->told = over && told[0] && told[1];
 	if (!over) {
-		add(claim(t, out->account, now), now);
-		add(claim(t, out->network, now), now);
+		add(claim(t, out->account, now), now, THROTTLE_WINDOW_S);
+		add(claim(t, out->network, now), now, THROTTLE_WINDOW_S);
 	}
 	pthread_mutex_unlock(&t->lock);
 	return over ? THROTTLE_LIMITED : THROTTLE_OK;
@@ -203,7 +213,28 @@ int throttle_own_password(
 	pthread_mutex_lock(&t->lock);
 	over = limited(t, key, THROTTLE_ACCOUNT, now, retry_after_s, &told);
 	if (!over)
-		add(claim(t, key, now), now);
+		add(claim(t, key, now), now, THROTTLE_WINDOW_S);
+	pthread_mutex_unlock(&t->lock);
+	return over ? THROTTLE_LIMITED : THROTTLE_OK;
+}
+
+int throttle_guess(struct throttle *t, uint64_t now_ms, const struct ip_addr *from,
+	struct throttle_attempt *out, uint32_t *retry_after_s)
+{
+	const uint32_t now = (uint32_t)(now_ms / 1000) + 1;
+	uint32_t oldest = now;
+	struct entry *e;
+	bool over;
+
+	*out = (struct throttle_attempt){.network = network_key(t, "gG", from), .at = now};
+	*retry_after_s = 0;
+	pthread_mutex_lock(&t->lock);
+	e = find(t, out->network);
+	over = e && failures_within(e, now, THROTTLE_GUESS_WINDOW_S, &oldest) >= THROTTLE_GUESSES;
+	if (over)
+		*retry_after_s = oldest + THROTTLE_GUESS_WINDOW_S - now;
+	else
+		add(claim(t, out->network, now), now, THROTTLE_GUESS_WINDOW_S);
 	pthread_mutex_unlock(&t->lock);
 	return over ? THROTTLE_LIMITED : THROTTLE_OK;
 }
@@ -223,7 +254,8 @@ void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a)
 void throttle_cancel(struct throttle *t, const struct throttle_attempt *a)
 {
 	pthread_mutex_lock(&t->lock);
-	take_back(find(t, a->account), a->at);
+	if (a->account)
+		take_back(find(t, a->account), a->at);
 	take_back(find(t, a->network), a->at);
 	pthread_mutex_unlock(&t->lock);
 }

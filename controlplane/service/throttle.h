@@ -20,6 +20,7 @@
 struct throttle;
 
 enum { THROTTLE_WINDOW_S = 900, THROTTLE_ACCOUNT = 10, THROTTLE_NETWORK = 30 };
+enum { THROTTLE_GUESS_WINDOW_S = 60, THROTTLE_GUESSES = 30 };
 enum throttle_outcome { THROTTLE_OK = 0, THROTTLE_LIMITED = 1 };
 
 struct throttle_attempt {
@@ -45,6 +46,10 @@ void throttle_succeeded(struct throttle *t, const struct throttle_attempt *a);
  * Returns: THROTTLE_OK, THROTTLE_LIMITED (nothing was counted) with *retry_after_s. */
 int throttle_own_password(struct throttle *t, uint64_t now_ms, const struct ulid *user,
 	uint32_t *retry_after_s) must_check;
+/* Counts somebody who wants to open an invite, from a /24 or /64, before it is looked up.
+ * throttle_cancel when it was no guess. Returns: as throttle_begin. */
+int throttle_guess(struct throttle *t, uint64_t now_ms, const struct ip_addr *from,
+	struct throttle_attempt *out, uint32_t *retry_after_s) must_check;
 /* It was not looked at: as if it had not been made. */
 void throttle_cancel(struct throttle *t, const struct throttle_attempt *a);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "db/invite_store.h"
 #include "db/lease_store.h"
 #include "db/login_store.h"
 #include "service/inside.h"
@@ -240,12 +241,14 @@ int svc_user_create(struct service *s, const struct svc_actor *a, const struct s
 	err = user_insert(tx, &u);
 	if (err == -EEXIST)
 		err = refuse(e, SVC_CONFLICT, "name", "is taken");
+	fill(out, &u);
+	if (!err)
+		err = once_add(tx, s, &me, "usr", &u.id, out);
 	if (!err)
 		err = add_row(tx, s, &me, "user.create", &u, c);
 	if (!err)
 		err = db_commit(&tx);
 	if (!err) {
-		fill(out, &u);
 		log_info("service", "user usr_%s: created by %s", ulid_format(&u.id, id),
 			a->user_name);
 	}
@@ -415,6 +418,8 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 		err = end_logins(tx, &me, u, c);
 	if (!err && (u->disabled || *was_disabled))
 		err = device_ids(tx, id, devices, n_devices);
+	if (!err && u->disabled)
+		err = invite_delete_user(tx, id);
 	if (!err)
 		err = add_row(tx, s, &me, "user.patch", u, c);
 	return err ? err : db_commit(&tx);

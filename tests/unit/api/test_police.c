@@ -161,7 +161,8 @@ static void names_and_values(void **state)
 static void singles(void **state)
 {
 	static const char *const names[] = {"Content-Length", "Content-Type", "Authorization",
-		"Cookie", "X-CSRF-Token", "Origin", "If-Match", "Expect"};
+		"Cookie", "X-CSRF-Token", "Origin", "If-Match", "Expect", "If-None-Match",
+		"Idempotency-Key", "Sec-Fetch-Site"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -54,6 +54,79 @@ static void the_first_answer_stands(void **state)
 	assert_null(r.body);
 }
 
+static struct span span_of(const char *text)
+{
+	return (struct span){text, strlen(text)};
+}
+
+static void tags_are_read_to_the_letter(void **state)
+{
+	static const struct {
+		const char *tag;
+		uint64_t revision; /* 0: it is none of ours */
+	} cases[] = {{"\"1\"", 1}, {"\"999999999999999999\"", 999999999999999999},
+		{"\"1234567890123456789\"", 0}, {"\"7.0123456789abcdef\"", 7}, {"\"7.\"", 0},
+		{"\"7.0123456789abcde\"", 0}, {"\"7.0123456789abcdef0\"", 0},
+		{"\"7.0123456789abcdeF\"", 0}, {"\"7,0123456789abcdef\"", 0}, {"\"\"", 0},
+		{"\"0\"", 0}, {"\"01\"", 0}, {"7", 0}, {"\"7", 0}, {"7\"", 0}, {"\"", 0},
+		{"\"7 \"", 0}, {"\".0123456789abcdef\"", 0}, {"W/\"7\"", 0}, {"", 0}};
+	const char nul[] = "\"7.0123456789abcde\0\"";
+	uint64_t n;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const bool ok = etag_parse(span_of(cases[i].tag), &n);
+
+		if (ok != (cases[i].revision != 0) || (ok && n != cases[i].revision))
+			fail_msg("%s", cases[i].tag);
+	}
+	assert_false(etag_parse((struct span){nul, sizeof(nul) - 1}, &n));
+}
+
+/* Copies of exact length, so that the sanitizers see a byte too far. */
+static void no_tag_is_read_too_far(void **state)
+{
+	static const char alphabet[] = "\"\"\"19.af,, W/*";
+	uint32_t seed = 12345;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		struct reply r = {.status = 200, .etag = "\"19\""};
+		const size_t n = (seed >> 16) % 24;
+		char *text = malloc(n ? n : 1);
+		uint64_t revision;
+
+		for (size_t k = 0; k < n; k++) {
+			seed = seed * 1103515245 + 12345;
+			text[k] = alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
+		}
+		seed = seed * 1103515245 + 12345;
+		if (etag_parse((struct span){text, n}, &revision))
+			assert_true(revision > 0 && n >= 3);
+		reply_unless_match(&r, (struct span){text, n});
+		if (r.status == 304)
+			assert_true((n == 1 && text[0] == '*') || memmem(text, n, r.etag, 4));
+		free(text);
+	}
+}
+
+static void only_what_was_found_can_be_unchanged(void **state)
+{
+	static const unsigned statuses[] = {201, 204, 404, 500};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+		struct reply r = {.status = statuses[i], .etag = "\"1\""};
+
+		reply_unless_match(&r, span_of("*"));
+		assert_int_equal(r.status, statuses[i]);
+	}
+	struct reply bare = {.status = 200};
+
+	reply_unless_match(&bare, span_of("*"));
+	assert_int_equal(bare.status, 200);
+}
+
 static void what_can_not_be_built_is_500(void **state)
 {
 	struct reply r = {.status = 0};
@@ -145,6 +218,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_is_escaped),
 		cmocka_unit_test(the_first_answer_stands),
+		cmocka_unit_test(tags_are_read_to_the_letter),
+		cmocka_unit_test(no_tag_is_read_too_far),
+		cmocka_unit_test(only_what_was_found_can_be_unchanged),
 		cmocka_unit_test(what_can_not_be_built_is_500),
 		cmocka_unit_test(problems_say_what_and_where),
 		cmocka_unit_test(strangers_learn_nothing),

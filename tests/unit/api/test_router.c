@@ -35,7 +35,10 @@ static void finds_every_route(void **state)
 		char path[128];
 		struct match m;
 
-		if (brace)
+		if (brace && !route_has_id(&routes[i]))
+			snprintf(path, sizeof(path), "%.*sany-text_%s",
+				(int)(brace - routes[i].pattern), routes[i].pattern, brace + 5);
+		else if (brace)
 			snprintf(path, sizeof(path), "%.*s%.3s_" ID "%s",
 				(int)(brace - routes[i].pattern), routes[i].pattern, brace + 1,
 				brace + 5);
@@ -47,7 +50,8 @@ static void finds_every_route(void **state)
 		/* One byte more or less is another path. */
 		strcat(path, "x");
 		m = match(routes[i].method, path);
-		assert_true(!m.route || (route_has_id(m.route) && !m.id_ok));
+		assert_true(!m.route || (route_has_id(m.route) && !m.id_ok) ||
+			    strstr(m.route->pattern, "{txt}"));
 	}
 }
 
@@ -58,17 +62,19 @@ static void every_route_is_declared_once_and_whole(void **state)
 		assert_true(routes[i].access != 0);
 		assert_non_null(routes[i].handler);
 		assert_true(routes[i].lane < LANE_COUNT);
-		/* What changes something is not public, but for the login; what reads has no body.
-		 */
+		/* What changes something is not public, but for the login and the button behind an
+		 * invite's link; what reads has no body. */
 		if (routes[i].method != HTTP_GET && (routes[i].access & ACCESS_PUBLIC))
-			assert_string_equal(routes[i].pattern, "/v1/login");
+			assert_true(strcmp(routes[i].pattern, "/v1/login") == 0 ||
+				    strcmp(routes[i].pattern, "/i/{txt}") == 0);
 		assert_true(!routes[i].body || routes[i].method == HTTP_POST ||
 			    routes[i].method == HTTP_PATCH);
 		assert_true(routes[i].method == HTTP_GET || routes[i].lane >= LANE_WRITE);
 		/* An auditor reads: nothing but his own way in and out takes his writes. */
 		if (routes[i].method != HTTP_GET && (routes[i].access & ACCESS_AUDITOR))
 			assert_true(strstr(routes[i].pattern, "tokens") ||
-				    strstr(routes[i].pattern, "logout"));
+				    strstr(routes[i].pattern, "logout") ||
+				    strstr(routes[i].pattern, "/me/totp"));
 		for (size_t k = 0; k < i; k++)
 			assert_true(routes[k].method != routes[i].method ||
 				    strcmp(routes[k].pattern, routes[i].pattern) != 0);
@@ -100,6 +106,19 @@ static void refuses_the_rest(void **state)
 	assert_int_equal(m.status, 405);
 }
 
+static void any_text_is_taken_as_it_is(void **state)
+{
+	struct match m = match(HTTP_POST, "/i/Some-_.text");
+
+	(void)state;
+	assert_non_null(m.route);
+	assert_int_equal(m.text.len, 11);
+	assert_memory_equal(m.text.at, "Some-_.text", 11);
+	assert_null(match(HTTP_GET, "/i/").route);
+	assert_null(match(HTTP_GET, "/i").route);
+	assert_null(match(HTTP_GET, "/i/a/").route);
+}
+
 static void ids_of_another_kind_are_none(void **state)
 {
 	static const char *const bad[] = {"/v1/users/dev_" ID, "/v1/users/usr_", "/v1/users/" ID,
@@ -124,6 +143,7 @@ int main(void)
 		cmocka_unit_test(finds_every_route),
 		cmocka_unit_test(every_route_is_declared_once_and_whole),
 		cmocka_unit_test(refuses_the_rest),
+		cmocka_unit_test(any_text_is_taken_as_it_is),
 		cmocka_unit_test(ids_of_another_kind_are_none),
 	};
 

@@ -25,6 +25,8 @@
 #include "api/routes.h"
 #include "base/secret.h"
 #include "service/events.h"
+#include "service/invites.h"
+#include "service/once.h"
 #include "service/service.h"
 #include "uapi/uapi.h"
 
@@ -39,6 +41,13 @@ static struct {
 	struct svc_device_change device;
 	char name[128];
 	char csr[256]; /* of the last credential that was asked for */
+	int once;      /* what svc_once_begin says */
+	int begun, ended;
+	bool remembered;
+	char location[64];
+	uint8_t request_sha256[32], key_sha256[32];
+	int rendered; /* what render said, and made */
+	struct svc_answer answer;
 	struct svc_settings_change settings;
 	struct svc_audit_filter filter;
 	char refused[160]; /* what the audit log was told last */
@@ -185,10 +194,11 @@ int svc_user_create(struct service *s, const struct svc_actor *a, const struct s
 	struct svc_user *out, struct svc_error *e)
 {
 	(void)s;
-	(void)a;
 	fake.user = *c;
 	snprintf(fake.name, sizeof(fake.name), "%s", c->name);
 	a_user(out);
+	if (a->once)
+		fake.rendered = a->once->render(a->once->arg, out, &fake.answer);
 	return called(e);
 }
 
@@ -293,8 +303,12 @@ int svc_device_create(struct service *s, const struct svc_actor *a,
 	const struct svc_device_change *c, struct svc_device *out, struct svc_error *e)
 {
 	(void)s;
-	(void)a;
 	fake.device = *c;
+	if (a->once) {
+		a_device(out);
+		fake.rendered = a->once->render(a->once->arg, out, &fake.answer);
+		svc_device_fini(out);
+	}
 	return a_device_or(out, called(e));
 }
 
@@ -341,8 +355,7 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 	(void)s;
 	(void)a;
 	(void)id;
-	(void)if_match;
-	return called(e);
+	return if_match && if_match != 9 ? SVC_PRECONDITION : called(e);
 }
 
 int svc_credential_issue(struct service *s, const struct svc_actor *a, const struct ulid *device,
@@ -457,6 +470,115 @@ int svc_settings_patch(struct service *s, const struct svc_actor *a, uint64_t if
 	fake.settings = *c;
 	some_settings(out);
 	return if_match && if_match != 3 ? SVC_PRECONDITION : called(e);
+}
+
+static void an_invite(struct svc_invite *i)
+{
+	*i = (struct svc_invite){.id = some_id,
+		.device_id = some_id,
+		.created_by = some_id,
+		.protocol = DIR_WIREGUARD,
+		.created_at = 1700000000000,
+		.expires_at = 1700000900000};
+}
+
+int svc_invite_create(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_invite_request *r, struct svc_invite *out, char secret[INVITE_TEXT],
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)device;
+	an_invite(out);
+	out->protocol = r->protocol;
+	out->expires_at = r->expires_at ? r->expires_at : out->expires_at;
+	snprintf(secret, INVITE_TEXT, "invite_secret");
+	return called(e);
+}
+
+int svc_invite_list(struct service *s, const struct svc_actor *a, const struct ulid *device,
+	const struct svc_page *p, struct svc_invite **out, size_t *n, bool *more,
+	struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)device;
+	(void)p;
+	*out = calloc(1, sizeof(**out));
+	an_invite(*out);
+	*n = 1;
+	*more = false;
+	return called(e);
+}
+
+int svc_invite_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct svc_invite *out, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	an_invite(out);
+	return called(e);
+}
+
+int svc_invite_delete(
+	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
+{
+	(void)s;
+	(void)a;
+	(void)id;
+	return called(e);
+}
+
+int svc_invite_open(struct service *s, const char *secret, size_t secret_len,
+	const struct ip_addr *from, struct svc_issued *out, struct svc_error *e)
+{
+	(void)s;
+	(void)from;
+	memset(out, 0, sizeof(*out));
+	snprintf(fake.name, sizeof(fake.name), "%.*s", (int)secret_len, secret);
+	snprintf(out->profile, sizeof(out->profile), "[Interface]\nPrivateKey = <&\"'>\n");
+	if (fake.openvpn)
+		memset(out->profile, '#', sizeof(out->profile) - 1);
+	snprintf(out->profile_filename, sizeof(out->profile_filename), "laptop.conf");
+	return called(e);
+}
+
+void svc_answer_fini(struct svc_answer *a)
+{
+	free(a->body);
+	memset(a, 0, sizeof(*a));
+}
+
+int svc_once_begin(
+	struct service *s, const struct svc_actor *a, struct svc_answer *out, struct svc_error *e)
+{
+	(void)s;
+	memset(out, 0, sizeof(*out));
+	fake.begun++;
+	memcpy(fake.request_sha256, a->once->request_sha256, 32);
+	memcpy(fake.key_sha256, a->once->key_sha256, 32);
+	if (fake.once == SVC_CONFLICT) {
+		snprintf(e->message, sizeof(e->message), "is not finished");
+		e->retry_after_s = 3;
+	}
+	if (fake.once != ONCE_REPEAT)
+		return fake.once;
+	out->status = 201;
+	snprintf(out->location, sizeof(out->location), "/v1/users/usr_first");
+	snprintf(out->etag, sizeof(out->etag), "\"1\"");
+	out->body = strdup("{\"first\":true}");
+	return ONCE_REPEAT;
+}
+
+void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc_answer *given)
+{
+	(void)s;
+	(void)a;
+	fake.ended++;
+	fake.remembered = given != NULL;
+	if (given)
+		snprintf(fake.location, sizeof(fake.location), "%s", given->location);
 }
 
 int svc_audit_list(struct service *s, const struct svc_actor *a, const struct svc_page *p,
@@ -635,6 +757,7 @@ static int stop(void **state)
 static int fresh(void **state)
 {
 	(void)state;
+	svc_answer_fini(&fake.answer);
 	memset(&fake, 0, sizeof(fake));
 	atomic_store(&fake.devices, 1);
 	return 0;
@@ -1167,6 +1290,7 @@ static const char *body_of(const struct route *r)
 		{&body_device_patch, "{}"},
 		{&body_credential, "{\"protocol\":\"wireguard\"}"},
 		{&body_token, "{\"name\":\"a\"}"},
+		{&body_invite, "{\"protocol\":\"wireguard\"}"},
 		{&body_settings, "{}"},
 		{&body_totp_begin, "{\"password\":\"right\"}"},
 		{&body_totp_confirm, "{\"totp\":\"123456\"}"},
@@ -1657,6 +1781,392 @@ static void preconditions(void **state)
 		request("PATCH /v1/users/usr_" ID, ADMIN "If-Match: \"5\"\r\n", "{}")->status, 200);
 	assert_int_equal(
 		request("PATCH /v1/users/usr_" ID, ADMIN "If-Match: *\r\n", "{}")->status, 200);
+}
+
+/* What a tag has behind the revision changes without an edit, so it is not compared. */
+static void preconditions_of_live_objects(void **state)
+{
+	static const char *const never[] = {"\"8.0123456789abcdef\"", "\"9.\"",
+		"\"9.0123456789abcde\"", "\"9.0123456789abcdef0\"", "\"9.0123456789abcdeg\"",
+		"\"9.0123456789ABCDEF\"", "\".0123456789abcdef\"", "W/\"9.0123456789abcdef\""};
+	static const char *const fine[] = {"\"9\"", "\"9.0123456789abcdef\"", "*"};
+	char fields[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-Match: %s\r\n", never[i]);
+		if (request("DELETE /v1/devices/dev_" ID, fields, NULL)->status != 412)
+			fail_msg("%s", never[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-Match: %s\r\n", fine[i]);
+		if (request("DELETE /v1/devices/dev_" ID, fields, NULL)->status != 204)
+			fail_msg("%s", fine[i]);
+	}
+}
+
+static void what_has_no_etag_matches_none(void **state)
+{
+	static const char *const lines[] = {"DELETE /v1/credentials/crd_" ID,
+		"DELETE /v1/tokens/tok_" ID, "DELETE /v1/sessions/ses_" ID,
+		"DELETE /v1/invites/inv_" ID};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const int before = atomic_load(&fake.calls);
+
+		assert_int_equal(request(lines[i], ADMIN "If-Match: \"1\"\r\n", NULL)->status, 412);
+		assert_int_equal(atomic_load(&fake.calls), before);
+		assert_int_equal(request(lines[i], ADMIN "If-Match: *\r\n", NULL)->status, 204);
+		assert_int_equal(request(lines[i], ADMIN, NULL)->status, 204);
+	}
+}
+
+static void header_of(const struct answer *a, const char *name, char out[96])
+{
+	const char *at = strstr(a->text, name);
+
+	assert_non_null(at);
+	assert_int_equal(sscanf(at + strlen(name), "%95[^\r]", out), 1);
+}
+
+static void unchanged_is_not_sent_again(void **state)
+{
+	static const char *const lists[] = {"%s", "W/%s", "\"other\", %s", "%s ,\"x\"", "*"};
+	static const char *const other[] = {"\"5x\"", "5", "\"\"", ",", "\"4\", \"6\""};
+	const struct answer *a = request("GET /v1/users/usr_" ID, ADMIN, NULL);
+	char etag[96], value[128], fields[256];
+
+	(void)state;
+	header_of(a, "ETag: ", etag);
+	assert_string_equal(etag, "\"5\"");
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(value, sizeof(value), lists[i], etag);
+#pragma GCC diagnostic pop
+		snprintf(fields, sizeof(fields), ADMIN "If-None-Match: %s\r\n", value);
+		a = request("GET /v1/users/usr_" ID, fields, NULL);
+		if (a->status != 304 || strstr(a->text, "created_at") ||
+			!strstr(a->text, "ETag: \"5\"\r\n"))
+			fail_msg("%s: %s", value, a->text);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		snprintf(fields, sizeof(fields), ADMIN "If-None-Match: %s\r\n", other[i]);
+		assert_int_equal(request("GET /v1/users/usr_" ID, fields, NULL)->status, 200);
+	}
+	/* Only for what is read, only for those who may read it. */
+	assert_int_equal(
+		request("PATCH /v1/users/usr_" ID, ADMIN "If-None-Match: \"5\"\r\n", "{}")->status,
+		200);
+	assert_int_equal(
+		request("GET /v1/users/usr_" ID, "If-None-Match: *\r\n", NULL)->status, 401);
+}
+
+/* Its counters move: what was sent is stale although nobody edited it. */
+static void a_devices_tag_follows_its_status(void **state)
+{
+	char before[96], after[96], fields[256];
+	const struct answer *a = request("GET /v1/devices/dev_" ID, ADMIN, NULL);
+
+	(void)state;
+	header_of(a, "ETag: ", before);
+	assert_memory_equal(before, "\"9.", 3);
+	snprintf(fields, sizeof(fields), ADMIN "If-None-Match: %s\r\n", before);
+	assert_int_equal(request("GET /v1/devices/dev_" ID, fields, NULL)->status, 304);
+	fake.openvpn = true;
+	a = request("GET /v1/devices/dev_" ID, fields, NULL);
+	assert_int_equal(a->status, 200);
+	header_of(a, "ETag: ", after);
+	assert_string_not_equal(before, after);
+}
+
+/* ---- requests that may be repeated ---- */
+
+#define KEY "Idempotency-Key: k1\r\n"
+
+static void keys_that_cant_be_taken(void **state)
+{
+	static char fields[600], key[300];
+	const struct answer *a;
+
+	(void)state;
+	memset(key, 'k', 256);
+	for (int i = 0; i < 3; i++) {
+		const char *bad[] = {"", key, "\xc3\xa9"};
+
+		snprintf(fields, sizeof(fields), ADMIN "Idempotency-Key: %s\r\n", bad[i]);
+		a = request("POST /v1/users", fields, "{\"name\":\"a\"}");
+		assert_int_equal(a->status, 400);
+		assert_non_null(strstr(a->text, "\"field\":\"Idempotency-Key\""));
+	}
+	a = request("POST /v1/users", ADMIN KEY KEY, "{\"name\":\"a\"}");
+	assert_int_equal(a->status, 400);
+	assert_int_equal(fake.begun, 0);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+	key[255] = '\0';
+	snprintf(fields, sizeof(fields), ADMIN "Idempotency-Key: %s\r\n", key);
+	assert_int_equal(request("POST /v1/users", fields, "{\"name\":\"a\"}")->status, 201);
+	assert_int_equal(fake.begun, 1);
+}
+
+/* What is stored is what is sent, byte for byte. */
+static void the_answer_is_made_in_the_transaction(void **state)
+{
+	static const struct {
+		const char *line, *body;
+	} makes[] = {
+		{"POST /v1/users", "{\"name\":\"a\"}"}, {"POST /v1/devices", "{\"name\":\"a\"}"}};
+	const struct answer *a;
+	char value[96];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(makes); i++) {
+		a = request(makes[i].line, ADMIN KEY, makes[i].body);
+		assert_int_equal(a->status, 201);
+		assert_int_equal(fake.rendered, 0);
+		assert_int_equal(fake.answer.status, 201);
+		assert_string_equal(strstr(a->text, "\r\n\r\n") + 4, fake.answer.body);
+		header_of(a, "Location: ", value);
+		assert_string_equal(value, fake.answer.location);
+		assert_string_equal(value, fake.location);
+		header_of(a, "ETag: ", value);
+		assert_string_equal(value, fake.answer.etag);
+		assert_null(strstr(a->text, "Idempotency-Replayed"));
+		assert_true(fake.remembered);
+		assert_int_equal(fake.begun, (int)i + 1);
+		assert_int_equal(fake.ended, fake.begun);
+		svc_answer_fini(&fake.answer);
+	}
+}
+
+static void repeats_are_answered_as_before(void **state)
+{
+	const struct answer *a;
+
+	(void)state;
+	fake.once = ONCE_REPEAT;
+	a = request("POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}");
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "Idempotency-Replayed: true\r\n"));
+	assert_non_null(strstr(a->text, "Location: /v1/users/usr_first\r\n"));
+	assert_non_null(strstr(a->text, "ETag: \"1\"\r\n"));
+	assert_non_null(strstr(a->text, "\r\n\r\n{\"first\":true}"));
+	fake.once = SVC_CONFLICT;
+	a = request("POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}");
+	assert_int_equal(a->status, 409);
+	assert_non_null(strstr(a->text, "Retry-After: 3\r\n"));
+	fake.once = -EIO;
+	assert_int_equal(request("POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}")->status, 500);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+	assert_int_equal(fake.ended, 0);
+}
+
+static void only_success_is_remembered(void **state)
+{
+	(void)state;
+	atomic_store(&fake.outcome, SVC_CONFLICT);
+	assert_int_equal(request("POST /v1/tokens", ADMIN KEY, "{\"name\":\"a\"}")->status, 409);
+	assert_int_equal(fake.ended, 1);
+	assert_false(fake.remembered);
+	/* What is refused before is not even looked at. */
+	assert_int_equal(request("POST /v1/tokens", ADMIN KEY, "{\"name\":1}")->status, 422);
+	assert_int_equal(request("POST /v1/tokens", KEY, "{\"name\":\"a\"}")->status, 401);
+	assert_int_equal(fake.begun, 1);
+}
+
+/* Path, body and role make a request what it is; headers don't. */
+static void requests_differ(void **state)
+{
+	static const struct {
+		const char *line, *fields, *body;
+		bool same;
+	} cases[] = {
+		{"POST /v1/tokens", ADMIN KEY, "{\"name\":\"a\"}", true},
+		{"POST /v1/tokens", ADMIN KEY "X-Request: 2\r\n", "{\"name\":\"a\"}", true},
+		{"POST /v1/tokens", ADMIN KEY, "{\"name\":\"b\"}", false},
+		{"POST /v1/tokens", ADMIN KEY, "{\"name\":\"a\"} ", false},
+		{"POST /v1/users", ADMIN KEY, "{\"name\":\"a\"}", false},
+		{"POST /v1/tokens", "Authorization: Bearer operator\r\n" KEY, "{\"name\":\"a\"}",
+			false},
+	};
+	uint8_t first[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		request(cases[i].line, cases[i].fields, cases[i].body);
+		svc_answer_fini(&fake.answer);
+		assert_int_equal(fake.begun, (int)i + 1);
+		if (i == 0)
+			memcpy(first, fake.request_sha256, sizeof(first));
+		assert_int_equal(memcmp(first, fake.request_sha256, 32) == 0, cases[i].same);
+	}
+}
+
+static void what_makes_nothing_is_not_remembered(void **state)
+{
+	(void)state;
+	request("POST /v1/logout", ADMIN KEY, NULL);
+	request("POST /v1/tokens", "Authorization: Bearer auditor\r\n" KEY, "{\"name\":\"a\"}");
+	request("PATCH /v1/users/usr_" ID, ADMIN KEY, "{}");
+	request("DELETE /v1/users/usr_" ID, ADMIN KEY, NULL);
+	request("POST /v1/login", KEY, "{\"username\":\"a\",\"password\":\"right\"}");
+	assert_int_equal(fake.begun, 0);
+}
+
+/* ---- invites ---- */
+
+static void invites_hand_out_their_link(void **state)
+{
+	const struct answer *a = request(
+		"POST /v1/devices/dev_" ID "/invites", ADMIN, "{\"protocol\":\"wireguard\"}");
+
+	(void)state;
+	assert_int_equal(a->status, 201);
+	assert_non_null(strstr(a->text, "Location: /v1/invites/inv_" ID "\r\n"));
+	assert_non_null(strstr(a->text, "\"url\":\"http://localhost/i/invite_secret\""));
+	assert_non_null(strstr(a->text, "\"expires_at\":\"2023-11-14T22:28:20.000Z\""));
+	a = request("GET /v1/devices/dev_" ID "/invites", ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"id\":\"inv_" ID "\""));
+	assert_non_null(strstr(a->text, "\"used_at\":null,\"credential_id\":null"));
+	assert_null(strstr(a->text, "secret"));
+	a = request("GET /v1/invites/inv_" ID, ADMIN, NULL);
+	assert_int_equal(a->status, 200);
+	assert_null(strstr(a->text, "secret"));
+	assert_int_equal(request("DELETE /v1/invites/inv_" ID, ADMIN, NULL)->status, 204);
+	assert_int_equal(request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{}")->status, 422);
+}
+
+static void links_begin_as_the_setting_says(void **state)
+{
+	struct api_conf conf = {.public_url = "https://vpn.example.net",
+		.max_connections = 8,
+		.request_ms = REQUEST_MS};
+	struct api *other = api;
+	const uint16_t other_port = port;
+	const struct answer *a;
+	char why[160] = "";
+
+	(void)state;
+	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
+	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
+	port = api_address(api).port;
+	a = request("POST /v1/devices/dev_" ID "/invites", ADMIN, "{\"protocol\":\"openvpn\"}");
+	assert_non_null(strstr(a->text, "\"url\":\"https://vpn.example.net/i/invite_secret\""));
+	api_stop(api);
+	api = other;
+	port = other_port;
+}
+
+static void looking_at_a_link_does_nothing(void **state)
+{
+	static char first[65536];
+	const struct answer *a = request("GET /i/abc", "", NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	snprintf(first, sizeof(first), "%s", strstr(a->text, "\r\n\r\n"));
+	assert_non_null(strstr(first, "<form method=\"post\">"));
+	assert_non_null(strstr(a->text, "Content-Type: text/html; charset=utf-8\r\n"));
+	assert_non_null(strstr(a->text, "Referrer-Policy: no-referrer\r\n"));
+	assert_non_null(strstr(a->text, "Cache-Control: no-store\r\n"));
+	assert_null(strstr(first, "script"));
+	assert_null(strstr(first, "style="));
+	a = request("GET /i/0123456789012345678901234567890123456789012", "", NULL);
+	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
+	/* What a messenger appends does not matter. */
+	a = request("GET /i/abc?fbclid=x&fbclid=y", "", NULL);
+	assert_string_equal(first, strstr(a->text, "\r\n\r\n"));
+	assert_int_equal(request("GET /invite.css", "", NULL)->status, 200);
+	assert_int_equal(request("GET /i/", "", NULL)->status, 404);
+	assert_int_equal(request("GET /i/a/b", "", NULL)->status, 404);
+	assert_int_equal(request("PUT /i/abc", "", NULL)->status, 405);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void the_button_opens_it(void **state)
+{
+	const struct answer *a = request("POST /i/abc", "", NULL);
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_string_equal(fake.name, "abc");
+	assert_non_null(strstr(a->text, "PrivateKey = &lt;&amp;&quot;&#39;&gt;\n"));
+	assert_non_null(strstr(a->text, "src=\"data:image/svg+xml;base64,PHN2Zy"));
+	assert_non_null(strstr(a->text, "download=\"laptop.conf\""));
+	assert_non_null(strstr(a->text, "base64,W0ludGVyZmFjZV0KUHJpdmF0ZUtleSA9IDwmIic+Cg==\""));
+	assert_non_null(strstr(a->text, "Cache-Control: no-store\r\n"));
+	a = request("POST /i/abc", "Content-Type: application/x-www-form-urlencoded\r\n", "");
+	assert_int_equal(a->status, 200);
+	a = request("POST /i/abc", "Content-Type: application/x-www-form-urlencoded\r\n", "a=b");
+	assert_int_equal(a->status, 200);
+	a = request("POST /i/abc", "Accept: application/json\r\n", NULL);
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\"profile\":\"[Interface]"));
+	assert_non_null(strstr(a->text, "\"profile_filename\":\"laptop.conf\",\"qr_svg\":\"<svg"));
+	fake.openvpn = true;
+	a = request("POST /i/abc", "", NULL);
+	assert_int_equal(a->status, 200);
+	assert_null(strstr(a->text, "<img"));
+	assert_int_equal(atomic_load(&fake.calls), 5);
+	assert_int_equal(request("POST /i/abc", JSON, "{}")->status, 415);
+	assert_int_equal(atomic_load(&fake.calls), 5);
+}
+
+/* Our own pages send no referrer, so a browser sends Origin: null with their forms. */
+static void only_our_own_page_has_the_button(void **state)
+{
+	static const struct {
+		const char *fields;
+		unsigned status;
+	} cases[] = {
+		{"Origin: http://localhost\r\n", 200},
+		{"Origin: null\r\n", 200},
+		{"Origin: null\r\nSec-Fetch-Site: same-origin\r\n", 200},
+		{"Origin: null\r\nSec-Fetch-Site: cross-site\r\n", 403},
+		{"Origin: null\r\nSec-Fetch-Site: same-site\r\n", 403},
+		{"Sec-Fetch-Site: cross-site\r\n", 403},
+		{"Origin: http://evil.example\r\n", 403},
+		{"Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\n", 403},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const int before = atomic_load(&fake.calls);
+		const struct answer *a = request("POST /i/abc", cases[i].fields, NULL);
+
+		if (a->status != cases[i].status)
+			fail_msg("%s: %s", cases[i].fields, a->text);
+		assert_int_equal(atomic_load(&fake.calls) - before, a->status == 200);
+	}
+}
+
+static void refused_links_have_pages(void **state)
+{
+	static const struct {
+		int outcome;
+		unsigned status;
+		const char *text;
+	} cases[] = {{SVC_NOT_FOUND, 404, "no longer valid"}, {SVC_RATE_LIMITED, 429, "Too many"},
+		{SVC_FULL, 409, "did not work"}, {-EIO, 500, "did not work"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct answer *a;
+
+		atomic_store(&fake.outcome, cases[i].outcome);
+		a = request("POST /i/abc", "", NULL);
+		assert_int_equal(a->status, cases[i].status);
+		assert_non_null(strstr(a->text, cases[i].text));
+		assert_null(strstr(a->text, "PrivateKey"));
+		assert_true((cases[i].status == 429) ==
+			    (strstr(a->text, "Retry-After: 7\r\n") != NULL));
+		a = request("POST /i/abc", "Accept: application/json\r\n", NULL);
+		assert_int_equal(a->status, cases[i].status);
+		assert_non_null(strstr(a->text, "application/problem+json"));
+		assert_null(strstr(a->text, "PrivateKey"));
+	}
 }
 
 static void outcomes_become_statuses(void **state)
@@ -2200,6 +2710,22 @@ int main(void)
 		cmocka_unit_test_setup(pages_continue, fresh),
 		cmocka_unit_test_setup(bodies_are_strict, fresh),
 		cmocka_unit_test_setup(preconditions, fresh),
+		cmocka_unit_test_setup(preconditions_of_live_objects, fresh),
+		cmocka_unit_test_setup(what_has_no_etag_matches_none, fresh),
+		cmocka_unit_test_setup(unchanged_is_not_sent_again, fresh),
+		cmocka_unit_test_setup(a_devices_tag_follows_its_status, fresh),
+		cmocka_unit_test_setup(keys_that_cant_be_taken, fresh),
+		cmocka_unit_test_setup(the_answer_is_made_in_the_transaction, fresh),
+		cmocka_unit_test_setup(repeats_are_answered_as_before, fresh),
+		cmocka_unit_test_setup(only_success_is_remembered, fresh),
+		cmocka_unit_test_setup(requests_differ, fresh),
+		cmocka_unit_test_setup(what_makes_nothing_is_not_remembered, fresh),
+		cmocka_unit_test_setup(invites_hand_out_their_link, fresh),
+		cmocka_unit_test_setup(links_begin_as_the_setting_says, fresh),
+		cmocka_unit_test_setup(looking_at_a_link_does_nothing, fresh),
+		cmocka_unit_test_setup(the_button_opens_it, fresh),
+		cmocka_unit_test_setup(only_our_own_page_has_the_button, fresh),
+		cmocka_unit_test_setup(refused_links_have_pages, fresh),
 		cmocka_unit_test_setup(outcomes_become_statuses, fresh),
 		cmocka_unit_test_setup(events_are_told_as_they_come, fresh),
 		cmocka_unit_test_setup(users_are_told_of_their_own_traffic, fresh),

@@ -58,6 +58,12 @@ static void refusals(void **state)
 		{"--http-insecure", "perhaps"},
 		{"--endpoint", "vpn.example.net:51820"},
 		{"--endpoint", "a b"},
+		{"--public-url", "vpn.example.net"},
+		{"--public-url", "https://"},
+		{"--public-url", "https://vpn.example.net/"},
+		{"--public-url", "https://vpn.example.net/path"},
+		{"--public-url", "javascript:alert(1)"},
+		{"--public-url", "https://a\"><b"},
 		{"--endpoint", "x\nPostUp = reboot"},
 		{"--network4", "10.77.0.1/16"},
 		{"--network4", "10.77.0.0/30"},
@@ -91,6 +97,7 @@ static void taken(void **state)
 {
 	struct config c;
 	char dns[] = "--dns", list[] = "1.1.1.1, 2606:4700:4700::1111";
+	char public_url[] = "--public-url", url[] = "https://[2001:db8::1]:8443";
 	char endpoint[] = "--endpoint", literal[] = "2001:db8::1", name[] = "vpn.example.net";
 	char devices[] = "--metrics-devices", on[] = "1";
 	(void)state;
@@ -100,6 +107,9 @@ static void taken(void **state)
 	assert_string_equal(c.dns, "1.1.1.1, 2606:4700:4700::1111");
 	assert_int_equal(load(&c, endpoint, literal), SETTINGS_OK);
 	assert_string_equal(c.endpoint, "2001:db8::1");
+	assert_string_equal(c.public_url, "");
+	assert_int_equal(load(&c, public_url, url), SETTINGS_OK);
+	assert_string_equal(c.public_url, "https://[2001:db8::1]:8443");
 	assert_int_equal(load(&c, endpoint, name), SETTINGS_OK);
 	assert_string_equal(c.endpoint, "vpn.example.net");
 }

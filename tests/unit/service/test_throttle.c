@@ -203,6 +203,51 @@ static void own_passwords_are_counted_apart(void **state)
 		THROTTLE_OK);
 }
 
+static int guess(struct throttle *t, uint64_t s, struct ip_addr from, struct throttle_attempt *a,
+	uint32_t *retry)
+{
+	return throttle_guess(t, s * S, &from, a, retry);
+}
+
+static void thirty_guesses_a_minute(void **state)
+{
+	struct ip_addr v6 = {IP_V6, {0x20, 1, [7] = 1, [15] = 9}}, near6 = v6, far6 = v6;
+	struct throttle_attempt a;
+	uint32_t retry;
+
+	near6.bytes[15] = 10;
+	far6.bytes[7] = 2;
+	for (unsigned i = 0; i < THROTTLE_GUESSES; i++) {
+		assert_int_equal(guess(*state, 100 + i / 10, v4(1, i), &a, &retry), THROTTLE_OK);
+		assert_int_equal(guess(*state, 100, v6, &a, &retry), THROTTLE_OK);
+	}
+	assert_int_equal(guess(*state, 110, v4(1, 200), &a, &retry), THROTTLE_LIMITED);
+	assert_int_equal(retry, THROTTLE_GUESS_WINDOW_S - 10);
+	assert_int_equal(guess(*state, 110, near6, &a, &retry), THROTTLE_LIMITED);
+	assert_int_equal(guess(*state, 110, v4(2, 1), &a, &retry), THROTTLE_OK);
+	assert_int_equal(guess(*state, 110, far6, &a, &retry), THROTTLE_OK);
+	/* Logins from there are counted apart. */
+	assert_int_equal(miss(*state, 110, "ann", v4(1, 1), &retry), THROTTLE_OK);
+	/* The ten of the first second are over. */
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(guess(*state, 160, v4(1, 1), &a, &retry), THROTTLE_OK);
+	assert_int_equal(guess(*state, 160, v4(1, 1), &a, &retry), THROTTLE_LIMITED);
+}
+
+static void what_was_no_guess_does_not_count(void **state)
+{
+	struct throttle_attempt a;
+	uint32_t retry;
+
+	for (unsigned i = 0; i < 3 * THROTTLE_GUESSES; i++) {
+		assert_int_equal(guess(*state, 100, v4(1, 1), &a, &retry), THROTTLE_OK);
+		throttle_cancel(*state, &a);
+	}
+	for (unsigned i = 0; i < THROTTLE_GUESSES; i++)
+		assert_int_equal(guess(*state, 100, v4(1, 1), &a, &retry), THROTTLE_OK);
+	assert_int_equal(guess(*state, 100, v4(1, 1), &a, &retry), THROTTLE_LIMITED);
+}
+
 #define P(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 /* Whether a refusal is news: once in a window for the account, and for the network. */
@@ -246,6 +291,8 @@ int main(void)
 		P(no_address_is_one_network),
 		P(parallel_ones_do_not_slip_through),
 		P(own_passwords_are_counted_apart),
+		P(thirty_guesses_a_minute),
+		P(what_was_no_guess_does_not_count),
 		P(refusals_are_told_once),
 	};
 

@@ -1,0 +1,141 @@
+#include "api/handlers/invite_page.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/memory.h"
+#include "base/codec.h"
+
+#define HEAD(title)                                                                                \
+	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"                  \
+	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"               \
+	"<meta name=\"robots\" content=\"noindex, nofollow\">\n"                                   \
+	"<title>" title "</title>\n<link rel=\"stylesheet\" href=\"/invite.css\">\n</head>\n"      \
+	"<body>\n<main>\n<h1>" title "</h1>\n"
+#define FOOT "</main>\n</body>\n</html>\n"
+
+const char invite_page_landing[] =
+	HEAD("Your VPN profile") "<p>This link gives you the profile that connects one device to "
+				 "the VPN. It works "
+				 "<strong>once</strong>: go on only on the device that is to be "
+				 "connected, or with it at "
+				 "hand.</p>\n"
+				 "<form method=\"post\"><button type=\"submit\">Get my "
+				 "profile</button></form>\n"
+				 "<p class=\"small\">A profile is a key: whoever has it is let in. "
+				 "Don't pass it on.</p>\n" FOOT;
+
+const char invite_page_gone[] =
+	HEAD("This link is no longer valid") "<p>It was used already, or its time is over. Ask "
+					     "whoever sent it for a new one.</p>\n" FOOT;
+
+const char invite_page_later[] =
+	HEAD("Too many links were tried") "<p>Wait a minute, then open the link again.</p>\n" FOOT;
+
+const char invite_page_failed[] =
+	HEAD("That did not work") "<p>The profile can't be made right now. Try the link again "
+				  "later, or ask whoever sent it "
+				  "for a new one.</p>\n" FOOT;
+
+const char invite_page_css[] =
+	"body{margin:0;background:#f4f5f7;color:#1b1f24;font:1rem/1.5 system-ui,sans-serif}\n"
+	"main{box-sizing:border-box;max-width:44rem;margin:0 auto;padding:2rem 1.25rem}\n"
+	"h1{font-size:1.5rem}\n"
+	"button,.button{display:inline-block;padding:.7rem 1.2rem;border:0;border-radius:.4rem;"
+	"background:#1f5fbf;color:#fff;font:inherit;text-decoration:none;cursor:pointer}\n"
+	"button:focus-visible,.button:focus-visible{outline:3px solid #f2a900;outline-offset:2px}\n"
+	"img{display:block;width:min(22rem,100%);margin:1rem 0;background:#fff}\n"
+	"pre{overflow:auto;padding:1rem;border:1px solid #d0d5dd;border-radius:.4rem;"
+	"background:#fff;font-size:.85rem}\n"
+	".small{color:#5b6470;font-size:.9rem}\n"
+	"@media(prefers-color-scheme:dark){body{background:#14171b;color:#e6e8eb}"
+	"pre{background:#1c2026;border-color:#343a43}.small{color:#a3abb6}}\n";
+
+struct text {
+	char *at;
+	size_t len, cap;
+};
+
+static void put(struct text *t, const char *fmt, ...) printf_like(2, 3);
+static void put(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->at ? t->at + t->len : NULL, t->at ? t->cap - t->len : 0, fmt, ap);
+	va_end(ap);
+	t->len += n > 0 ? (size_t)n : 0;
+}
+
+static void put_escaped(struct text *t, const char *s)
+{
+	static const struct {
+		char c;
+		const char *entity;
+	} special[] = {
+		{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+
+	while (*s) {
+		size_t i = 0, plain = strcspn(s, "&<>\"'");
+
+		put(t, "%.*s", (int)plain, s);
+		s += plain;
+		while (*s && i < ARRAY_SIZE(special) && special[i].c != *s)
+			i++;
+		if (*s && i < ARRAY_SIZE(special)) {
+			put(t, "%s", special[i].entity);
+			s++;
+		}
+	}
+}
+
+static void draw(struct text *t, const struct svc_issued *i, const char *file, const char *image)
+{
+	put(t, HEAD("Your VPN profile"));
+	put(t, "<p>Keep it now: this page can't be opened again.</p>\n");
+	put(t, "<p><a class=\"button\" download=\"");
+	put_escaped(t, i->profile_filename);
+	put(t, "\" href=\"data:application/octet-stream;base64,%s\">Save ", file);
+	put_escaped(t, i->profile_filename);
+	put(t, "</a></p>\n");
+	if (image)
+		put(t,
+			"<p>Or scan it with the app on the device:</p>\n<img alt=\"QR code of the "
+			"profile\" src=\"data:image/svg+xml;base64,%s\">\n",
+			image);
+	put(t, "<p>Or copy it:</p>\n<pre>");
+	put_escaped(t, i->profile);
+	put(t, "</pre>\n" FOOT);
+}
+
+/* Returns: owned (memory_free), or NULL. */
+static char *base64_of(const char *text)
+{
+	const size_t n = strlen(text);
+	char *out = memory_alloc(BASE64_TEXT(n));
+
+	if (out)
+		base64_encode(text, n, out);
+	return out;
+}
+
+char *invite_page_profile(const struct svc_issued *i, const char *svg)
+{
+	char *file = base64_of(i->profile), *image = svg ? base64_of(svg) : NULL;
+	struct text t = {.at = NULL};
+
+	if (file && (image || !svg)) {
+		/* Once to measure, once to write. */
+		draw(&t, i, file, image);
+		t.cap = t.len + 1;
+		t.len = 0;
+		t.at = memory_alloc(t.cap);
+		if (t.at)
+			draw(&t, i, file, image);
+	}
+	memory_free(file);
+	memory_free(image);
+	return t.at;
+}

@@ -111,7 +111,9 @@ static void coordinator_make(struct rig *r)
 		.ks = r->ks,
 		.ca = r->ca,
 		.reneg_ms = 3600 * 1000};
-	const struct coordinator_hooks hooks = {on_device_state, on_credential_state, r};
+	const struct coordinator_hooks hooks = {.on_device_state = on_device_state,
+		.on_credential_state = on_credential_state,
+		.arg = r};
 
 	assert_int_equal(ip_prefix_parse(&cc.net4, "10.77.0.0/16"), 0);
 	assert_int_equal(ip_prefix_parse(&cc.net6, "fd00::/64"), 0);

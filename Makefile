@@ -121,7 +121,7 @@ $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcontrol.a $
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
 THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
-	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db,$(UNITS))
+	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_audit %/test_settings,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 
 # libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.

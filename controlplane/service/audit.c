@@ -15,8 +15,8 @@
 
 /* Of what changes nothing: so many rows at once, one more a minute; the rest is told in one row. */
 enum { NOTES_AT_ONCE = 60, NOTE_EVERY_MS = 60 * 1000, SUM_EVERY_MS = 10 * 60 * 1000 };
-/* Rows are ended in small transactions, so that no writer waits for long. */
-enum { END_EVERY_MS = 3600 * 1000, END_AT_ONCE = 1000 };
+/* Rows are ended in small transactions, and a few a second, so that no writer waits for long. */
+enum { END_EVERY_MS = 3600 * 1000, END_AT_ONCE = 1000, BITES = 5 };
 
 /* What may be written of one outcome. Times are monotonic. */
 struct allowance {
@@ -330,15 +330,14 @@ static bool end_due(struct service *s)
 
 int audit_tick(struct service *s)
 {
-	uint64_t n = 0;
+	uint64_t n = END_AT_ONCE;
 	int err = sum_all(s, false);
 
 	if (err || !end_due(s))
 		return err;
-	do
+	for (unsigned i = 0; i < BITES && !err && n == END_AT_ONCE; i++)
 		err = end_some(s, &n);
-	while (!err && n == END_AT_ONCE);
-	if (err)
+	if (err || n == END_AT_ONCE)
 		audit_end_soon(s);
 	return err;
 }

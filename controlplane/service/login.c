@@ -127,6 +127,17 @@ static void note(struct service *s, const struct user_row *u, const struct ip_ad
 		&(struct audit_event){.action = "login", .outcome = outcome, .detail = detail});
 }
 
+/* The first refusal of a window. */
+static void note_limited(struct service *s, const char *username, const struct ip_addr *from)
+{
+	struct user_row u;
+
+	if (read_user(s, username, &u))
+		memset(&u, 0, sizeof(u));
+	note(s, &u, from, AUDIT_LIMITED, NULL);
+	secret_wipe(&u, sizeof(u));
+}
+
 int svc_login(struct service *s, const char *username, const char *password, const char *totp,
 	const struct ip_addr *from, struct svc_login *out, struct svc_error *e)
 {
@@ -138,9 +149,8 @@ int svc_login(struct service *s, const char *username, const char *password, con
 	memset(out, 0, sizeof(*out));
 	if (throttle_begin(s->throttle, clock_mono_ms(&s->conf.clock), username, from, &attempt,
 		    &retry) == THROTTLE_LIMITED) {
-		/* Once in a window; which account it was can be seen from the failures before. */
 		if (!attempt.told)
-			note(s, &(struct user_row){0}, from, AUDIT_LIMITED, NULL);
+			note_limited(s, username, from);
 		return later(e, retry);
 	}
 	err = check_password(s, username, password, &u);

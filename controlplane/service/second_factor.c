@@ -104,37 +104,50 @@ static int read_user(struct service *s, const struct ulid *id, struct user_row *
 	return err ? err : user_get(tx, id, u);
 }
 
-/* Counts as a login does, so that a stolen cookie is no way to guess the password. */
+static int later(struct svc_error *e, uint32_t seconds)
+{
+	refuse(e, SVC_RATE_LIMITED, "", "too many attempts");
+	if (e)
+		e->retry_after_s = seconds;
+	return SVC_RATE_LIMITED;
+}
+
+/* Counts as a login does, so that a stolen cookie is no way to guess. */
+static int begin_attempt(struct service *s, const struct svc_actor *a,
+	struct throttle_attempt *attempt, struct svc_error *e)
+{
+	uint32_t retry;
+
+	if (throttle_begin(s->throttle, clock_mono_ms(&s->conf.clock), a->user_name, &a->from,
+		    attempt, &retry) == THROTTLE_LIMITED)
+		return later(e, retry);
+	return 0;
+}
+
 static int prove_password(struct service *s, const struct svc_actor *a, const char *password,
 	const char *action, struct throttle_attempt *attempt, struct svc_error *e)
 {
 	struct user_row u = {0};
-	uint32_t retry = 1;
-	int err;
+	int err = begin_attempt(s, a, attempt, e);
 
-	if (throttle_begin(s->throttle, clock_mono_ms(&s->conf.clock), a->user_name, &a->from,
-		    attempt, &retry) == THROTTLE_LIMITED)
-		goto later;
+	if (err)
+		return err;
 	err = read_user(s, &a->user_id, &u);
 	if (!err)
 		err = password_verify(s->gate, u.password, password);
 	secret_wipe(&u, sizeof(u));
-	if (err == PASSWORD_OK)
-		return 0;
 	if (err == PASSWORD_WRONG) {
 		note_failed(s, a, action);
 		return refuse(e, SVC_INVALID, "password", "is wrong");
 	}
+	if (err == PASSWORD_OK)
+		return 0;
 	throttle_cancel(s->throttle, attempt);
+	if (err == PASSWORD_BUSY)
+		return later(e, 1);
 	if (err == -ENOENT)
 		return refuse(e, SVC_UNAUTHENTICATED, "", "the user is gone");
-	if (err != PASSWORD_BUSY)
-		return err;
-later:
-	refuse(e, SVC_RATE_LIMITED, "", "too many attempts");
-	if (e)
-		e->retry_after_s = retry;
-	return SVC_RATE_LIMITED;
+	return err;
 }
 
 /* ---- on ---- */
@@ -186,7 +199,7 @@ int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *pas
 	return err;
 }
 
-int svc_totp_confirm(
+static int confirm(
 	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
@@ -197,7 +210,7 @@ int svc_totp_confirm(
 	if (!err)
 		err = access_again(tx, a, &me, e);
 	if (err)
-		return answer(err, e);
+		return err;
 	err = totp_get(tx, &a->user_id, &row);
 	if (!err && row.confirmed)
 		return refuse(e, SVC_CONFLICT, "", "it is on already");
@@ -215,14 +228,25 @@ int svc_totp_confirm(
 		err = login_delete_user(tx, &a->user_id, a->by_login ? &a->via : NULL);
 	if (!err)
 		err = add_row(tx, s, &me, "totp.confirm", &a->user_id);
-	if (!err)
-		err = db_commit(&tx);
+	return err ? err : db_commit(&tx);
+}
+
+int svc_totp_confirm(
+	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
+{
+	struct throttle_attempt attempt;
+	int err = begin_attempt(s, a, &attempt, e);
+
+	if (err)
+		return err;
+	err = confirm(s, a, code, e);
+	if (err != SVC_INVALID)
+		throttle_cancel(s->throttle, &attempt);
 	return answer(err, e);
 }
 
 /* ---- off ---- */
 
-/* Returns: 0, TOTP_WRONG, SVC_CONFLICT, -errno; and e. */
 static int remove_own(
 	struct service *s, const struct svc_actor *a, const char *code, struct svc_error *e)
 {

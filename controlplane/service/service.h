@@ -150,7 +150,7 @@ struct svc_totp {
 int svc_totp_begin(struct service *s, const struct svc_actor *a, const char *password,
 	struct svc_totp *out, struct svc_error *e) must_check;
 /* The other logins of the user end. Returns: 0, SVC_INVALID (totp), SVC_CONFLICT (it is on, or
- * nothing was begun), -errno. */
+ * nothing was begun), SVC_RATE_LIMITED, -errno. */
 int svc_totp_confirm(struct service *s, const struct svc_actor *a, const char *code,
 	struct svc_error *e) must_check;
 /* Returns: 0, SVC_INVALID (password, totp), SVC_CONFLICT (it is not on), SVC_RATE_LIMITED. */

@@ -438,11 +438,14 @@ static void many_old_rows_end(void **state)
 {
 	struct servicetest *t = *state;
 
-	add(t, 2300);
+	add(t, 6300);
 	later(t, 400);
+	/* Five bites at once, the rest a second later: nobody waits for all of it. */
 	assert_int_equal(audit_tick(t->s), 0);
-	assert_int_equal(verify(t).rows, 3); /* one for each bite */
-	assert_int_equal(verify(t).first, 2302);
+	assert_int_equal(verify(t).first, 5001);
+	assert_int_equal(audit_tick(t->s), 0);
+	assert_int_equal(verify(t).first, 6302);
+	assert_int_equal(verify(t).rows, 7); /* one for each bite */
 	assert_true(verify(t).ok);
 }
 
@@ -477,6 +480,68 @@ static void there_is_a_most(void **state)
 	r = newest(t, 1);
 	row_is(r, "audit.end", "", NULL, "rows 1 to 1000, there were too many");
 	free(r);
+}
+
+/* ---- all at once ---- */
+
+struct worker {
+	struct servicetest *t;
+	unsigned n;
+	pthread_t thread;
+};
+enum { WORKERS = 4, EACH = 15 };
+
+static void *make_users(void *arg)
+{
+	struct worker *w = arg;
+
+	for (unsigned i = 0; i < EACH; i++) {
+		char name[16];
+		struct svc_user_change c = {.set_name = true, .name = name};
+		struct svc_user u;
+		struct svc_error e;
+
+		snprintf(name, sizeof(name), "w%u-%u", w->n, i);
+		assert_int_equal(svc_user_create(w->t->s, &w->t->admin, &c, &u, &e), 0);
+		audit_note(w->t->s, &w->t->admin,
+			&(struct audit_event){.action = "test.note", .outcome = AUDIT_DENIED});
+	}
+	return NULL;
+}
+
+/* Whoever looks meanwhile sees a whole chain, however often it has grown. */
+static void *look(void *arg)
+{
+	struct worker *w = arg;
+
+	for (unsigned i = 0; i < EACH; i++) {
+		struct svc_audit_state st;
+		struct svc_error e;
+
+		assert_int_equal(svc_audit_verify(w->t->s, &w->t->admin, &st, &e), 0);
+		assert_true(st.ok);
+	}
+	return NULL;
+}
+
+static void many_write_one_chain(void **state)
+{
+	struct servicetest *t = *state;
+	struct worker w[WORKERS + 1];
+	struct svc_audit_state st;
+
+	for (unsigned i = 0; i <= WORKERS; i++) {
+		w[i].t = t;
+		w[i].n = i;
+		assert_int_equal(
+			pthread_create(&w[i].thread, NULL, i < WORKERS ? make_users : look, &w[i]),
+			0);
+	}
+	for (unsigned i = 0; i <= WORKERS; i++)
+		pthread_join(w[i].thread, NULL);
+	st = verify(t);
+	assert_true(st.ok);
+	assert_int_equal(st.rows, 1 + 2 * WORKERS * EACH);
 }
 
 /* ---- who may see it ---- */
@@ -580,6 +645,7 @@ int main(void)
 		QUIET(many_old_rows_end),
 		QUIET(what_was_tampered_with_does_not_end_unseen),
 		QUIET(there_is_a_most),
+		T(many_write_one_chain),
 		T(pages_and_roles),
 		T(says_how_he_came),
 		T(one_reads_all_of_it_at_a_time),

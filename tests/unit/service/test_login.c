@@ -294,7 +294,7 @@ static void logins_are_written_down(void **state)
 	static const char *const first[] = {"logout ok Ann 192.0.2.1 ", "login ok Ann 192.0.2.1 ",
 		"login failed - 192.0.2.1 ", "login failed Ann 192.0.2.1 "};
 	static const char *const after[] = {
-		"login limited - 192.0.2.1 ", "login failed Ann 192.0.2.1 "};
+		"login limited Ann 192.0.2.1 ", "login failed Ann 192.0.2.1 "};
 	struct servicetest *t = *state;
 	struct svc_login l;
 

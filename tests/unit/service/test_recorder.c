@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "db/login_store.h"
@@ -54,6 +55,31 @@ static void the_thread_does_it_by_itself(void **state)
 	service_on_device_state(t->s, &st, 1);
 	while (stored_bytes(t, &d) != 5)
 		sched_yield();
+}
+
+static int count_call(void *arg)
+{
+	atomic_uint *calls = arg;
+
+	/* One that fails is tried again. */
+	return atomic_fetch_add(calls, 1) == 0 ? -EIO : 0;
+}
+
+static void the_thread_does_what_else_there_is(void **state)
+{
+	struct servicetest *t = *state;
+	atomic_uint calls = 0;
+	struct recorder *r;
+	unsigned then;
+
+	assert_int_equal(recorder_new(&r, t->db, &t->conf.clock, count_call, &calls), 0);
+	while (atomic_load(&calls) < 2)
+		sched_yield();
+	recorder_stop(r);
+	then = atomic_load(&calls);
+	assert_int_equal(recorder_flush(r), 0);
+	assert_int_equal(atomic_load(&calls), then);
+	recorder_free(r);
 }
 
 static void stop_writes_what_is_left(void **state)
@@ -182,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(latest_wins),
 		T(the_thread_does_it_by_itself),
+		T(the_thread_does_what_else_there_is),
 		T(stop_writes_what_is_left),
 		T(a_failure_keeps_it),
 		T(use_is_written_once_a_minute),

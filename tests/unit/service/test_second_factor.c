@@ -202,7 +202,22 @@ static void guesses_at_switching_off_are_counted(void **state)
 	assert_true(is_on(t, &ann));
 }
 
-/* One code, two logins at once: the database's writer takes one after the other. */
+static void guesses_at_confirming_are_counted(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_actor ann = with_password(t, "ann", SVC_ROLE_USER);
+	struct svc_totp s;
+	char code[7];
+
+	assert_int_equal(svc_totp_begin(t->s, &ann, password, &s, &t->e), 0);
+	for (unsigned i = 0; i < THROTTLE_ACCOUNT; i++)
+		assert_int_equal(svc_totp_confirm(t->s, &ann, "00000x", &t->e), SVC_INVALID);
+	assert_int_equal(
+		svc_totp_confirm(t->s, &ann, shown(t, &s, 0, code), &t->e), SVC_RATE_LIMITED);
+	assert_false(is_on(t, &ann));
+}
+
+/* One code, some logins at once: the database's writer takes one after the other. */
 struct racer {
 	struct servicetest *t;
 	const char *code;
@@ -300,6 +315,7 @@ int main(void)
 		T(a_pending_one_expires),
 		T(wrong_codes_are_counted),
 		T(guesses_at_switching_off_are_counted),
+		T(guesses_at_confirming_are_counted),
 		T(a_code_logs_in_once),
 		T(managers_reset_those_below),
 		T(a_secret_is_its_users),

@@ -90,7 +90,8 @@ static void a_tunnel_that_is_gone_shows_nothing(void **state)
 		"{\"connected\":true,\"protocol\":\"openvpn\",\"transport\":\"tcp\","
 		"\"cipher\":\"AES-128-GCM\",\"tls_version\":\"TLSv1.2\",\"endpoint\":null,"
 		"\"connected_since\":\"2023-11-14T22:13:20.000Z\",\"last_handshake_at\":null,"
-		"\"rx_bytes\":9223372036854775807,\"tx_bytes\":0,\"rx_packets\":0,\"tx_packets\":7}");
+		"\"rx_bytes\":9223372036854775807,\"tx_bytes\":0,\"rx_packets\":0,\"tx_packets\":"
+		"7}");
 }
 
 static void lists_and_objects_inside(void **state)

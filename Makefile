@@ -36,7 +36,7 @@ BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev l
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
-	iputils-ping nftables mmdebstrap slirp4netns binutils
+	iputils-ping nftables mmdebstrap slirp4netns binutils zsh
 
 # npm comes with some builds of nodejs, which then refuse Debian's package of it.
 ifeq ($(shell command -v npm),)
@@ -136,7 +136,7 @@ threaded-units: $(THREADED_UNITS)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
 	-D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -Ibuild/plain/gen -Wno-unknown-warning-option
-FUZZ_OBJ := $(patsubst %.c,build/fuzz/obj/%.o,$(DATA_SRC) $(CONTROL_SRC))
+FUZZ_OBJ := $(patsubst %.c,build/fuzz/obj/%.o,$(DATA_SRC) $(CONTROL_SRC) api/cli/sse.c api/cli/text.c)
 build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc
 	$(call say,FUZZCC,$<)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@

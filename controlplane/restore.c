@@ -53,7 +53,8 @@ static void tell(
 	void *arg, const char *kind, const struct ulid *id, const char *name, const char *owner)
 {
 	static const char *const prefixes[][2] = {{"credential", "crd_"}, {"token", "tok_"},
-		{"device", "dev_"}, {"user", "usr_"}, {"password", "usr_"}};
+		{"device", "dev_"}, {"user", "usr_"}, {"password", "usr_"}, {"factor", "usr_"},
+		{"invite", "inv_"}};
 	char text[ULID_TEXT], one[TEXT], other[TEXT];
 	const char *prefix = "";
 	int *n = arg;

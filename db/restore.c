@@ -321,7 +321,16 @@ static const char returned[] =
 	" WHERE u.disabled = 0 AND (o.id IS NULL OR o.disabled = 1) "
 	"UNION ALL "
 	"SELECT 'password', u.id, u.name, u.name FROM users u JOIN old.users o ON o.id = u.id"
-	" WHERE u.password IS NOT NULL AND u.password IS NOT o.password";
+	" WHERE u.password IS NOT NULL AND u.password IS NOT o.password "
+	"UNION ALL "
+	"SELECT 'factor', u.id, u.name, u.name FROM users u"
+	" JOIN old.totp o ON o.user_id = u.id AND o.confirmed = 1"
+	" WHERE NOT EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed = 1"
+	" AND t.secret = o.secret) "
+	"UNION ALL "
+	"SELECT 'invite', i.id, d.name, u.name FROM invites i JOIN devices d ON d.id = i.device_id"
+	" JOIN users u ON u.id = d.user_id LEFT JOIN old.invites o ON o.id = i.id"
+	" WHERE i.used_at = 0 AND (o.id IS NULL OR o.used_at <> 0)";
 
 static int attach_old(sqlite3 *raw, const char *path)
 {

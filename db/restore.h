@@ -30,7 +30,8 @@ int db_restore_commit(struct db_restore *r, char *why) must_check;
 void db_restore_end(struct db_restore *r);
 
 /* What works again although it was taken away after the backup was made: kind is "credential",
- * "token", "device", "user" or "password"; name and owner are text from users. */
+ * "token", "device", "user", "password", "factor" (a login without the second factor that was
+ * there) or "invite"; name and owner are text from users. */
 typedef void db_restore_tell(
 	void *arg, const char *kind, const struct ulid *id, const char *name, const char *owner);
 /* After commit: compares with the database before. Returns: how many were told, -ENOENT (there was

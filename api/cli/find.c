@@ -120,43 +120,46 @@ static json_t *users_of(struct args *a)
 	return json_array();
 }
 
-static const json_t *with_id(const json_t *items, const char *id)
+/* Names by id: there may be ten thousand on either side. */
+static json_t *index_of(const json_t *items)
 {
+	json_t *names = json_object();
 	const json_t *one;
 	size_t i;
 
 	json_array_foreach(items, i, one)
-	{
-		if (strcmp(rest_text(one, "id"), id) == 0)
-			return one;
-	}
-	return NULL;
+		json_object_set(names, rest_text(one, "id"), json_object_get(one, "name"));
+	return names;
 }
 
-static void put_name(json_t *row, const char *member, const json_t *among, const char *id)
+static void put_name(json_t *row, const char *member, const json_t *names, const char *id)
 {
-	const json_t *found = with_id(among, id);
+	const char *name = json_string_value(json_object_get(names, id));
 
-	json_object_set_new(row, member, json_string(found ? rest_text(found, "name") : id));
+	json_object_set_new(row, member, json_string(name ? name : id));
 }
 
 void add_names(struct args *a, json_t *items, bool devices)
 {
+	JSON_OWNED all_users = NULL;
+	JSON_OWNED all_devices = NULL;
 	JSON_OWNED users = NULL;
-	JSON_OWNED all = NULL;
+	JSON_OWNED of_devices = NULL;
 	json_t *row;
 	size_t i;
 
 	if (!json_object_get(json_array_get(items, 0), "user_id"))
 		return;
-	users = users_of(a);
-	if (devices && list_all(a, "/v1/devices", 0, &all))
-		all = json_array();
+	all_users = users_of(a);
+	users = index_of(all_users);
+	if (devices && list_all(a, "/v1/devices", 0, &all_devices))
+		all_devices = json_array();
+	of_devices = index_of(all_devices);
 	json_array_foreach(items, i, row)
 	{
 		put_name(row, "user", users, rest_text(row, "user_id"));
 		if (devices)
-			put_name(row, "device", all, rest_text(row, "device_id"));
+			put_name(row, "device", of_devices, rest_text(row, "device_id"));
 	}
 }
 

@@ -79,7 +79,8 @@ int svc_backup_begin(
 		return refuse(e, SVC_FORBIDDEN, "", "only an admin takes backups");
 	if (atomic_flag_test_and_set(&s->backup)) {
 		err = refuse(e, SVC_RATE_LIMITED, "", "another backup is under way");
-		e->retry_after_s = RETRY_S;
+		if (e)
+			e->retry_after_s = RETRY_S;
 		return err;
 	}
 	out->made_at = service_now(s);

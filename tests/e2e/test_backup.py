@@ -112,14 +112,18 @@ def test_only_an_admin(g):
 
 def test_restore(g, folder):
     user, device, issued = g.provision("kept")
+    g.api.patch(f"/v1/users/{user['id']}", {"password": "the password at first"})
     _, _, revoked = g.provision("back-again")
     token = g.api.post("/v1/tokens", {"name": "backup"})
+    invite = g.api.post(f"/v1/devices/{device['id']}/invites", {"protocol": "wireguard"})
     a = backup(g)
     file = folder / "backup.db"
     file.write_bytes(a.body)
     file.chmod(0o644)
     g.api.delete(f"/v1/credentials/{revoked['id']}")
     g.api.delete(f"/v1/tokens/{token['id']}")
+    g.api.delete(f"/v1/invites/{invite['id']}")
+    g.api.patch(f"/v1/users/{user['id']}", {"password": "a new one, as the old one was known"})
     late = g.user("too-late")
 
     code, out, line = restore(g, file)
@@ -127,8 +131,8 @@ def test_restore(g, folder):
     g.controlplane.stop()
     code, out, line = restore(g, file)
     assert code == 0 and line == "", line
-    assert revoked["id"] in out and token["id"] in out and "before-restore" in out
-    assert issued["id"] not in out
+    assert revoked["id"] in out and token["id"] in out and invite["id"] in out and "before-restore" in out
+    assert issued["id"] not in out and re.search(f"password +{user['id']}", out)
     for name in ("ireko.db", "ireko.db.before-restore"):
         assert (g.data_dir / name).stat().st_mode & 0o777 == 0o600
     assert not (g.data_dir / "ireko.restore").exists()
@@ -142,6 +146,20 @@ def test_restore(g, folder):
     before = sqlite3.connect(f"file:{g.data_dir}/ireko.db.before-restore?mode=ro", uri=True)
     assert before.execute("SELECT count(*) FROM users WHERE name = 'too-late'").fetchone() == (1,)
     before.close()
+
+
+def test_restore_by_root(g, folder):
+    """Of a file that only root reads; what is made belongs to the service's user."""
+    file = folder / "backup.db"
+    file.write_bytes(backup(g).body)
+    file.chmod(0o600)
+    g.controlplane.stop()
+    done = subprocess.run([g.controlplane.program, "--restore", file], env=g.controlplane.env, cwd="/", capture_output=True,
+                          text=True, timeout=20)
+    assert done.returncode == 0 and done.stderr == "", done
+    assert {f.owner() for f in g.data_dir.iterdir()} == {"ireko-control"}
+    g.controlplane.start()
+    g.wait_ready()
 
 
 def flip(data):

@@ -19,6 +19,7 @@ import time
 import pytest
 
 import daemons
+import topology
 from poll import until
 
 FINE, FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, UNREACHABLE = range(6)
@@ -366,7 +367,19 @@ def complete(cli, *words):
     return set(done.stdout.split())
 
 
-def test_bash_completion(cli, tmp_path):
+def complete_zsh(cli, *words):
+    """What zsh is told: the functions of its completion that the script calls just say what they get."""
+    script = cli("completion", "zsh")
+    line = " ".join(f"'{w}'" for w in words)
+    done = subprocess.run(["zsh", "-f", "-c", f"""compadd() {{ shift; print -l -- "$@" }}; _files() {{ print -l -- *(N) }}
+        compdef() {{ : }}; words=(ireko {line}); CURRENT={len(words) + 1}\n{script}\n_ireko"""],
+                          capture_output=True, text=True, cwd=cli.home, check=True)
+    assert done.stderr == ""
+    return {w for w in done.stdout.split() if w.startswith(words[-1])}
+
+
+@pytest.mark.parametrize("complete", [complete, complete_zsh], ids=["bash", "zsh"])
+def test_completion(cli, tmp_path, complete):
     (tmp_path / "a-file").touch()
     assert {"user", "device", "backup", "completion"} <= complete(cli, "")
     assert complete(cli, "dev") == {"device"}
@@ -438,3 +451,87 @@ def test_invite(g, cli):
     a = g.anonymous.request("POST", path, headers={"Accept": "application/json"})
     assert a.status in (200, 201) and "[Interface]" in a.json["profile"]
     assert "█" in cli("invite", device["id"], "--qr")
+
+
+class Lines:
+    """A command that goes on, and the lines that it has written."""
+
+    def __init__(self, cli, *argv):
+        self.process, self.seen = cli.popen(*argv), []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in iter(self.process.stdout.readline, b""):
+            self.seen.append(line.decode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self.reader.join(10)
+
+
+def streams(g):
+    """How many follow events, as the metrics tell."""
+    return int(re.search(r'state="streaming"} (\d+)', g.request("GET", "/metrics").body.decode())[1])
+
+
+def test_events(g, cli):
+    _, device, issued = g.provision("eventful")
+    with Lines(cli, "events", "--types", "session.started", "--count", "1") as all_, \
+            Lines(cli, "events", "--types", "session.started", "--json", "--count", "1") as json_:
+        until(lambda: streams(g) >= 2, 5, "two streams")
+        g.client(issued)
+        for lines in (all_, json_):
+            assert lines.process.wait(10) == FINE
+            lines.reader.join(5)
+        assert f"device_id={device['id']}" in all_.seen[0] and "session.started" in all_.seen[0]
+        event = json.loads(json_.seen[0])
+        assert event["type"] == "session.started" and event["data"]["session"]["device_id"] == device["id"] and event["id"]
+
+
+def test_events_go_on_over_a_restart(g, cli):
+    _, device, _ = g.provision("patient")
+    with Lines(cli, "events", "--types", "device.changed") as lines:
+        until(lambda: streams(g) == 1, 5, "a stream")
+        g.restart_controlplane()
+        until(lambda: streams(g) == 1, 10, "the stream again")
+        g.api.patch(f"/v1/devices/{device['id']}", {"name": "patient-2"})
+        until(lambda: any(device["id"] in line for line in lines.seen), 5, "the event behind the restart")
+        assert lines.process.poll() is None
+
+
+def test_events_end_with_the_token(g, cli, tmp_path):
+    token = g.api.post("/v1/tokens", {"name": "short"})
+    with Lines(Cli(g, tmp_path, token["token"]), "events") as lines:
+        until(lambda: streams(g) == 1, 5, "a stream")
+        g.api.delete(f"/v1/tokens/{token['id']}")
+        assert lines.process.wait(10) == NOT_ALLOWED
+
+
+def test_top_and_traffic(g, cli):
+    _, device, issued = g.provision("busy")
+    client = g.client(issued)
+    ping = client.ns.popen(["ping", "-i", "0.1", "-s", "1000", topology.INTERNET4], stdout=subprocess.DEVNULL)
+    try:
+        code, out, err = cli.run("top", "--count", "2")
+        assert code == FINE and out.count("\n") == 2 and "tunnels" in out, err
+        code, shown = cli.on_terminal("top", "--count", "2", columns=120)
+        assert code == FINE and "\x1b[H" in shown
+        row = next(line for line in shown.splitlines() if "busy" in line)
+        assert "user-busy" in row and "wireguard" in row and "bit/s" in row
+        last = json.loads(cli("top", "--json", "--count", "2").splitlines()[-1])
+        session = next(s for s in last["sessions"] if s["device_id"] == device["id"])
+        assert session["rx_rate"] > 0 and session["device"] == "busy"
+        until(lambda: "KiB" in cli("traffic", "user-busy/busy", "--from", "60s", "--step", "1"), 5, "seconds of traffic")
+    finally:
+        ping.kill()
+        ping.wait(5)
+    doc = cli.json("traffic", "user-busy/busy", "--from", "60s", "--step", "1")
+    assert doc["step"] == 1 and doc["series"][0]["device_id"] == device["id"]
+    assert cli("traffic").startswith("TIME")
+    assert cli.run("traffic", "--step", "7")[0] == FAILED

@@ -10,6 +10,12 @@ import jsonschema
 PROBLEM = "application/problem+json"
 # Refused before it came to an operation; the document describes them once, as "default".
 FRAMING = (405, 412, 414, 417, 431, 501, 505)
+# On every answer, whatever it is.
+STANDING = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+                               "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _formats = jsonschema.FormatChecker(formats=())
 _formats.checks("date-time")(lambda v: not isinstance(v, str) or TIME.fullmatch(v) is not None)
@@ -54,6 +60,8 @@ class Operation:
     def check(self, answer):
         """The answer's status, type, headers and body are what the document says. Returns the answer."""
         spec = self.answer_spec(answer.status)
+        assert {name: answer.headers[name] for name in STANDING} == STANDING and answer.headers["Permissions-Policy"]
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
         for name, header in spec.get("headers", {}).items():
             assert answer.headers[name] or not header["required"], f"{self}: {answer.status} without {name}"
         kind = answer.headers["Content-Type"] or ""

@@ -12,7 +12,7 @@ import noise
 from poll import until
 
 ROLES = ("user", "auditor", "operator", "admin")
-PASSWORD = "correct horse battery"
+PASSWORD = "gallop over the hedge"
 _names = itertools.count()
 
 

@@ -1,6 +1,7 @@
 """The OpenAPI document: served as it should be, without a fault that a public linter knows, and true."""
 import copy
 import json
+import re
 import subprocess
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import contract
 import topology
 from daemons import ROOT
-from house import House
+from house import PASSWORD, House
 
 LINTER = ROOT / "build/openapi"
 
@@ -74,6 +75,15 @@ def test_how_it_is_served(api_server):
     assert other.status == 200 and other.body == a.body
 
 
+def secrets_of(answer):
+    """What an answer hands out, and no other may."""
+    if answer.headers["Content-Type"] != "application/json":
+        return set()
+    a = answer.json
+    found = {a[name] for name in ("token", "csrf_token", "secret") if name in a} | {a["url"].rsplit("/", 1)[1] for _ in "x" if "url" in a}
+    return found | set(re.findall(r"^(?:PrivateKey|PresharedKey) = (\S+)", a.get("profile", ""), re.M))
+
+
 def follow(operation, house, caller):
     """A stream: its events, until a device's has come."""
     s = house.ns_connect()
@@ -97,7 +107,7 @@ def follow(operation, house, caller):
 def test_every_operation_answers_as_it_says(described, house):
     """Each called for real, by every role that may, on objects that are there; lists have items."""
     house.session(house.people["user"])
-    called = set()
+    called, secrets = set(), set()
     for operation in sorted(described.operations, key=lambda o: o.id == "logout"):
         roles = ["user"] if operation.public else operation.access
         for role in roles:
@@ -109,10 +119,19 @@ def test_every_operation_answers_as_it_says(described, house):
             else:
                 a = operation.check(caller.request(operation.method, path, body))
                 assert a.status == operation.success, f"{operation} by {role}: {a}"
+                secrets |= secrets_of(a)
             called.add(operation.id)
             if operation.id.endswith("_list") and role != "user":
                 assert a.json["items"], f"{operation} by {role}: nothing to look at"
     assert called == set(described.by_id)
+    # What was handed out once is nowhere else: not in what an admin may read, not in the log.
+    assert len(secrets) >= 6, secrets
+    admin = house.people["admin"]
+    bodies = [house.api.request("GET", house.request_for(o, admin)[0]).body
+              for o in described.operations if o.method == "GET" and not o.events]
+    bodies += [house.gateway.controlplane.log.read_bytes(), house.gateway.dataplane.log.read_bytes()]
+    for secret in secrets | {PASSWORD}:
+        assert not [b[:80] for b in bodies if secret.encode() in b], "a secret shows up again"
 
 
 def test_ids_and_times_of_a_page_continue(described, house):

@@ -1,5 +1,6 @@
 /* The use-case of traffic history: whose, of when, in which steps; what is refused, and by name. */
 #include <errno.h>
+#include <poll.h>
 
 #include "tests/unit/service/servicetest.h"
 
@@ -227,6 +228,34 @@ static void what_is_deleted_stays_in_the_sum(void **state)
 		SVC_NOT_FOUND);
 }
 
+/* A setting holds within a second or so, for what is kept and for what is chosen. */
+static void rows_are_kept_as_the_setting_says(void **state)
+{
+	struct lab l = lab_of(*state);
+	struct svc_settings_change *c = calloc(1, sizeof(*c));
+	struct svc_settings_state *out = calloc(1, sizeof(*out));
+	struct traffic_retention keep = {0};
+	struct svc_traffic h;
+
+	assert_true(c && out);
+	c->set_number[SVC_TRAFFIC_MINUTES] = true;
+	c->number[SVC_TRAFFIC_MINUTES] = (struct svc_number){true, 7};
+	assert_int_equal(svc_settings_patch(l.t->s, &l.t->admin, 0, c, out, &l.t->e), 0);
+	for (int i = 0; i < 500 && keep.minutes != 7 * TRAFFIC_DAY; i++) {
+		poll(NULL, 0, 10);
+		traffic_kept(l.t->s->traffic, &keep);
+	}
+	assert_int_equal(keep.minutes, 7 * TRAFFIC_DAY);
+	assert_int_equal(keep.hours, 62 * TRAFFIC_DAY);
+	h = ask(&l, &l.auditor,
+		&(struct svc_traffic_request){.from = MS(l.now - 5 * TRAFFIC_DAY),
+			.to = MS(l.now - 5 * TRAFFIC_DAY + 3600)});
+	assert_int_equal(h.step, 60);
+	svc_traffic_fini(&h);
+	free(c);
+	free(out);
+}
+
 static void refuses_by_name(void **state)
 {
 	struct lab l = lab_of(*state);
@@ -269,6 +298,7 @@ int main(void)
 		T(the_step_suits_the_range),
 		T(everybody_sees_his_own),
 		T(what_is_deleted_stays_in_the_sum),
+		T(rows_are_kept_as_the_setting_says),
 		T(refuses_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

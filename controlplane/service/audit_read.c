@@ -28,6 +28,14 @@ static uint64_t seq_of(const struct ulid *p)
 	return seq;
 }
 
+#define SAME_SIZE(a, b)                                                                            \
+	_Static_assert(sizeof(((struct svc_audit_entry *)0)->a) == (b), "what a row has fits")
+SAME_SIZE(actor_name, AUDIT_NAME);
+SAME_SIZE(action, AUDIT_ACTION);
+SAME_SIZE(object_kind, AUDIT_KIND);
+SAME_SIZE(outcome, AUDIT_OUTCOME);
+SAME_SIZE(detail, AUDIT_DETAIL);
+
 static void fill(struct svc_audit_entry *out, const struct audit_row *r)
 {
 	*out = (struct svc_audit_entry){

@@ -19,6 +19,9 @@ struct settings {
 	struct svc_settings_state state;
 };
 
+_Static_assert(sizeof(((struct svc_settings *)0)->endpoint) == SETTINGS_TEXT &&
+		       sizeof(((struct svc_settings *)0)->dns) == SETTINGS_TEXT,
+	"what a row has fits");
 _Static_assert((int)SVC_SETTINGS == (int)SETTINGS_NUMBERS, "one column for each number");
 
 static const struct {

@@ -70,7 +70,8 @@ static void every_route_is_declared_once_and_whole(void **state)
 		assert_true(!routes[i].body || routes[i].method == HTTP_POST ||
 			    routes[i].method == HTTP_PATCH);
 		assert_true(routes[i].method == HTTP_GET || routes[i].lane >= LANE_WRITE);
-		/* An auditor reads: nothing but his own way in and out takes his writes. */
+		/* An auditor reads: nothing but his own way in and out takes his writes, and
+		 * what makes that safer. */
 		if (routes[i].method != HTTP_GET && (routes[i].access & ACCESS_AUDITOR))
 			assert_true(strstr(routes[i].pattern, "logout") ||
 				    strstr(routes[i].pattern, "/me/totp"));
@@ -78,6 +79,25 @@ static void every_route_is_declared_once_and_whole(void **state)
 			assert_true(routes[k].method != routes[i].method ||
 				    strcmp(routes[k].pattern, routes[i].pattern) != 0);
 	}
+}
+
+/* The audit log's words: an object and a verb, each the name of one route only. */
+static void every_route_has_its_action(void **state)
+{
+	char name[ACTION_TEXT], other[ACTION_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < n_routes; i++) {
+		route_action(&routes[i], name);
+		assert_true(strlen(name) < ACTION_TEXT - 1);
+		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz_."), strlen(name));
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(name, route_action(&routes[k], other));
+	}
+	assert_string_equal(
+		route_action(match(HTTP_DELETE, "/v1/users/usr_" ID "/totp").route, name),
+		"totp.reset");
+	assert_string_equal(route_action(match(HTTP_POST, "/v1/logout").route, name), "logout");
 }
 
 static void refuses_the_rest(void **state)
@@ -141,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_every_route),
 		cmocka_unit_test(every_route_is_declared_once_and_whole),
+		cmocka_unit_test(every_route_has_its_action),
 		cmocka_unit_test(refuses_the_rest),
 		cmocka_unit_test(any_text_is_taken_as_it_is),
 		cmocka_unit_test(ids_of_another_kind_are_none),

@@ -112,6 +112,8 @@ static const struct json_out_field status_dataplane_fields[] = {
 		.example = "12"),
 	OUT(struct dataplane_status, sessions, OUT_NUMBER, 0, "Sets of keys that it holds.",
 		.example = "7"),
+	BY_HAND("offloads", OUT_TEXTS, 0, "What the kernel does for many packets at once.",
+		.example = "[\"tun-gso\", \"tun-gro\", \"udp-gso\", \"udp-gro\"]"),
 	BY_HAND("uptime_s", OUT_COUNT, 0, "Seconds since its start.", .example = "86400"),
 	COUNTERS(struct dataplane_status),
 	BY_HAND("drops", OUT_COUNTS, 0, "Packets that were dropped, by reason.",

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/settings.h"
+#include "io/offloads.h"
 
 static int refuse(char *why, size_t why_len, const char *what)
 {
@@ -147,12 +148,12 @@ static int parse_aead(void *conf, const char *value, char *why, size_t why_len)
 
 static int parse_offloads(void *conf, const char *value, char *why, size_t why_len)
 {
-	(void)conf;
-	if (strcmp(value, "auto") == 0 || strcmp(value, "off") == 0)
+	struct config *c = conf;
+
+	if (offloads_parse(value, &c->offloads) == 0)
 		return 0;
-	if (strncmp(value, "tun-g", 5) == 0 || strncmp(value, "udp-g", 5) == 0)
-		return refuse(why, why_len, "names offloads that are not in this version");
-	return refuse(why, why_len, "is neither auto nor off");
+	return refuse(why, why_len,
+		"is neither auto nor off nor a list of tun-gso, tun-gro, udp-gso, udp-gro");
 }
 
 static int parse_user(void *conf, const char *value, char *why, size_t why_len)
@@ -188,7 +189,10 @@ static const struct setting rows[] = {
 	{"WORKERS", NULL, "forwarding threads; without it one per CPU", parse_workers, false},
 	{"NAT", "on", "masquerade traffic that leaves the tunnel network", parse_nat, false},
 	{"AEAD", "auto", "library that seals and opens packets: auto, openssl", parse_aead, false},
-	{"OFFLOADS", "auto", "kernel offloads that may be used: auto, off", parse_offloads, false},
+	{"OFFLOADS", "auto",
+		"kernel offloads that may be used: auto, off, or a list of "
+		"tun-gso,tun-gro,udp-gso,udp-gro",
+		parse_offloads, false},
 	{"USER", "ireko", "user to become after start", parse_user, false},
 	{"LOG_LEVEL", "info", "error, warn, info, debug", parse_log_level, false},
 	{"LOG_FORMAT", "text", "text, json", parse_log_format, false},

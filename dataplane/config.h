@@ -28,6 +28,7 @@ struct config {
 	char tun[16];
 	uint32_t workers; /* 0: as many as there are CPUs */
 	bool nat;
+	unsigned offloads; /* bits of enum uapi_offload that may be used */
 	char user[33];
 	int log_level;	/* enum log_level */
 	int log_format; /* enum log_format */

@@ -34,6 +34,7 @@
 #include "fwd/fwd.h"
 #include "io/ctl_apply.h"
 #include "io/ctl_server.h"
+#include "io/offloads.h"
 #include "io/punt.h"
 #include "io/tcp.h"
 #include "io/tun.h"
@@ -66,6 +67,7 @@ struct outside {
 	uint32_t n_workers;
 	struct sockets sockets;
 	int tuns[CONFIG_WORKERS];
+	struct tun_mode tun;
 	struct netconf *netconf;
 	char door_path[DOOR_PATH_MAX];
 	int door;
@@ -77,6 +79,7 @@ struct dataplane {
 	struct clock clock;
 	int signals;
 	struct outside out;
+	struct offloads offloads;
 	struct punt punt;
 	struct fwd *fwd;
 	struct tcp *tcp;
@@ -109,6 +112,7 @@ static const char *const allowed[] = {
 	"close",
 	"read",
 	"write",
+	"writev",
 	"clock_gettime",
 	"futex",
 	/* control thread */
@@ -239,12 +243,45 @@ static void listeners_note(struct dataplane *d)
 	f->n_listeners = d->conf.n_listeners;
 }
 
+/* Every socket or none: what is received has one form. */
+static void udp_offloads_start(struct dataplane *d)
+{
+	const struct sockets *s = &d->out.sockets;
+	int gso = 0, gro = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(s->udp) && gso == 0 && gro == 0; i++) {
+		if (s->udp[i].fd < 0)
+			continue;
+		if (offloads_has(&d->offloads, UAPI_OFFLOAD_UDP_GSO))
+			gso = udp_gso_probe(&s->udp[i]);
+		if (offloads_has(&d->offloads, UAPI_OFFLOAD_UDP_GRO))
+			gro = udp_gro_set(&s->udp[i], true);
+	}
+	if (gso != 0)
+		offloads_drop(&d->offloads, UAPI_OFFLOAD_UDP_GSO, -gso);
+	for (size_t i = 0; i < ARRAY_SIZE(s->udp) && gro != 0; i++) {
+		if (s->udp[i].fd >= 0)
+			(void)!udp_gro_set(&s->udp[i], false);
+	}
+	if (gro != 0)
+		offloads_drop(&d->offloads, UAPI_OFFLOAD_UDP_GRO, -gro);
+}
+
+static void offloads_start(struct dataplane *d)
+{
+	const unsigned tun = UAPI_OFFLOAD_TUN_GSO | UAPI_OFFLOAD_TUN_GRO;
+
+	offloads_drop(&d->offloads, tun & ~d->out.tun.offloads, d->out.tun.error);
+	udp_offloads_start(d);
+}
+
 static int device_open(struct dataplane *d)
 {
-	int r = tun_open(d->conf.tun, d->out.tuns, d->out.n_workers);
+	int r = tun_open(d->conf.tun, d->out.tuns, d->out.n_workers, d->conf.offloads, &d->out.tun);
 
 	switch (-r) {
 	case 0:
+		offloads_start(d);
 		return 0;
 	case EBUSY:
 		return failed(d->conf.tun, "a device of that name exists already");
@@ -391,6 +428,7 @@ static void facts_set(struct dataplane *d)
 	f->started_ms = clock_mono_ms(&d->clock);
 	memcpy(f->tun, d->conf.tun, sizeof(f->tun));
 	f->listeners = d->listeners;
+	f->offloads = &d->offloads;
 	d->apply = (struct ctl_apply){
 		.fwd = d->fwd,
 		.clock = d->clock,
@@ -432,6 +470,8 @@ static int workers_run(struct dataplane *d)
 		.n_listeners = d->conf.n_listeners,
 		.sockets = d->out.sockets.udp,
 		.tuns = d->out.tuns,
+		.tun = d->out.tun,
+		.offloads = &d->offloads,
 	};
 	int r = workers_new(&d->workers, &conf);
 
@@ -484,7 +524,10 @@ static int seal_off(void)
 
 static int start(struct dataplane *d)
 {
+	char offloads[OFFLOADS_TEXT];
+
 	d->out.n_workers = d->conf.workers ? d->conf.workers : cpus();
+	atomic_init(&d->offloads.used, d->conf.offloads);
 	if (signals_open(d) != 0 || basics(d) != 0 || run_dir_make(d) != 0 || door_open(d) != 0 ||
 		sockets_open(&d->out.sockets, &d->conf, &d->out.n_workers, &d->waits) != 0 ||
 		device_open(d) != 0)
@@ -493,8 +536,8 @@ static int start(struct dataplane *d)
 	if (helper_start(d) != 0 || privilege_drop(d) != 0 || engine_start(d) != 0 ||
 		seal_off() != 0)
 		return -1;
-	log_info("main", "ready: %s, %u workers, %s", d->conf.tun, d->out.n_workers,
-		d->out.door_path);
+	log_info("main", "ready: %s, %u workers, offloads %s, %s", d->conf.tun, d->out.n_workers,
+		offloads_format(atomic_load(&d->offloads.used), offloads), d->out.door_path);
 	return 0;
 }
 

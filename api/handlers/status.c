@@ -5,6 +5,7 @@
 #include "api/memory.h"
 #include "api/openapi/openapi.h"
 #include "base/settings.h"
+#include "uapi/uapi.h"
 
 /* The API is under /v1; the dashboard will live here. */
 void handle_root(struct request *rq)
@@ -69,12 +70,35 @@ static json_t *listen_json(const struct dataplane_status *d)
 	return list;
 }
 
+static json_t *offloads_json(const struct dataplane_status *d)
+{
+	static const struct {
+		uint8_t bit;
+		const char *name;
+	} rows[] = {
+#define ROW(NAME, number, name) {UAPI_OFFLOAD_##NAME, name},
+		UAPI_OFFLOADS(ROW)
+#undef ROW
+	};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (d->offloads & rows[i].bit &&
+			json_array_append_new(list, json_string(rows[i].name))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 /* What stands in the tables in another form. */
 static int add_dataplane(json_t *doc, const struct dataplane_status *d)
 {
 	json_t *dataplane = json_object_get(doc, "dataplane");
 
 	return json_object_set_new(dataplane, "listen", listen_json(d)) ||
+	       json_object_set_new(dataplane, "offloads", offloads_json(d)) ||
 	       json_object_set_new(dataplane, "drops", drops_json(d)) ||
 	       json_object_set_new(dataplane, "uptime_s", json_counter(d->uptime_ms / 1000));
 }

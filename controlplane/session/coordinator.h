@@ -189,6 +189,7 @@ struct dataplane_status {
 	char listen[COORDINATOR_LISTENERS][64];
 	size_t n_listen;
 	uint32_t workers, peers, sessions;
+	uint8_t offloads; /* bits of enum uapi_offload: in use */
 	uint64_t uptime_ms, rx_bytes, tx_bytes, rx_packets, tx_packets;
 	struct verdict_count verdicts[COORDINATOR_VERDICTS];
 	size_t n_verdicts;

@@ -205,6 +205,7 @@ static void on_status(void *arg, int status, struct reader *r)
 		.tx_bytes = m.tx_bytes,
 		.rx_packets = m.rx_packets,
 		.tx_packets = m.tx_packets,
+		.offloads = m.offloads,
 	};
 	memcpy(s.tun, m.tun, sizeof(s.tun));
 	for (uint16_t i = 0; i < m.listeners; i++) {

@@ -377,6 +377,7 @@ static int status_get(struct request *q)
 	m.tx_bytes = t.tx_bytes;
 	m.rx_packets = t.rx_packets;
 	m.tx_packets = t.tx_packets;
+	m.offloads = (uint8_t)atomic_load_explicit(&f->offloads->used, memory_order_relaxed);
 	memcpy(m.tun, f->tun, sizeof(f->tun));
 	m.listeners = (uint16_t)f->n_listeners;
 	m.verdicts = FWD_VERDICT_COUNT;

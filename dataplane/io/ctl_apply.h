@@ -13,6 +13,7 @@
 #include "base/compiler.h"
 #include "base/ulid.h"
 #include "fwd/fwd.h"
+#include "io/offloads.h"
 #include "netconf/netconf.h"
 
 /* What lies outside of fwd; plugged in by main. */
@@ -29,7 +30,7 @@ struct ctl_ops {
 	void *arg;
 };
 
-/* What STATUS_GET and HELLO tell, const after start. */
+/* What STATUS_GET and HELLO tell, const after start (but for the offloads, which workers drop). */
 struct ctl_facts {
 	struct ulid boot_id;
 	uint32_t max_peers;
@@ -42,6 +43,7 @@ struct ctl_facts {
 	uint32_t n_listeners;
 	uint32_t udp_listeners; /* bit n: listener n is open, so a path may name it */
 	uint32_t tcp_listeners;
+	const struct offloads *offloads;
 };
 
 struct ctl_apply {

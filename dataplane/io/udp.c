@@ -3,15 +3,22 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "io/outer.h"
 #include "wire/ovpn_wire.h"
 #include "wire/wg_wire.h"
 
-enum { BUFFER = 7 << 20 };
+enum {
+	BUFFER = 7 << 20,
+	SURELY_FITS = 1280 - 48, /* a datagram that is on no IPv6 path too long */
+	TRY_AGAIN_RUNS = 1000,
+};
 
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
@@ -120,6 +127,48 @@ void udp_close(struct udp_socket *s)
 	s->fd = -1;
 }
 
+int udp_gro_set(const struct udp_socket *s, bool on)
+{
+	return outer_set(s->fd, IPPROTO_UDP, UDP_GRO, on);
+}
+
+int udp_gso_probe(const struct udp_socket *s)
+{
+	int size;
+	socklen_t len = sizeof(size);
+
+	return getsockopt(s->fd, IPPROTO_UDP, UDP_SEGMENT, &size, &len) == 0 ? 0 : -errno;
+}
+
+int udp_batch_new(struct udp_batch **out, struct offloads *o, size_t cap)
+{
+	struct udp_batch *b = calloc(1, sizeof(*b));
+	bool gro = offloads_has(o, UAPI_OFFLOAD_UDP_GRO);
+
+	if (!b)
+		return -ENOMEM;
+	b->offloads = o;
+	b->cap = cap;
+	b->n = gro ? UDP_GRO_BATCH : UDP_BATCH;
+	b->room_size = gro ? UDP_GRO_ROOM : (cap + 63) / 64 * 64;
+	b->room = aligned_alloc(64, b->n * b->room_size);
+	if (!b->room) {
+		free(b);
+		return -ENOMEM;
+	}
+	*out = b;
+	return 0;
+}
+
+void udp_batch_free(struct udp_batch *b)
+{
+	if (!b)
+		return;
+	secret_wipe(b->room, b->n * b->room_size);
+	free(b->room);
+	free(b);
+}
+
 /* ---- receiving ---- */
 
 /* Our address that the datagram was sent to. */
@@ -150,13 +199,28 @@ static struct ip_addr local_of(struct msghdr *m)
 	return out;
 }
 
-int udp_receive(struct udp_batch *b, const struct udp_socket *s, uint8_t listener,
-	struct fwd_packet *p, uint32_t n, size_t cap)
+/* How long each datagram of a message is, 0: it is one datagram. */
+static uint32_t segment_of(struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		int size;
+
+		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO ||
+			c->cmsg_len < CMSG_LEN(sizeof(size)))
+			continue;
+		memcpy(&size, CMSG_DATA(c), sizeof(size));
+		return size > 0 ? (uint32_t)size : 0;
+	}
+	return 0;
+}
+
+int udp_receive(struct udp_batch *b, const struct udp_socket *s)
 {
 	int got;
 
-	for (uint32_t i = 0; i < n; i++) {
-		b->iov[i] = (struct iovec){p[i].data, cap};
+	b->got = b->next = b->at = 0;
+	for (uint32_t i = 0; i < b->n; i++) {
+		b->iov[i] = (struct iovec){b->room + i * b->room_size, b->room_size};
 		b->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &b->names[i],
 			.msg_namelen = sizeof(b->names[i]),
@@ -166,19 +230,53 @@ int udp_receive(struct udp_batch *b, const struct udp_socket *s, uint8_t listene
 			.msg_controllen = UDP_CONTROL,
 		};
 	}
-	got = recvmmsg(s->fd, b->msgs, n, MSG_DONTWAIT, NULL);
+	got = recvmmsg(s->fd, b->msgs, b->n, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	for (int i = 0; i < got; i++) {
-		struct msghdr *m = &b->msgs[i].msg_hdr;
-		bool whole = !(m->msg_flags & MSG_TRUNC);
-
-		p[i].path = (struct path){.local = local_of(m), .listener = listener};
-		if (endpoint_from_sockaddr(&p[i].path.remote, m->msg_name) != 0)
-			whole = false;
-		p[i].len = whole ? b->msgs[i].msg_len : 0;
-	}
+	b->got = (uint32_t)got;
 	return got;
+}
+
+/* What the datagrams of the next message have in common. */
+static void message_open(struct udp_batch *b, uint8_t listener)
+{
+	struct msghdr *m = &b->msgs[b->next].msg_hdr;
+	uint32_t len = b->msgs[b->next].msg_len;
+
+	b->path = (struct path){.local = local_of(m), .listener = listener};
+	b->size = segment_of(m);
+	if (b->size == 0 || b->size > len)
+		b->size = len;
+	/* Nobody knows what of it is whole: it is one that does not fit. */
+	if (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+		endpoint_from_sockaddr(&b->path.remote, m->msg_name) != 0)
+		b->msgs[b->next].msg_len = b->size = 0;
+}
+
+uint32_t udp_take(struct udp_batch *b, uint8_t listener, struct fwd_packet *p, uint32_t n)
+{
+	uint32_t taken = 0;
+
+	while (b->next < b->got && taken < n) {
+		uint32_t left;
+
+		if (b->at == 0)
+			message_open(b, listener);
+		left = b->msgs[b->next].msg_len - b->at;
+		if (left > b->size)
+			left = b->size;
+		p[taken++] = (struct fwd_packet){
+			.data = b->room + b->next * b->room_size + b->at,
+			.len = left <= b->cap ? left : 0,
+			.path = b->path,
+		};
+		b->at += left;
+		if (b->at < b->msgs[b->next].msg_len)
+			continue;
+		b->next++;
+		b->at = 0;
+	}
+	return taken;
 }
 
 /* ---- sending ---- */
@@ -244,34 +342,108 @@ static bool try_again(struct msghdr *m, int error)
 	return true;
 }
 
-uint32_t udp_send(
-	struct udp_batch *b, const struct udp_socket *s, const struct fwd_packet *p, uint32_t n)
+static struct udp_refused *refused_at(struct udp_batch *b, const struct endpoint *to)
 {
-	uint32_t failed = 0;
+	uint32_t last;
 
-	for (uint32_t i = 0; i < n; i++) {
-		struct msghdr *m = &b->msgs[i].msg_hdr;
-
-		b->iov[i] = (struct iovec){p[i].data, p[i].len};
-		*m = (struct msghdr){.msg_iov = &b->iov[i], .msg_iovlen = 1};
-		message_set(s, &p[i].path, m, &b->names[i], b->control[i].bytes);
-	}
-	for (uint32_t at = 0; at < n;) {
-		int sent = sendmmsg(s->fd, b->msgs + at, n - at, MSG_DONTWAIT);
-
-		if (sent > 0) {
-			at += (uint32_t)sent;
-		} else if (errno == EAGAIN) {
-			return failed + n - at; /* the send buffer is full for all of them */
-		} else if (!try_again(&b->msgs[at].msg_hdr, errno)) {
-			failed++;
-			at++;
-		}
-	}
-	return failed;
+	/* The last bytes of an address differ most. */
+	memcpy(&last, to->addr.bytes + (to->addr.family == IP_V4 ? 0 : 12), sizeof(last));
+	last ^= last >> 16;
+	return &b->refused[(last ^ last >> 8 ^ to->port) % ARRAY_SIZE(b->refused)];
 }
 
-int udp_send_one(const struct udp_socket *s, const struct path *path, const void *bytes, size_t len)
+static bool may_run(struct udp_batch *b, const struct endpoint *to, uint32_t size)
+{
+	struct udp_refused *r = refused_at(b, to);
+
+	if (!offloads_has(b->offloads, UAPI_OFFLOAD_UDP_GSO) || size == 0)
+		return false;
+	if (r->left == 0 || size < r->size || !endpoint_equal(&r->to, to))
+		return true;
+	r->left--;
+	return false;
+}
+
+/* How many packets from the first on may be one message: the same way, of one length, the last not
+ * longer. */
+static uint32_t run_len(struct udp_batch *b, const struct fwd_packet *p, uint32_t n)
+{
+	uint32_t run = 1, bytes = p->len;
+
+	while (run < n && run < UDP_RUN && p[run].len <= p->len && p[run].len > 0 &&
+		p[run - 1].len == p->len && bytes + p[run].len <= UDP_RUN_BYTES &&
+		path_equal(&p[run].path, &p->path))
+		bytes += p[run++].len;
+	return run == 1 || may_run(b, &p->path.remote, p->len) ? run : 1;
+}
+
+static void segment_put(struct msghdr *m, uint8_t *control, uint32_t size)
+{
+	const struct cmsghdr c = {CMSG_LEN(sizeof(uint16_t)), IPPROTO_UDP, UDP_SEGMENT};
+	const uint16_t value = (uint16_t)size;
+
+	memcpy(control + m->msg_controllen, &c, sizeof(c));
+	memcpy(control + m->msg_controllen + CMSG_LEN(0), &value, sizeof(value));
+	m->msg_control = control;
+	m->msg_controllen += CMSG_SPACE(sizeof(value));
+}
+_Static_assert(CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) <= UDP_CONTROL,
+	"source address, and size of a run");
+
+/* Returns: how many messages the packets are. */
+static uint32_t messages_make(
+	struct udp_batch *b, const struct udp_socket *s, const struct fwd_packet *p, uint32_t n)
+{
+	uint32_t m = 0;
+
+	for (uint32_t at = 0; at < n; m++) {
+		struct msghdr *h = &b->msgs[m].msg_hdr;
+		uint32_t run = run_len(b, &p[at], n - at);
+
+		b->first[m] = at;
+		*h = (struct msghdr){.msg_iov = &b->iov[at], .msg_iovlen = run};
+		message_set(s, &p[at].path, h, &b->names[m], b->control[m].bytes);
+		if (run > 1)
+			segment_put(h, b->control[m].bytes, p[at].len);
+		for (; run > 0; run--, at++)
+			b->iov[at] = (struct iovec){p[at].data, p[at].len};
+	}
+	b->first[m] = n;
+	return m;
+}
+
+/* Errors of a run that its datagrams need not have when they are alone. */
+static bool may_go_apart(struct udp_batch *b, int error)
+{
+	switch (error) {
+	case EIO: /* no checksums in hardware, before Linux 6.11 */
+	case EOPNOTSUPP:
+	case ENOPROTOOPT:
+		offloads_drop(b->offloads, UAPI_OFFLOAD_UDP_GSO, error);
+		return true;
+	case EMSGSIZE: /* segments are never sent as fragments */
+	case EINVAL:   /* the same of older kernels; or the kernel does not know runs */
+	case EADDRNOTAVAIL:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A run was refused whose datagrams then went alone. */
+static void run_refused(struct udp_batch *b, const struct fwd_packet *p, int error)
+{
+	if (error == EINVAL && p->len <= SURELY_FITS)
+		offloads_drop(b->offloads, UAPI_OFFLOAD_UDP_GSO, error);
+	else
+		*refused_at(b, &p->path.remote) =
+			(struct udp_refused){p->path.remote, p->len, TRY_AGAIN_RUNS};
+}
+
+/* moved: it went from another address than it should. Returns: 0, -errno. */
+static int send_alone(const struct udp_socket *s, const struct path *path, const void *bytes,
+	size_t len, bool *moved)
 {
 	struct iovec iov = {(void *)(uintptr_t)bytes, len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -287,5 +459,55 @@ int udp_send_one(const struct udp_socket *s, const struct path *path, const void
 			return 0;
 		if (!try_again(&m, errno))
 			return -errno;
+		*moved |= m.msg_controllen == 0;
 	}
+}
+
+/* Returns: how many of a run failed. */
+static uint32_t send_apart(struct udp_batch *b, const struct udp_socket *s,
+	const struct fwd_packet *p, uint32_t n, int error)
+{
+	uint32_t failed = 0;
+	bool moved = false;
+
+	if (!may_go_apart(b, error))
+		return n;
+	for (uint32_t i = 0; i < n; i++)
+		failed += send_alone(s, &p[i].path, p[i].data, p[i].len, &moved) != 0;
+	if (failed == 0 && !moved)
+		run_refused(b, p, error);
+	return failed;
+}
+
+uint32_t udp_send(
+	struct udp_batch *b, const struct udp_socket *s, const struct fwd_packet *p, uint32_t n)
+{
+	const uint32_t m = messages_make(b, s, p, n);
+	uint32_t failed = 0;
+
+	for (uint32_t at = 0; at < m;) {
+		int sent = sendmmsg(s->fd, b->msgs + at, m - at, MSG_DONTWAIT);
+		uint32_t run = b->first[at + 1] - b->first[at];
+
+		if (sent > 0) {
+			at += (uint32_t)sent;
+		} else if (errno == EAGAIN) {
+			/* the send buffer is full for all of them */
+			return failed + n - b->first[at];
+		} else if (run > 1 && errno != EINTR) {
+			failed += send_apart(b, s, &p[b->first[at]], run, errno);
+			at++;
+		} else if (!try_again(&b->msgs[at].msg_hdr, errno)) {
+			failed++;
+			at++;
+		}
+	}
+	return failed;
+}
+
+int udp_send_one(const struct udp_socket *s, const struct path *path, const void *bytes, size_t len)
+{
+	bool moved = false;
+
+	return send_alone(s, path, bytes, len, &moved);
 }

@@ -7,6 +7,10 @@
  *
  * Every datagram is sent from the address that its path names as local. The kernel may fragment:
  * an outer datagram that is too big for some link is better late than lost.
+ *
+ * Where the kernel can, runs of datagrams of one size cross the door as one: UDP_SEGMENT when they
+ * are sent to one peer, UDP_GRO when they come from one. A run that it refuses is sent again, one
+ * by one, and what it refuses for good is not tried again.
  */
 #ifndef IO_UDP_H
 #define IO_UDP_H
@@ -21,11 +25,16 @@
 #include "base/addr.h"
 #include "base/compiler.h"
 #include "fwd/fwd.h"
+#include "io/offloads.h"
 
 enum {
 	UDP_BATCH = 64,
 	UDP_LISTENERS = 16, /* listener numbers in a path are below it */
 	UDP_CONTROL = 64,   /* bytes of ancillary data per datagram */
+	UDP_GRO_BATCH = 32, /* messages of many datagrams that are received at once */
+	UDP_GRO_ROOM = 65536,
+	UDP_RUN = 64,	       /* datagrams of one message; what every kernel takes */
+	UDP_RUN_BYTES = 65507, /* and bytes, over IPv4 */
 };
 
 /* fd is -1 where the listener is not a UDP one. */
@@ -42,8 +51,32 @@ enum udp_outcome { UDP_STEERED = 0, UDP_NOT_STEERED = 1 };
 int udp_open(const struct endpoint *at, struct udp_socket *out, uint32_t n) must_check;
 void udp_close(struct udp_socket *s);
 
+/* Asks the kernel to give runs of datagrams at once, or not to any more. Returns: 0, -errno. */
+int udp_gro_set(const struct udp_socket *s, bool on) must_check;
+/* Whether the kernel takes them so. Returns: 0, -errno. */
+int udp_gso_probe(const struct udp_socket *s) must_check;
+
+/* Runs to a peer whose segments are too long for some link on the way. */
+struct udp_refused {
+	struct endpoint to;
+	uint32_t size; /* that of the shortest that was refused */
+	uint32_t left; /* runs that are not tried; then the way may have changed */
+};
+
 /* Room for one batch of system calls; one per thread. */
 struct udp_batch {
+	struct offloads *offloads;
+	/* What is received: room for n messages. */
+	uint8_t *room;
+	size_t room_size;
+	uint32_t n;
+	size_t cap;
+	/* What was received and not taken yet: from byte at of message next; its datagrams have
+	 * that size and came that way. */
+	uint32_t got, next, at, size;
+	struct path path;
+	uint32_t first[UDP_BATCH + 1]; /* sending: each message's first packet */
+	struct udp_refused refused[8];
 	struct mmsghdr msgs[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];
 	struct sockaddr_storage names[UDP_BATCH];
@@ -53,11 +86,20 @@ struct udp_batch {
 	} control[UDP_BATCH];
 };
 
-/* Receives up to n (at most UDP_BATCH) datagrams into p[i].data, cap bytes each; sets len and path.
- * One that did not fit has length 0. Returns: how many, 0 when there are none, -errno. */
-int udp_receive(struct udp_batch *b, const struct udp_socket *s, uint8_t listener,
-	struct fwd_packet *p, uint32_t n, size_t cap) must_check;
-/* Sends p[0..n), all through s, in order; never waits. Returns: how many the kernel refused. */
+/* For datagrams of up to cap bytes, by the offloads in use now. Returns owned. Returns: 0, -ENOMEM.
+ */
+int udp_batch_new(struct udp_batch **out, struct offloads *o, size_t cap) must_check;
+/* Wipes: datagrams were opened in it. */
+void udp_batch_free(struct udp_batch *b);
+
+/* Receives what has come, at most one batch; what was not taken of the last one is gone.
+ * Returns: how many messages, 0 when there are none, -errno. */
+int udp_receive(struct udp_batch *b, const struct udp_socket *s) must_check;
+/* Takes up to n of the datagrams, in order: data, len and path are set, and stay valid until the
+ * next udp_receive. One longer than cap has length 0. Returns: how many, 0 after the last. */
+uint32_t udp_take(struct udp_batch *b, uint8_t listener, struct fwd_packet *p, uint32_t n);
+/* Sends p[0..n), at most UDP_BATCH, all through s, in order; never waits. Returns: how many the
+ * kernel refused. */
 uint32_t udp_send(
 	struct udp_batch *b, const struct udp_socket *s, const struct fwd_packet *p, uint32_t n);
 /* One datagram, from a thread without a batch. Returns: 0, -errno. */

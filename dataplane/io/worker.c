@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/admission.h"
+#include "io/merge.h"
 #include "io/ovpn_admission.h"
+#include "io/segment.h"
 #include "wire/classify.h"
 #include "wire/ovpn_wire.h"
 
@@ -22,7 +24,11 @@ enum {
 	/* What a packet buffer holds between its head and tail rooms. */
 	PACKET_MAX = WORKER_MTU_MAX + 216,
 	BUFFER_SIZE = FWD_HEADROOM + PACKET_MAX + FWD_TAILROOM,
-	STAGED_MS = 4, /* how soon to look again for sessions of staged packets */
+	/* What is read from the device, one after the other: a super-packet always fits. */
+	READ_AREA = 192 << 10,
+	CUT_AREA = 160 << 10,	  /* what super-packets are cut into */
+	TUN_TURN = 2 * UDP_BATCH, /* packets of the device in one turn, and the rest of the last */
+	STAGED_MS = 4,		  /* how soon to look again for sessions of staged packets */
 	/* Event numbers; below them are listeners. */
 	EVENT_TUN = UDP_LISTENERS,
 	EVENT_WAKE,
@@ -32,6 +38,9 @@ _Static_assert(BUFFER_SIZE % 64 == 0, "every buffer begins a cache line");
 _Static_assert((int)PACKET_MAX >= (int)OVPN_FRAME_MAX, "frames are copied whole");
 _Static_assert((int)UDP_LISTENERS == (int)TCP_LISTENERS, "they share the numbers");
 _Static_assert((int)UDP_BATCH <= (int)TCP_RUN, "a batch may be one run");
+_Static_assert((int)FWD_HEADROOM >= (int)sizeof(struct vnet_hdr), "it is read into the headroom");
+_Static_assert(READ_AREA >= FWD_HEADROOM + TUN_SUPER + FWD_TAILROOM, "room for one");
+_Static_assert(CUT_AREA >= BUFFER_SIZE, "room for one");
 
 /* What admission goes by. */
 struct judge {
@@ -50,9 +59,11 @@ struct worker {
 	struct admission *admission;
 	struct ovpn_admission *ovpn_admission;
 	unsigned judge_generation;
-	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: one batch is in work at a time */
+	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: frames of TCP, staged packets */
+	uint8_t *read, *cut;
+	struct merge *merge;
 	struct udp_batch *batch;
-	struct fwd_packet p[UDP_BATCH];
+	struct fwd_packet p[UDP_BATCH]; /* one batch is in work at a time */
 };
 
 struct workers {
@@ -205,22 +216,69 @@ static uint32_t sort_out(struct worker *w, uint32_t n, uint64_t now)
 	return data;
 }
 
+/* Writes packets of a frame that the kernel did not take whole. Returns: how many it took. */
+static uint32_t write_apart(struct worker *w, uint32_t frame)
+{
+	const struct vnet_hdr none = {0};
+	struct iovec packets[MERGE_RUN];
+	size_t n = merge_apart(w->merge, frame, packets);
+	uint32_t delivered = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct iovec iov[2] = {{0}, packets[i]};
+
+		delivered += tun_write(w->tun, w->group->conf.tun.vnet, &none, iov, 1) == 0;
+	}
+	return delivered;
+}
+
+/* Returns: how many of its packets the device took. */
+static uint32_t write_frame(struct worker *w, uint32_t frame)
+{
+	const struct workers_conf *conf = &w->group->conf;
+	struct iovec iov[1 + MERGE_RUN];
+	struct vnet_hdr h;
+	size_t n = merge_frame(w->merge, frame, &h, iov + 1);
+	int r = tun_write(w->tun, conf->tun.vnet, &h, iov, n);
+
+	if (r == 0)
+		return (uint32_t)n;
+	if (n == 1 || r != -EINVAL)
+		return 0;
+	offloads_drop(conf->offloads, UAPI_OFFLOAD_TUN_GRO, -r);
+	return write_apart(w, frame);
+}
+
+static void merge_start(struct worker *w)
+{
+	const struct workers_conf *conf = &w->group->conf;
+	bool on = conf->tun.vnet && offloads_has(conf->offloads, UAPI_OFFLOAD_TUN_GRO);
+
+	merge_begin(w->merge, on, on && conf->tun.udp);
+}
+
+/* Writes what waits in the merge, and begins anew. */
+static void merge_write(struct worker *w)
+{
+	uint32_t delivered = 0;
+
+	for (uint32_t i = 0; i < w->merge->n_runs; i++)
+		delivered += write_frame(w, i);
+	count(w, FWD_DELIVER, delivered);
+	count(w, FWD_TUN_FULL, w->merge->n_packets - delivered);
+	merge_start(w);
+}
+
 static void deliver(struct worker *w, uint32_t n)
 {
-	uint32_t delivered = 0, refused = 0;
-
 	for (uint32_t i = 0; i < n; i++) {
 		const struct fwd_packet *p = &w->p[i];
 
-		if (p->verdict != FWD_DELIVER)
+		if (p->verdict != FWD_DELIVER || merge_add(w->merge, p->data, p->len))
 			continue;
-		if (write(w->tun, p->data, p->len) == (ssize_t)p->len)
-			delivered++;
-		else
-			refused++;
+		merge_write(w);
+		(void)!merge_add(w->merge, p->data, p->len); /* there is room now */
 	}
-	count(w, FWD_DELIVER, delivered);
-	count(w, FWD_TUN_FULL, refused);
 }
 
 /* A batch from TCP is of one connection; the last valid packet says whose it is. */
@@ -238,31 +296,42 @@ static void note_valid(struct worker *w, uint32_t n, uint64_t now)
 	}
 }
 
-static void receive(struct worker *w, uint32_t n, uint64_t now)
+/* Between fwd_enter and fwd_leave, and between merge_start and merge_write. */
+static void take_in(struct worker *w, uint32_t n, uint64_t now)
 {
-	struct fwd *f = w->group->conf.fwd;
-
-	/* After receiving: what was set before a datagram was sent must judge it. */
-	judge_refresh(w);
 	n = sort_out(w, n, now);
 	if (n == 0)
 		return;
-	fwd_enter(f, w->number);
-	fwd_rx(f, w->number, w->p, n, now);
-	/* Still inside: when a revocation returns, nothing of the peer is on its way any more. */
+	fwd_rx(w->group->conf.fwd, w->number, w->p, n, now);
 	deliver(w, n);
 	note_valid(w, n, now);
-	fwd_leave(f, w->number);
+}
+
+/* After receiving: what was set before a datagram was sent must judge it. */
+static void take_begin(struct worker *w)
+{
+	judge_refresh(w);
+	fwd_enter(w->group->conf.fwd, w->number);
+	merge_start(w);
+}
+
+/* Still inside: when a revocation returns, nothing of the peer is on its way any more. */
+static void take_end(struct worker *w)
+{
+	merge_write(w);
+	fwd_leave(w->group->conf.fwd, w->number);
 }
 
 static void on_udp(struct worker *w, uint8_t listener, uint64_t now)
 {
-	int got;
+	uint32_t n;
 
-	packets_reset(w);
-	got = udp_receive(w->batch, &w->sockets[listener], listener, w->p, UDP_BATCH, PACKET_MAX);
-	if (got > 0)
-		receive(w, (uint32_t)got, now);
+	if (udp_receive(w->batch, &w->sockets[listener]) <= 0)
+		return;
+	take_begin(w);
+	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0)
+		take_in(w, n, now);
+	take_end(w);
 }
 
 static void on_connection(struct worker *w, const struct epoll_event *e, uint64_t now)
@@ -277,7 +346,9 @@ static void on_connection(struct worker *w, const struct epoll_event *e, uint64_
 		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
 		if (got == 0)
 			return;
-		receive(w, got, now);
+		take_begin(w);
+		take_in(w, got, now);
+		take_end(w);
 	}
 }
 
@@ -350,28 +421,104 @@ static void send_out(struct worker *w, uint32_t n, uint64_t now)
 	send_datagrams(w, n);
 }
 
+/* Packets that were read, and how full the areas are with them. */
+struct outgoing {
+	struct worker *w;
+	uint64_t now;
+	uint32_t n, total;
+	size_t read, cut;
+};
+
+/* What a packet takes of an area, with its rooms; each begins a cache line. */
+static size_t taken_by(uint32_t len)
+{
+	return (FWD_HEADROOM + len + FWD_TAILROOM + 63) / 64 * 64;
+}
+
+static void outgoing_flush(struct outgoing *o)
+{
+	struct worker *w = o->w;
+	struct fwd *f = w->group->conf.fwd;
+
+	if (o->n > 0) {
+		fwd_enter(f, w->number);
+		fwd_tx(f, w->number, w->p, o->n, o->now);
+		send_out(w, o->n, o->now);
+		fwd_leave(f, w->number);
+	}
+	o->total += o->n;
+	o->n = 0;
+	o->read = o->cut = 0;
+}
+
+static void outgoing_cut(struct outgoing *o, struct segments *s)
+{
+	const uint32_t left = segment_left(s);
+
+	if (segment_max(s) > PACKET_MAX) {
+		count(o->w, FWD_TOO_BIG, left);
+		return;
+	}
+	/* Whole in one batch, so that it leaves as one run. */
+	if (left > UDP_BATCH - o->n)
+		outgoing_flush(o);
+	while (segment_left(s) > 0) {
+		const size_t size = taken_by(segment_max(s));
+		struct fwd_packet *p;
+
+		if (o->n == UDP_BATCH || o->cut + size > CUT_AREA)
+			outgoing_flush(o);
+		p = &o->w->p[o->n++];
+		*p = (struct fwd_packet){.data = o->w->cut + o->cut + FWD_HEADROOM};
+		p->len = segment_next(s, p->data);
+		o->cut += size;
+	}
+}
+
+/* Returns: whether something was read. */
+static bool outgoing_read(struct outgoing *o)
+{
+	struct worker *w = o->w;
+	uint8_t *packet = w->read + o->read + FWD_HEADROOM;
+	struct vnet_hdr h;
+	struct segments s;
+	ssize_t len = tun_read(w->tun, w->group->conf.tun.vnet, packet, TUN_SUPER, &h);
+
+	if (len < 0) {
+		if (len != -EAGAIN && len != -EINTR && len != -ENOMEM && len != -ENOBUFS)
+			fail(w, "TUN device", (int)-len);
+		return false;
+	}
+	switch (segment_begin(&s, &h, packet, (uint32_t)len)) {
+	case SEGMENT_WHOLE:
+		if (len > PACKET_MAX) {
+			count(w, FWD_TOO_BIG, 1);
+			break;
+		}
+		w->p[o->n++] = (struct fwd_packet){.data = packet, .len = (uint32_t)len};
+		o->read += taken_by((uint32_t)len);
+		break;
+	case SEGMENT_SUPER:
+		outgoing_cut(o, &s);
+		break;
+	case SEGMENT_BAD:
+		count(w, FWD_BAD_INNER, 1);
+		break;
+	}
+	return true;
+}
+
 static void on_tun(struct worker *w, uint64_t now)
 {
-	struct fwd *f = w->group->conf.fwd;
-	uint32_t n = 0;
+	struct outgoing o = {.w = w, .now = now};
 
-	packets_reset(w);
-	while (n < UDP_BATCH) {
-		ssize_t r = read(w->tun, w->p[n].data, PACKET_MAX);
-
-		if (r < 0 && errno != EAGAIN && errno != EINTR && errno != ENOMEM &&
-			errno != ENOBUFS)
-			fail(w, "TUN device", errno);
-		if (r <= 0)
+	while (o.total + o.n < TUN_TURN) {
+		if (o.n == UDP_BATCH || o.read + taken_by(TUN_SUPER) > READ_AREA)
+			outgoing_flush(&o);
+		if (!outgoing_read(&o))
 			break;
-		w->p[n++].len = (uint32_t)r;
 	}
-	if (n == 0)
-		return;
-	fwd_enter(f, w->number);
-	fwd_tx(f, w->number, w->p, n, now);
-	send_out(w, n, now);
-	fwd_leave(f, w->number);
+	outgoing_flush(&o);
 }
 
 /* Returns: true when there may be more. */
@@ -471,10 +618,14 @@ static int worker_init(struct worker *w, struct workers *g, uint32_t number)
 	if (w->epoll < 0 || w->wake < 0)
 		return -errno;
 	w->buffers = aligned_alloc(64, (size_t)UDP_BATCH * BUFFER_SIZE);
-	w->batch = calloc(1, sizeof(*w->batch));
-	if (!w->buffers || !w->batch)
+	w->read = aligned_alloc(64, READ_AREA);
+	w->cut = aligned_alloc(64, CUT_AREA);
+	w->merge = calloc(1, sizeof(*w->merge));
+	if (!w->buffers || !w->read || !w->cut || !w->merge)
 		return -ENOMEM;
-	r = admission_new(&w->admission);
+	r = udp_batch_new(&w->batch, g->conf.offloads, PACKET_MAX);
+	if (r == 0)
+		r = admission_new(&w->admission);
 	if (r == 0)
 		r = ovpn_admission_new(&w->ovpn_admission);
 	if (r == 0)
@@ -488,14 +639,25 @@ static int worker_init(struct worker *w, struct workers *g, uint32_t number)
 	return r == 0 ? tcp_attach(g->conf.tcp, number, w->epoll) : r;
 }
 
+/* Packets were in it. */
+static void area_free(uint8_t *area, size_t size)
+{
+	if (area)
+		secret_wipe(area, size);
+	free(area);
+}
+
 static void worker_fini(struct worker *w)
 {
 	admission_free(w->admission);
 	ovpn_admission_free(w->ovpn_admission);
-	if (w->buffers)
-		secret_wipe(w->buffers, (size_t)UDP_BATCH * BUFFER_SIZE);
-	free(w->buffers);
-	free(w->batch);
+	area_free(w->buffers, (size_t)UDP_BATCH * BUFFER_SIZE);
+	area_free(w->read, READ_AREA);
+	area_free(w->cut, CUT_AREA);
+	if (w->merge)
+		secret_wipe(w->merge, sizeof(*w->merge));
+	free(w->merge);
+	udp_batch_free(w->batch);
 	if (w->epoll >= 0)
 		close(w->epoll);
 	if (w->wake >= 0)

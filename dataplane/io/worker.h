@@ -1,10 +1,10 @@
 /*
  * The forwarding threads. Each runs to completion over its own sockets and its own TUN queue:
  *
- *   UDP --64 datagrams--> classify --data--> fwd_rx --> TUN
+ *   UDP --datagrams----> classify --data--> fwd_rx --> merge --> TUN
  *   TCP --frames-----------'  '--handshake--> admission --> punt, or a cookie back
- *   TUN --64 packets----> fwd_tx --> UDP
- *                            '--> TCP, sealed there
+ *   TUN --(super-)packets--> segment --> fwd_tx --> UDP, in runs
+ *                                           '--> TCP, sealed there
  *
  * A turn of the loop takes at most one batch from each source that has something, so none starves
  * another. What a worker shares with other threads: the engine, the punt descriptor, the table of
@@ -18,8 +18,10 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "fwd/fwd.h"
+#include "io/offloads.h"
 #include "io/punt.h"
 #include "io/tcp.h"
+#include "io/tun.h"
 #include "io/udp.h"
 
 enum { WORKER_MTU_MAX = 9000 }; /* longest inner packet */
@@ -34,6 +36,8 @@ struct workers_conf {
 	/* Borrowed: sockets[worker * UDP_LISTENERS + listener] and one TUN queue per worker. */
 	const struct udp_socket *sockets;
 	const int *tuns;
+	struct tun_mode tun;	   /* how packets pass them */
+	struct offloads *offloads; /* borrowed */
 };
 
 struct workers;

@@ -163,6 +163,7 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(u64, tx_bytes)                                                                           \
 	F(u64, rx_packets)                                                                         \
 	F(u64, tx_packets)                                                                         \
+	F(u8, offloads) /* bits of enum uapi_offload: in use */                                    \
 	F(text32, tun)                                                                             \
 	F(u16, listeners) /* in the tail, each: u8 length, text like udp://[::]:51820 */           \
 	F(u16, verdicts)  /* then, each: u8 length, name, u64 count */
@@ -221,6 +222,16 @@ enum uapi_openvpn {
 	UAPI_OPENVPN_V3 = 1, /* resets with a wrapped key: tls-crypt-v2 */
 	UAPI_OPENVPN_V2 = 2, /* resets without: tls-crypt */
 };
+/* X(ENUM, number, name): what the kernel does for many packets at once. The names are an outside
+ * contract. */
+#define UAPI_OFFLOADS(X)                                                                           \
+	X(TUN_GSO, 1, "tun-gso") /* reads super-packets from the TUN device */                     \
+	X(TUN_GRO, 2, "tun-gro") /* writes them there */                                           \
+	X(UDP_GSO, 4, "udp-gso") /* sends runs of datagrams as one */                              \
+	X(UDP_GRO, 8, "udp-gro") /* receives them so */
+#define UAPI_OFFLOAD_ENUM(NAME, number, name) UAPI_OFFLOAD_##NAME = (number),
+enum uapi_offload { UAPI_OFFLOADS(UAPI_OFFLOAD_ENUM) UAPI_OFFLOAD_ALL = 15 };
+#undef UAPI_OFFLOAD_ENUM
 enum uapi_end {
 	UAPI_END_AGE = 1,     /* the keys are too old or used up */
 	UAPI_END_SILENCE = 2, /* nothing came for timeout_s */

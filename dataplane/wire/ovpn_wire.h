@@ -77,6 +77,11 @@ static inline uint32_t wire_be24(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
 }
+static inline uint16_t wire_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
 static inline uint32_t wire_be32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | wire_be24(p + 1);

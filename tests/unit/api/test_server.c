@@ -677,6 +677,7 @@ int svc_status(
 	out->dataplane.connected = true;
 	out->dataplane.n_listen = 1;
 	snprintf(out->dataplane.listen[0], 64, "udp://[::]:51820");
+	out->dataplane.offloads = UAPI_OFFLOAD_TUN_GSO | UAPI_OFFLOAD_UDP_GRO;
 	out->dataplane.n_verdicts = 2;
 	snprintf(out->dataplane.verdicts[0].name, 32, "delivered");
 	snprintf(out->dataplane.verdicts[1].name, 32, "replay");

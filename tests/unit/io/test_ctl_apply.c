@@ -21,6 +21,7 @@ struct lab {
 	struct fwd *fwd;
 	struct fake_clock time;
 	struct ctl_facts facts;
+	struct offloads offloads;
 	struct ctl_apply a;
 	struct netconf_networks networks;
 	uint8_t key[32];
@@ -83,6 +84,7 @@ static int setup(void **state)
 		.tun = "ireko0",
 		.listeners = listeners,
 		.n_listeners = ARRAY_SIZE(listeners),
+		.offloads = &l->offloads,
 		.udp_listeners = 1u << 0 | 1u << 2,
 		.tcp_listeners = 1u << 1 | 1u << TCP_LISTENER};
 	l->a = (struct ctl_apply){.fwd = l->fwd,
@@ -632,6 +634,8 @@ static void tells_its_status(void **state)
 
 	assert_int_equal(peer_set(l, 1, "10.77.0.1", NULL), 0);
 	fwd_count(l->fwd, 1, FWD_BAD_MAC1, 3);
+	atomic_store(&l->offloads.used, UAPI_OFFLOAD_ALL);
+	offloads_drop(&l->offloads, UAPI_OFFLOAD_UDP_GSO, EIO);
 	r = ask(l, UAPI_STATUS_GET_MSG, NULL);
 	uapi_unpack_status_reply(&r, &m);
 	assert_int_equal(m.status, 0);
@@ -639,6 +643,7 @@ static void tells_its_status(void **state)
 	assert_int_equal(m.peers, 1);
 	assert_int_equal(m.sessions, 0);
 	assert_int_equal(m.uptime_ms, 4000);
+	assert_int_equal(m.offloads, UAPI_OFFLOAD_ALL & ~UAPI_OFFLOAD_UDP_GSO);
 	assert_string_equal(m.tun, "ireko0");
 	assert_int_equal(m.listeners, 2);
 	assert_int_equal(m.verdicts, FWD_VERDICT_COUNT);

@@ -24,6 +24,7 @@ struct lab {
 	struct fwd *fwd;
 	struct fake_clock time;
 	struct ctl_facts facts;
+	struct offloads offloads;
 	struct ctl_apply apply;
 	struct punt punt;
 	struct ctl_server *s;
@@ -63,7 +64,8 @@ static int setup(void **state)
 	assert_int_equal(fwd_new(&l->fwd, &limits), 0);
 	assert_int_equal(punt_init(&l->punt), 0);
 	l->time.mono_ms = 1000;
-	l->facts = (struct ctl_facts){.max_peers = 1024,
+	l->facts = (struct ctl_facts){.offloads = &l->offloads,
+		.max_peers = 1024,
 		.max_indices = 2048,
 		.max_peer_ids = 512,
 		.workers = 1,

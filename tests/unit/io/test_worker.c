@@ -39,6 +39,8 @@ struct lab {
 	int tcp_listeners[WORKERS * TCP_LISTENERS];
 	struct tcp *tcp;
 	int tuns[WORKERS], device[WORKERS]; /* the workers' ends and ours */
+	struct tun_mode tun;
+	struct offloads offloads;
 	struct workers *w;
 	struct endpoint server, tcp_server;
 	int client;
@@ -78,7 +80,9 @@ static void workers_run(struct lab *l)
 		.n = WORKERS,
 		.n_listeners = 3,
 		.sockets = l->sockets,
-		.tuns = l->tuns};
+		.tuns = l->tuns,
+		.tun = l->tun,
+		.offloads = &l->offloads};
 	assert_int_equal(workers_new(&l->w, &conf), 0);
 	assert_int_equal(workers_start(l->w), 0);
 }

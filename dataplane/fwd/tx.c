@@ -146,7 +146,13 @@ static void flush(const struct tx *t, struct run *r, bool staged_before)
 	r->n = 0;
 }
 
-static struct peer *route(const struct tx *t, struct fwd_packet *p)
+/* The last destination and whose it is: packets of a super-packet all have the same. */
+struct last {
+	struct ip_addr dst;
+	struct peer *peer;
+};
+
+static struct peer *route(const struct tx *t, struct last *last, struct fwd_packet *p)
 {
 	struct ip_hdr h;
 
@@ -158,26 +164,30 @@ static struct peer *route(const struct tx *t, struct fwd_packet *p)
 		end(t, p, FWD_TOO_BIG);
 		return NULL;
 	}
-	struct peer *peer = routes_lookup(&t->f->routes, &h.dst);
-	if (!peer) {
+	if (!last->peer || !ip_addr_equal(&last->dst, &h.dst)) {
+		last->dst = h.dst;
+		last->peer = routes_lookup(&t->f->routes, &h.dst);
+	}
+	if (!last->peer) {
 		end(t, p, FWD_NO_ROUTE);
 		return NULL;
 	}
 	p->len = h.total;
-	p->peer = peer->id;
-	return peer;
+	p->peer = last->peer->id;
+	return last->peer;
 }
 
 void fwd_tx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint64_t now)
 {
 	struct tx t = {f, &f->workers[worker], worker, now};
+	struct last last = {0};
 	struct run r;
 
 	r.n = 0;
 	r.peer = NULL;
 	for (size_t i = 0; i < n; i++) {
 		p[i].verdict = FWD_NONE;
-		struct peer *peer = route(&t, &p[i]);
+		struct peer *peer = route(&t, &last, &p[i]);
 		if (!peer)
 			continue;
 		if (peer != r.peer || r.n == FWD_RUN)

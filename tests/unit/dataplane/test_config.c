@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/settings.h"
+#include "uapi/uapi.h"
 
 /* Loads with one flag. What goes to stderr is of no interest here. */
 static int load(struct config *c, const char *flag)

@@ -2,6 +2,7 @@
 #include "io/worker.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -16,6 +17,9 @@
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "crypto/xchacha.h"
+#include "io/merge.h"
+#include "io/segment.h"
+#include "packets.h"
 #include "uapi/door.h"
 #include "uapi/uapi.h"
 #include "wire/ovpn_wire.h"
@@ -94,7 +98,7 @@ static void workers_end(struct lab *l)
 	tcp_free(l->tcp);
 }
 
-static int setup(void **state)
+static int setup_with(void **state, bool offloads)
 {
 	const struct fwd_limits limits = {.max_peers = 16,
 		.max_indices = 2048,
@@ -123,8 +127,14 @@ static int setup(void **state)
 	udp_close(&opened[0]);
 	assert_int_equal(endpoint_from_sockaddr(&l->server, (struct sockaddr *)&name), 0);
 	assert_int_equal(udp_open(&l->server, opened, WORKERS), UDP_STEERED);
+	if (offloads) {
+		atomic_store(&l->offloads.used, UAPI_OFFLOAD_ALL);
+		l->tun = (struct tun_mode){.vnet = true, .udp = true, .offloads = UAPI_OFFLOAD_ALL};
+	}
 	for (int i = 0; i < WORKERS; i++) {
 		int pair[2];
+
+		assert_int_equal(udp_gro_set(&opened[i], offloads), 0);
 
 		l->sockets[i * UDP_LISTENERS + 1] = opened[i];
 		assert_int_equal(
@@ -146,6 +156,16 @@ static int setup(void **state)
 	workers_run(l);
 	*state = l;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, false);
+}
+
+static int setup_offloads(void **state)
+{
+	return setup_with(state, true);
 }
 
 static int teardown(void **state)
@@ -230,6 +250,15 @@ static ssize_t read_within(int fd, void *buf, size_t cap, int ms)
 	return poll(&p, 1, ms) == 1 ? recv(fd, buf, cap, 0) : -1;
 }
 
+/* What the kernel would give on that queue. */
+static void device_send(struct lab *l, int queue, const uint8_t *p, size_t len)
+{
+	struct vnet_hdr none = {0};
+	struct iovec iov[2] = {{0}, {(void *)(uintptr_t)p, len}};
+
+	assert_int_equal(tun_write(l->device[queue], l->tun.vnet, &none, iov, 1), 0);
+}
+
 /* The inner packet as it comes out on whichever queue. */
 static int device_read(struct lab *l, uint8_t inner[INNER])
 {
@@ -241,7 +270,13 @@ static int device_read(struct lab *l, uint8_t inner[INNER])
 		return -1;
 	for (int i = 0; i < WORKERS; i++) {
 		if (p[i].revents) {
-			assert_int_equal(recv(p[i].fd, inner, INNER, MSG_TRUNC), INNER);
+			uint8_t room[16 + INNER + 1];
+			struct vnet_hdr h;
+
+			assert_int_equal(
+				tun_read(p[i].fd, l->tun.vnet, room + 16, INNER + 1, &h), INNER);
+			assert_int_equal(h.gso_type, VNET_NONE);
+			memcpy(inner, room + 16, INNER);
 			return i;
 		}
 	}
@@ -298,7 +333,7 @@ static void packets_go_both_ways(void **state)
 	}
 	for (uint8_t i = 0; i < 100; i++) {
 		inner_make(sent, 9, 2, i);
-		assert_int_equal(send(l->device[i % WORKERS], sent, INNER, 0), INNER);
+		device_send(l, i % WORKERS, sent, INNER);
 		assert_int_equal(client_read(l, got), i);
 		assert_memory_equal(got, sent, INNER);
 	}
@@ -314,7 +349,7 @@ static void waiting_packets_leave_with_the_session(void **state)
 	peer_add(l);
 	for (uint8_t i = 0; i < 10; i++) {
 		inner_make(sent, 9, 2, i);
-		assert_int_equal(send(l->device[0], sent, INNER, 0), INNER);
+		device_send(l, 0, sent, INNER);
 	}
 	assert_becomes(l, FWD_STAGED, 10);
 	session_add(l, 1, UAPI_INITIATOR);
@@ -331,8 +366,8 @@ static void staged_packets_wait_for_confirmation(void **state)
 
 	peer_add(l);
 	inner_make(sent, 9, 2, 42);
-	assert_int_equal(send(l->device[0], sent, INNER, 0), INNER);
-	assert_int_equal(send(l->device[1], sent, INNER, 0), INNER);
+	device_send(l, 0, sent, INNER);
+	device_send(l, 1, sent, INNER);
 	assert_becomes(l, FWD_STAGED, 2);
 	session_add(l, 1, UAPI_RESPONDER);
 	assert_int_equal(read_within(l->client, got, INNER, 50), -1);
@@ -369,10 +404,10 @@ static void garbage_is_counted(void **state)
 	assert_int_equal(send(l->client, m, 148, 0), 148);
 	assert_becomes(l, FWD_BAD_MAC1, 1);
 	memset(m, 0, sizeof(m));
-	assert_int_equal(send(l->device[0], m, 40, 0), 40);
+	device_send(l, 0, m, 40);
 	assert_becomes(l, FWD_BAD_INNER, 1);
 	inner_make(m, 9, 200, 0);
-	assert_int_equal(send(l->device[0], m, INNER, 0), INNER);
+	device_send(l, 0, m, INNER);
 	assert_becomes(l, FWD_NO_ROUTE, 1);
 }
 
@@ -508,7 +543,7 @@ static void openvpn_goes_both_ways(void **state)
 	}
 	for (uint8_t i = 0; i < 50; i++) {
 		inner_make(sent, 9, 2, i);
-		assert_int_equal(send(l->device[i % WORKERS], sent, INNER, 0), INNER);
+		device_send(l, i % WORKERS, sent, INNER);
 		assert_int_equal(read_within(l->client, m, sizeof(m), 2000), DATA);
 		assert_int_equal(data_open(l, m, got), i + 1);
 		assert_memory_equal(got, sent, INNER);
@@ -610,7 +645,7 @@ static void openvpn_goes_over_tcp(void **state)
 	/* Packets wait for the session, then leave by the connection. */
 	for (uint8_t i = 0; i < 10; i++) {
 		inner_make(sent, 9, 2, i);
-		assert_int_equal(send(l->device[0], sent, INNER, 0), INNER);
+		device_send(l, 0, sent, INNER);
 	}
 	assert_becomes(l, FWD_STAGED, 10);
 	ovpn_session_add(l, 1, &path);
@@ -624,7 +659,7 @@ static void openvpn_goes_over_tcp(void **state)
 	/* From all queues; the ids rise along the stream. */
 	for (uint8_t i = 0; i < 100; i++) {
 		inner_make(sent, 9, 2, i);
-		assert_int_equal(send(l->device[i % WORKERS], sent, INNER, 0), INNER);
+		device_send(l, i % WORKERS, sent, INNER);
 	}
 	for (uint32_t i = 0; i < 100; i++) {
 		assert_int_equal(frame_read(fd, m), DATA);
@@ -833,10 +868,164 @@ static void a_broken_device_is_reported(void **state)
 	assert_int_equal(poll(&p, 1, 2000), 1);
 }
 
+/* ---- super-packets ---- */
+
+enum { MANY = 20, PAYLOAD = 600, SEALED = 20 + 20 + PAYLOAD + 32 };
+
+/* Packets of one flow from the device, or to it. */
+static void many_make(struct packet p[MANY], bool from_device)
+{
+	struct dice d = {99};
+	struct flow f = {.number = 2, .ttl = 64, .df = true, .size = PAYLOAD, .id = 65530};
+
+	for (int i = 0; i < MANY; i++) {
+		p[i] = packet_make(&d, &f, PAYLOAD, 0x10);
+		if (from_device)
+			continue;
+		memcpy(p[i].data + 12, (uint8_t[]){198, 51, 100, 2, 10, 77, 0, 2}, 8);
+		sums_put(&p[i]);
+	}
+}
+
+static void many_free(struct packet p[MANY])
+{
+	for (int i = 0; i < MANY; i++)
+		free(p[i].data);
+}
+
+/* All of them in one system call, as one datagram. */
+static void client_send_many(struct lab *l, const struct packet p[MANY])
+{
+	static uint8_t m[MANY][SEALED];
+	const int size = SEALED;
+
+	memset(m, 0, sizeof(m));
+	for (int i = 0; i < MANY; i++) {
+		uint8_t padded[SEALED - 32] = {0};
+
+		memcpy(padded, p[i].data, p[i].len);
+		m[i][0] = WG_DATA;
+		wire_put_le32(m[i] + 4, LOCAL_INDEX);
+		wire_put_le64(m[i] + 8, l->counter);
+		assert_int_equal(chachapoly_seal(l->open, l->counter, padded, sizeof(padded), NULL,
+					 0, m[i] + 16),
+			0);
+		l->counter++;
+	}
+	assert_int_equal(setsockopt(l->client, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
+	assert_int_equal(send(l->client, m, sizeof(m), 0), sizeof(m));
+}
+
+static int device_ready(struct lab *l)
+{
+	struct pollfd p[WORKERS];
+
+	for (int i = 0; i < WORKERS; i++)
+		p[i] = (struct pollfd){.fd = l->device[i], .events = POLLIN};
+	assert_true(poll(p, WORKERS, 2000) > 0);
+	for (int i = 0; i < WORKERS; i++) {
+		if (p[i].revents)
+			return p[i].fd;
+	}
+	return -1;
+}
+
+static void a_run_from_a_peer_is_a_super_packet(void **state)
+{
+	static uint8_t room[16 + TUN_SUPER];
+	struct lab *l = *state;
+	struct packet p[MANY];
+	struct segments s;
+	struct vnet_hdr h;
+	uint8_t one[100 + PAYLOAD];
+	ssize_t len;
+
+	peer_add(l);
+	session_add(l, 1, UAPI_RESPONDER);
+	many_make(p, true);
+	client_send_many(l, p);
+	len = tun_read(device_ready(l), true, room + 16, TUN_SUPER, &h);
+	assert_int_equal(len, 40 + MANY * PAYLOAD);
+	assert_int_equal(h.gso_type, VNET_TCP4);
+	assert_int_equal(segment_begin(&s, &h, room + 16, (uint32_t)len), SEGMENT_SUPER);
+	assert_int_equal(segment_left(&s), MANY);
+	for (int i = 0; i < MANY; i++) {
+		assert_int_equal(segment_next(&s, one), p[i].len);
+		assert_memory_equal(one, p[i].data, p[i].len);
+	}
+	assert_becomes(l, FWD_DELIVER, MANY);
+	many_free(p);
+}
+
+static void a_super_packet_leaves_as_a_run(void **state)
+{
+	struct lab *l = *state;
+	struct merge *m = calloc(1, sizeof(*m));
+	struct iovec iov[1 + MERGE_RUN];
+	struct packet p[MANY], copy[MANY];
+	struct vnet_hdr h;
+
+	peer_add(l);
+	session_add(l, 1, UAPI_INITIATOR);
+	many_make(p, false);
+	many_make(copy, false);
+	merge_begin(m, true, true);
+	for (int i = 0; i < MANY; i++)
+		assert_true(merge_add(m, copy[i].data, copy[i].len));
+	assert_int_equal(m->n_runs, 1);
+	for (int round = 0; round < 20; round++) {
+		size_t n = merge_frame(m, 0, &h, iov + 1);
+
+		assert_int_equal(tun_write(l->device[1], true, &h, iov, n), 0);
+		(void)merge_apart(m, 0, iov);
+		for (uint64_t i = 0; i < MANY; i++) {
+			uint8_t sealed[SEALED + 1], inner[SEALED];
+			uint64_t counter = (uint64_t)round * MANY + i;
+
+			assert_int_equal(
+				read_within(l->client, sealed, sizeof(sealed), 2000), SEALED);
+			assert_int_equal(wire_le64(sealed + 8), counter);
+			assert_int_equal(chachapoly_open(l->seal, counter, sealed + 16, SEALED - 16,
+						 NULL, 0, inner),
+				0);
+			assert_memory_equal(inner, p[i].data, p[i].len);
+		}
+	}
+	assert_becomes(l, FWD_SEND, 20 * MANY);
+	many_free(p);
+	many_free(copy);
+	free(m);
+}
+
+static void a_super_packet_that_lies_is_dropped(void **state)
+{
+	struct lab *l = *state;
+	const struct vnet_hdr bad = {VNET_NEEDS_CSUM, VNET_TCP4, 40, 100, 60000, 16};
+	uint8_t p[INNER];
+	struct iovec iov[2] = {{0}, {p, sizeof(p)}};
+
+	peer_add(l);
+	inner_make(p, 9, 2, 1);
+	assert_int_equal(tun_write(l->device[0], true, &bad, iov, 1), 0);
+	assert_int_equal(send(l->device[0], &bad, 3, 0), 3);
+	assert_becomes(l, FWD_BAD_INNER, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(packets_go_both_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(packets_go_both_ways, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(
+			waiting_packets_leave_with_the_session, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(openvpn_goes_both_ways, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(openvpn_goes_over_tcp, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_run_from_a_peer_is_a_super_packet, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_super_packet_leaves_as_a_run, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_super_packet_that_lies_is_dropped, setup_offloads, teardown),
 		cmocka_unit_test_setup_teardown(
 			waiting_packets_leave_with_the_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(

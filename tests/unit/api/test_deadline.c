@@ -62,7 +62,7 @@ static int setup(void **state)
 		.per_prefix = 2,
 		.request_ms = 15000,
 		.idle_ms = 60000,
-		.stuck_ms = 30000,
+		.stream_ms = 30000,
 		.handshake_ms = 5000};
 
 	now_ms = 1000;
@@ -98,7 +98,7 @@ static bool is_reaped(struct lab *l)
 static void begin_stream(struct lab *l)
 {
 	conn_on_request_begun(l->t, l->c);
-	conn_on_request_received(l->t, l->c);
+	conn_on_request_received(l->t, l->c, false);
 	conn_on_stream(l->t, l->c);
 }
 
@@ -107,7 +107,7 @@ static void a_request_has_a_total(void **state)
 	struct lab *l = *state;
 
 	conn_on_request_begun(l->t, l->c);
-	conn_on_request_received(l->t, l->c);
+	conn_on_request_received(l->t, l->c, false);
 	now_ms += 14999;
 	assert_false(is_reaped(l));
 	now_ms += 1;
@@ -139,7 +139,7 @@ static void a_stream_gives_no_place_away(void **state)
 	other = conn_open(l->t, l->near, &l->from, false);
 	assert_non_null(other);
 	conn_on_request_begun(l->t, other);
-	conn_on_request_received(l->t, other);
+	conn_on_request_received(l->t, other, false);
 	/* Both are busy: whoever comes now has to wait. */
 	assert_false(conn_admit(l->t, &(struct ip_addr){.family = IP_V4, .bytes = {127}}));
 	assert_false(conn_is_late(l->t, l->c));

@@ -162,6 +162,37 @@ def test_restore_by_root(g, folder):
     g.wait_ready()
 
 
+def test_killed_at_any_moment(g, folder, rng, figure):
+    """What is there afterwards is the database before or the restored one, whole; and a start takes it."""
+    file, seen = folder / "backup.db", []
+    file.write_bytes(backup(g).body)
+    file.chmod(0o644)
+    g.user("behind-the-backup")
+    g.controlplane.stop()
+    at = g.data_dir / "ireko.db"
+    before = at.read_bytes()
+    try:
+        for _ in range(25):
+            at.write_bytes(before)
+            p = subprocess.Popen([*g.controlplane.argv, "--restore", file], env=g.controlplane.env, cwd="/",
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                assert p.wait(rng.uniform(0.005, 0.08)) == 0
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait(5)
+            assert not (g.data_dir / "ireko.db-wal").exists(), "no log that belongs to another file"
+            db = opened(folder / "look.db", at.read_bytes())
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            seen.append(db.execute("SELECT count(*) FROM users WHERE name = 'behind-the-backup'").fetchone()[0])
+            db.close()
+    finally:
+        g.controlplane.start()
+        g.wait_ready()
+    assert set(seen) <= {0, 1}
+    figure("restores killed", f"{seen.count(1)} left the database before, {seen.count(0)} the restored one")
+
+
 def flip(data):
     at = 4096 * 2
     return data[:at] + bytes(b ^ 0xff for b in data[at:at + 200]) + data[at + 200:]

@@ -826,6 +826,11 @@ struct answer {
 	char text[65536];
 };
 
+static bool is_stream(const struct answer *a)
+{
+	return strstr(a->text, "Content-Type: text/event-stream") != NULL;
+}
+
 /* Reads one answer; a second read tells whether the connection is over. */
 static void hear(int fd, struct answer *a)
 {
@@ -843,7 +848,7 @@ static void hear(int fd, struct answer *a)
 		a->len += (size_t)n;
 		body = strstr(a->text, "\r\n\r\n");
 		length = strstr(a->text, "Content-Length: ");
-		if (body && strstr(a->text, "Content-Type: text/event-stream")) /* it has no end */
+		if (body && is_stream(a)) /* it has no end */
 			want = 0;
 		else if (body)
 			want = (size_t)(body + 4 - a->text) +
@@ -867,7 +872,7 @@ static struct answer *ask_bytes(const char *text, size_t n)
 
 	say(fd, text, n);
 	hear(fd, &a);
-	if (strstr(a.text, "Connection: close"))
+	if (strstr(a.text, "Connection: close") && !is_stream(&a))
 		a.closed = is_over(fd);
 	close(fd);
 	return &a;

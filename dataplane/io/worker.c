@@ -14,525 +14,24 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/admission.h"
-#include "io/merge.h"
 #include "io/ovpn_admission.h"
-#include "io/segment.h"
-#include "wire/classify.h"
-#include "wire/ovpn_wire.h"
+#include "io/worker_own.h"
 
 enum {
-	/* What a packet buffer holds between its head and tail rooms. */
-	PACKET_MAX = WORKER_MTU_MAX + 216,
-	BUFFER_SIZE = FWD_HEADROOM + PACKET_MAX + FWD_TAILROOM,
-	/* What is read from the device, one after the other: a super-packet always fits. */
-	READ_AREA = 192 << 10,
-	CUT_AREA = 160 << 10,	  /* what super-packets are cut into */
-	TUN_TURN = 2 * UDP_BATCH, /* packets of the device in one turn, and the rest of the last */
-	STAGED_MS = 4,		  /* how soon to look again for sessions of staged packets */
+	STAGED_MS = 4, /* how soon to look again for sessions of staged packets */
 	/* Event numbers; below them are listeners. */
 	EVENT_TUN = UDP_LISTENERS,
 	EVENT_WAKE,
 	EVENTS = 64, /* dealt with in one turn of the loop */
 };
-_Static_assert(BUFFER_SIZE % 64 == 0, "every buffer begins a cache line");
-_Static_assert((int)PACKET_MAX >= (int)OVPN_FRAME_MAX, "frames are copied whole");
-_Static_assert((int)UDP_LISTENERS == (int)TCP_LISTENERS, "they share the numbers");
-_Static_assert((int)UDP_BATCH <= (int)TCP_RUN, "a batch may be one run");
-_Static_assert((int)FWD_HEADROOM >= (int)sizeof(struct vnet_hdr), "it is read into the headroom");
-_Static_assert(READ_AREA >= FWD_HEADROOM + TUN_SUPER + FWD_TAILROOM, "room for one");
-_Static_assert(CUT_AREA >= BUFFER_SIZE, "room for one");
 
-/* What admission goes by. */
-struct judge {
-	uint8_t wg_public[32];
-	uint8_t openvpn;
-};
-
-struct worker {
-	struct workers *group;
-	uint32_t number;
-	pthread_t thread;
-	int epoll;
-	int wake;
-	int tun;
-	const struct udp_socket *sockets; /* UDP_LISTENERS */
-	struct admission *admission;
-	struct ovpn_admission *ovpn_admission;
-	unsigned judge_generation;
-	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: frames of TCP, staged packets */
-	uint8_t *read, *cut;
-	struct merge *merge;
-	struct udp_batch *batch;
-	struct fwd_packet p[UDP_BATCH]; /* one batch is in work at a time */
-};
-
-struct workers {
-	struct workers_conf conf;
-	atomic_bool stop;
-	int failed; /* eventfd */
-	pthread_mutex_t judge_lock;
-	atomic_uint judge_generation;
-	struct judge judge;
-	sem_t begun;
-	uint32_t running;
-	struct worker w[];
-};
-
-static void packets_reset(struct worker *w)
-{
-	for (uint32_t i = 0; i < UDP_BATCH; i++)
-		w->p[i].data = w->buffers + (size_t)i * BUFFER_SIZE + FWD_HEADROOM;
-}
-
-static void count(const struct worker *w, enum fwd_verdict v, uint64_t n)
-{
-	if (n > 0)
-		fwd_count(w->group->conf.fwd, w->number, v, n);
-}
-
-static void fail(struct worker *w, const char *what, int error)
+void worker_fail(struct worker *w, const char *what, int error)
 {
 	const uint64_t one = 1;
 
 	log_error("worker", "%u: %s: %s", w->number, what, strerror(error));
 	(void)!write(w->group->failed, &one, sizeof(one));
-	/* The rest of this worker goes on until the process ends in order. */
 	(void)!epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->tun, NULL);
-}
-
-/* ---- inwards ---- */
-
-static void judge_refresh(struct worker *w)
-{
-	struct workers *g = w->group;
-	unsigned generation = atomic_load_explicit(&g->judge_generation, memory_order_acquire);
-	struct judge judge;
-
-	if (generation == w->judge_generation)
-		return;
-	pthread_mutex_lock(&g->judge_lock);
-	judge = g->judge;
-	pthread_mutex_unlock(&g->judge_lock);
-	w->judge_generation = generation;
-	if (admission_set_key(w->admission, judge.wg_public) != 0)
-		log_error("worker", "%u: admission key: no memory", w->number);
-	ovpn_admission_serve(w->ovpn_admission, judge.openvpn);
-}
-
-/* Returns: whether the control plane has it. */
-static bool punt(struct worker *w, const struct fwd_packet *p, uint64_t now)
-{
-	int r = punt_send(w->group->conf.punt, &p->path, p->data, p->len);
-
-	if (r == -EAGAIN)
-		admission_punt_full(w->admission, now);
-	count(w, r == 0 ? FWD_PUNTED : FWD_PUNT_FULL, 1);
-	return r == 0;
-}
-
-static void wg_handshake(struct worker *w, const struct fwd_packet *p, uint64_t now)
-{
-	struct wg_cookie_reply reply;
-
-	switch (admission_check(w->admission, p->data, p->len, &p->path.remote, now, &reply)) {
-	case ADMISSION_PASS:
-		(void)punt(w, p, now);
-		break;
-	case ADMISSION_BAD_MAC1:
-		count(w, FWD_BAD_MAC1, 1);
-		break;
-	case ADMISSION_COOKIE:
-		count(w,
-			udp_send_one(
-				&w->sockets[p->path.listener], &p->path, &reply, sizeof(reply)) == 0
-				? FWD_COOKIE_SENT
-				: FWD_SEND_FAILED,
-			1);
-		break;
-	case ADMISSION_LIMITED:
-		count(w, FWD_RATE_LIMITED, 1);
-		break;
-	}
-}
-
-/* A connection that carries anything else than packets that we serve is ended: it is not a
- * client's. */
-static void refuse(struct worker *w, const struct fwd_packet *p, enum fwd_verdict v)
-{
-	count(w, v, 1);
-	if (p->path.connection)
-		tcp_refuse(w->group->conf.tcp, w->number, p->path.connection);
-}
-
-static void ovpn_control(struct worker *w, const struct fwd_packet *p, uint64_t now)
-{
-	switch (ovpn_admission_check(w->ovpn_admission, p->data, p->len, &p->path.remote, now)) {
-	case OVPN_ADMISSION_PASS:
-		if (punt(w, p, now) && p->path.connection)
-			tcp_punted(w->group->conf.tcp, w->number, p->path.connection);
-		break;
-	case OVPN_ADMISSION_MALFORMED:
-		refuse(w, p, FWD_MALFORMED);
-		break;
-	case OVPN_ADMISSION_NOT_CONFIGURED:
-		refuse(w, p, FWD_NOT_CONFIGURED);
-		break;
-	case OVPN_ADMISSION_LIMITED:
-		count(w, FWD_RATE_LIMITED, 1);
-		break;
-	}
-}
-
-static enum wire_class class_of(const struct fwd_packet *p)
-{
-	enum wire_class c = wire_classify(p->data, p->len);
-	bool openvpn = c == WIRE_OVPN_DATA || c == WIRE_OVPN_CONTROL;
-
-	return p->path.connection && !openvpn ? WIRE_GARBAGE : c;
-}
-
-/* Moves the data datagrams to the front and deals with the others. Returns: how many they are. */
-static uint32_t sort_out(struct worker *w, uint32_t n, uint64_t now)
-{
-	uint32_t data = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		switch (class_of(&w->p[i])) {
-		case WIRE_WG_DATA:
-		case WIRE_OVPN_DATA:
-			w->p[data++] = w->p[i];
-			break;
-		case WIRE_WG_HANDSHAKE:
-			wg_handshake(w, &w->p[i], now);
-			break;
-		case WIRE_OVPN_CONTROL:
-			ovpn_control(w, &w->p[i], now);
-			break;
-		case WIRE_GARBAGE:
-			refuse(w, &w->p[i], FWD_MALFORMED);
-			break;
-		}
-	}
-	return data;
-}
-
-/* Writes packets of a frame that the kernel did not take whole. Returns: how many it took. */
-static uint32_t write_apart(struct worker *w, uint32_t frame)
-{
-	const struct vnet_hdr none = {0};
-	struct iovec packets[MERGE_RUN];
-	size_t n = merge_apart(w->merge, frame, packets);
-	uint32_t delivered = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct iovec iov[2] = {{0}, packets[i]};
-
-		delivered += tun_write(w->tun, w->group->conf.tun.vnet, &none, iov, 1) == 0;
-	}
-	return delivered;
-}
-
-/* Returns: how many of its packets the device took. */
-static uint32_t write_frame(struct worker *w, uint32_t frame)
-{
-	const struct workers_conf *conf = &w->group->conf;
-	struct iovec iov[1 + MERGE_RUN];
-	struct vnet_hdr h;
-	size_t n = merge_frame(w->merge, frame, &h, iov + 1);
-	int r = tun_write(w->tun, conf->tun.vnet, &h, iov, n);
-
-	if (r == 0)
-		return (uint32_t)n;
-	if (n == 1 || r != -EINVAL)
-		return 0;
-	offloads_drop(conf->offloads, UAPI_OFFLOAD_TUN_GRO, -r);
-	return write_apart(w, frame);
-}
-
-static void merge_start(struct worker *w)
-{
-	const struct workers_conf *conf = &w->group->conf;
-	bool on = conf->tun.vnet && offloads_has(conf->offloads, UAPI_OFFLOAD_TUN_GRO);
-
-	merge_begin(w->merge, on, on && conf->tun.udp);
-}
-
-/* Writes what waits in the merge, and begins anew. */
-static void merge_write(struct worker *w)
-{
-	uint32_t delivered = 0;
-
-	for (uint32_t i = 0; i < w->merge->n_runs; i++)
-		delivered += write_frame(w, i);
-	count(w, FWD_DELIVER, delivered);
-	count(w, FWD_TUN_FULL, w->merge->n_packets - delivered);
-	merge_start(w);
-}
-
-static void deliver(struct worker *w, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		const struct fwd_packet *p = &w->p[i];
-
-		if (p->verdict != FWD_DELIVER || merge_add(w->merge, p->data, p->len))
-			continue;
-		merge_write(w);
-		(void)!merge_add(w->merge, p->data, p->len); /* there is room now */
-	}
-}
-
-/* A batch from TCP is of one connection; the last valid packet says whose it is. */
-static void note_valid(struct worker *w, uint32_t n, uint64_t now)
-{
-	for (uint32_t i = n; i-- > 0;) {
-		const struct fwd_packet *p = &w->p[i];
-
-		if (!p->path.connection)
-			return;
-		if (p->verdict == FWD_DELIVER || p->verdict == FWD_KEEPALIVE) {
-			tcp_valid(w->group->conf.tcp, w->number, p->path.connection, p->peer, now);
-			return;
-		}
-	}
-}
-
-/* Between fwd_enter and fwd_leave, and between merge_start and merge_write. */
-static void take_in(struct worker *w, uint32_t n, uint64_t now)
-{
-	n = sort_out(w, n, now);
-	if (n == 0)
-		return;
-	fwd_rx(w->group->conf.fwd, w->number, w->p, n, now);
-	deliver(w, n);
-	note_valid(w, n, now);
-}
-
-/* After receiving: what was set before a datagram was sent must judge it. */
-static void take_begin(struct worker *w)
-{
-	judge_refresh(w);
-	fwd_enter(w->group->conf.fwd, w->number);
-	merge_start(w);
-}
-
-/* Still inside: when a revocation returns, nothing of the peer is on its way any more. */
-static void take_end(struct worker *w)
-{
-	merge_write(w);
-	fwd_leave(w->group->conf.fwd, w->number);
-}
-
-static void on_udp(struct worker *w, uint8_t listener, uint64_t now)
-{
-	uint32_t n;
-
-	if (udp_receive(w->batch, &w->sockets[listener]) <= 0)
-		return;
-	take_begin(w);
-	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0)
-		take_in(w, n, now);
-	take_end(w);
-}
-
-static void on_connection(struct worker *w, const struct epoll_event *e, uint64_t now)
-{
-	struct tcp *t = w->group->conf.tcp;
-	uint32_t got;
-
-	if (!tcp_ready(t, w->number, e->data.u64, e->events))
-		return;
-	for (;;) {
-		packets_reset(w);
-		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
-		if (got == 0)
-			return;
-		take_begin(w);
-		take_in(w, got, now);
-		take_end(w);
-	}
-}
-
-/* ---- outwards ---- */
-
-static const struct udp_socket *socket_of(const struct worker *w, uint8_t listener)
-{
-	if (listener >= w->group->conf.n_listeners || w->sockets[listener].fd < 0)
-		return NULL;
-	return &w->sockets[listener];
-}
-
-/* The packets from i on that go the same way as it, to one peer. Returns: how many. */
-static size_t run_of(struct worker *w, uint32_t i, uint32_t n, struct fwd_packet **run)
-{
-	const struct fwd_packet *first = &w->p[i];
-	size_t len = 0;
-
-	for (; i < n; i++) {
-		struct fwd_packet *p = &w->p[i];
-
-		if (p->verdict == FWD_STREAM && p->peer == first->peer &&
-			p->path.connection == first->path.connection)
-			run[len++] = p;
-	}
-	return len;
-}
-
-/* What has the verdict STREAM, in order; packets of one connection share a system call. */
-static void send_streams(struct worker *w, uint32_t n, uint64_t now)
-{
-	struct fwd_packet *run[UDP_BATCH];
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t len;
-
-		if (w->p[i].verdict != FWD_STREAM)
-			continue;
-		len = run_of(w, i, n, run);
-		tcp_send_run(w->group->conf.tcp, w->number, run, len, now);
-	}
-}
-
-/* What has the verdict SEND, in order; runs of one listener share a system call. */
-static void send_datagrams(struct worker *w, uint32_t n)
-{
-	uint32_t ready = 0, failed = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		if (w->p[i].verdict == FWD_SEND && !w->p[i].path.connection)
-			w->p[ready++] = w->p[i];
-	}
-	for (uint32_t at = 0; at < ready;) {
-		uint8_t listener = w->p[at].path.listener;
-		const struct udp_socket *s = socket_of(w, listener);
-		uint32_t run = 1;
-
-		while (at + run < ready && w->p[at + run].path.listener == listener)
-			run++;
-		failed += s ? udp_send(w->batch, s, &w->p[at], run) : run;
-		at += run;
-	}
-	count(w, FWD_SEND, ready - failed);
-	count(w, FWD_SEND_FAILED, failed);
-}
-
-static void send_out(struct worker *w, uint32_t n, uint64_t now)
-{
-	send_streams(w, n, now);
-	send_datagrams(w, n);
-}
-
-/* Packets that were read, and how full the areas are with them. */
-struct outgoing {
-	struct worker *w;
-	uint64_t now;
-	uint32_t n, total;
-	size_t read, cut;
-};
-
-/* What a packet takes of an area, with its rooms; each begins a cache line. */
-static size_t taken_by(uint32_t len)
-{
-	return (FWD_HEADROOM + len + FWD_TAILROOM + 63) / 64 * 64;
-}
-
-static void outgoing_flush(struct outgoing *o)
-{
-	struct worker *w = o->w;
-	struct fwd *f = w->group->conf.fwd;
-
-	if (o->n > 0) {
-		fwd_enter(f, w->number);
-		fwd_tx(f, w->number, w->p, o->n, o->now);
-		send_out(w, o->n, o->now);
-		fwd_leave(f, w->number);
-	}
-	o->total += o->n;
-	o->n = 0;
-	o->read = o->cut = 0;
-}
-
-static void outgoing_cut(struct outgoing *o, struct segments *s)
-{
-	const uint32_t left = segment_left(s);
-
-	if (segment_max(s) > PACKET_MAX) {
-		count(o->w, FWD_TOO_BIG, left);
-		return;
-	}
-	/* Whole in one batch, so that it leaves as one run. */
-	if (left > UDP_BATCH - o->n)
-		outgoing_flush(o);
-	while (segment_left(s) > 0) {
-		const size_t size = taken_by(segment_max(s));
-		struct fwd_packet *p;
-
-		if (o->n == UDP_BATCH || o->cut + size > CUT_AREA)
-			outgoing_flush(o);
-		p = &o->w->p[o->n++];
-		*p = (struct fwd_packet){.data = o->w->cut + o->cut + FWD_HEADROOM};
-		p->len = segment_next(s, p->data);
-		o->cut += size;
-	}
-}
-
-/* Returns: whether something was read. */
-static bool outgoing_read(struct outgoing *o)
-{
-	struct worker *w = o->w;
-	uint8_t *packet = w->read + o->read + FWD_HEADROOM;
-	struct vnet_hdr h;
-	struct segments s;
-	ssize_t len = tun_read(w->tun, w->group->conf.tun.vnet, packet, TUN_SUPER, &h);
-
-	if (len < 0) {
-		if (len != -EAGAIN && len != -EINTR && len != -ENOMEM && len != -ENOBUFS)
-			fail(w, "TUN device", (int)-len);
-		return false;
-	}
-	switch (segment_begin(&s, &h, packet, (uint32_t)len)) {
-	case SEGMENT_WHOLE:
-		if (len > PACKET_MAX) {
-			count(w, FWD_TOO_BIG, 1);
-			break;
-		}
-		w->p[o->n++] = (struct fwd_packet){.data = packet, .len = (uint32_t)len};
-		o->read += taken_by((uint32_t)len);
-		break;
-	case SEGMENT_SUPER:
-		outgoing_cut(o, &s);
-		break;
-	case SEGMENT_BAD:
-		count(w, FWD_BAD_INNER, 1);
-		break;
-	}
-	return true;
-}
-
-static void on_tun(struct worker *w, uint64_t now)
-{
-	struct outgoing o = {.w = w, .now = now};
-
-	while (o.total + o.n < TUN_TURN) {
-		if (o.n == UDP_BATCH || o.read + taken_by(TUN_SUPER) > READ_AREA)
-			outgoing_flush(&o);
-		if (!outgoing_read(&o))
-			break;
-	}
-	outgoing_flush(&o);
-}
-
-/* Returns: true when there may be more. */
-static bool unstage(struct worker *w, uint64_t now)
-{
-	struct fwd *f = w->group->conf.fwd;
-	size_t n;
-
-	packets_reset(w);
-	fwd_enter(f, w->number);
-	n = fwd_unstage(f, w->number, w->p, UDP_BATCH, PACKET_MAX, now);
-	send_out(w, (uint32_t)n, now);
-	fwd_leave(f, w->number);
-	return n == UDP_BATCH;
 }
 
 /* ---- the loop ---- */
@@ -540,7 +39,7 @@ static bool unstage(struct worker *w, uint64_t now)
 static void on_listener(struct worker *w, uint32_t listener, uint64_t now)
 {
 	if (w->sockets[listener].fd >= 0)
-		on_udp(w, (uint8_t)listener, now);
+		inward_udp(w, (uint8_t)listener, now);
 	else
 		tcp_accept(w->group->conf.tcp, w->number, listener, now);
 }
@@ -550,15 +49,15 @@ static void on_event(struct worker *w, const struct epoll_event *e, uint64_t now
 	uint64_t ignored;
 
 	if (tcp_is_connection(e->data.u64)) {
-		on_connection(w, e, now);
+		inward_connection(w, e->data.u64, e->events, now);
 		return;
 	}
 	switch (e->data.u64) {
 	case EVENT_TUN:
 		if (e->events & EPOLLERR)
-			fail(w, "TUN device", ENODEV);
+			worker_fail(w, "TUN device", ENODEV);
 		else
-			on_tun(w, now);
+			outward_tun(w, now);
 		break;
 	case EVENT_WAKE:
 		(void)!read(w->wake, &ignored, sizeof(ignored));
@@ -591,7 +90,7 @@ static void *run(void *arg)
 		for (int i = 0; i < n; i++)
 			on_event(w, &events[i], now);
 		tcp_tick(g->conf.tcp, w->number, now);
-		more = fwd_has_staged(g->conf.fwd, w->number) && unstage(w, now);
+		more = fwd_has_staged(g->conf.fwd, w->number) && outward_unstage(w, now);
 	}
 	return NULL;
 }

@@ -74,6 +74,7 @@ struct outside {
 
 struct dataplane {
 	struct config conf;
+	struct aead_report aead;
 	struct identity who;
 	struct clock clock;
 	int signals;
@@ -168,8 +169,11 @@ static int signals_open(struct dataplane *d)
 	return d->signals < 0 ? failed("signals", strerror(errno)) : 0;
 }
 
+/* Not before the start has succeeded: one that fails says so in one line. */
 static void aead_note(const struct aead_report *a)
 {
+	if (a->ipsec_mb == -EIO)
+		log_warn("crypto", "ipsec-mb: not used, it does not pass its self-test");
 	for (int c = AEAD_CHACHA20_POLY1305; c < AEAD_CIPHERS_END; c++) {
 		const struct aead_choice *of = &a->of[c];
 
@@ -183,19 +187,15 @@ static void aead_note(const struct aead_report *a)
 	}
 }
 
-static int aead_pick(const struct config *conf)
+static int aead_pick(struct dataplane *d)
 {
-	const char *name = aead_lib_name(conf->aead);
-	struct aead_report report;
-	int r = aead_choose(conf->aead, &report);
+	const char *name = aead_lib_name(d->conf.aead);
+	int r = aead_choose(d->conf.aead, &d->aead);
 
 	if (r == -ENOTSUP)
 		return failed(name, "this build or this processor does not have it, see --aead");
 	if (r != 0)
 		return failed(name, r == -EIO ? "does not pass its self-test" : strerror(-r));
-	if (report.ipsec_mb == -EIO)
-		log_warn("crypto", "ipsec-mb: not used, it does not pass its self-test");
-	aead_note(&report);
 	return 0;
 }
 
@@ -207,7 +207,7 @@ static int basics(struct dataplane *d)
 		return failed(d->conf.user, "no such user");
 	if (aead_init() != 0 || blake2s_init() != 0 || epoch_init() != 0)
 		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
-	if (aead_pick(&d->conf) != 0)
+	if (aead_pick(d) != 0)
 		return -1;
 	if (ulid_new(&d->facts.boot_id, &d->clock) != 0)
 		return failed("randomness", "none");
@@ -527,6 +527,7 @@ static int start(struct dataplane *d)
 	if (helper_start(d) != 0 || privilege_drop(d) != 0 || engine_start(d) != 0 ||
 		seal_off() != 0)
 		return -1;
+	aead_note(&d->aead);
 	log_info("main", "ready: %s, %u workers, %s", d->conf.tun, d->out.n_workers,
 		d->out.door_path);
 	return 0;

@@ -33,6 +33,10 @@ OUT := build/$(VARIANT)
 BUILD_PACKAGES := gcc make pkg-config libc6-dev git ca-certificates libssl-dev libuv1-dev uthash-dev \
 	libsqlite3-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libqrencode-dev libcurl4-openssl-dev \
 	libmnl-dev libnftables-dev libseccomp-dev
+# Intel's multi-buffer library is for its own architecture; elsewhere OpenSSL does everything.
+ifeq ($(shell uname -m),x86_64)
+BUILD_PACKAGES += libipsec-mb-dev
+endif
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
@@ -65,11 +69,17 @@ INCLUDES := -Idataplane -Icontrolplane -I.
 CFLAGS += -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -MMD -MP
 
 pkg = $(shell pkg-config --libs $(1) 2>/dev/null)
-DATA_LIBS    = $(call pkg,libcrypto libmnl libnftables libseccomp)
+ifneq ($(wildcard /usr/include/intel-ipsec-mb.h),)
+MB_LIBS   := -lIPSec_MB
+NOT_BUILT := dataplane/crypto/aead_mb_none.c
+else
+NOT_BUILT := dataplane/crypto/aead_mb.c
+endif
+DATA_LIBS    = $(call pkg,libcrypto libmnl libnftables libseccomp) $(MB_LIBS)
 CONTROL_LIBS = $(call pkg,libuv sqlite3 libmicrohttpd gnutls jansson libssl libcrypto libqrencode libseccomp)
 CLI_LIBS     = $(call pkg,libcurl jansson libcrypto libqrencode)
 
-DATA_SRC    := $(filter-out dataplane/main.c,$(wildcard dataplane/*.c dataplane/*/*.c))
+DATA_SRC    := $(filter-out dataplane/main.c $(NOT_BUILT),$(wildcard dataplane/*.c dataplane/*/*.c))
 CONTROL_SRC := $(filter-out controlplane/main.c,$(wildcard controlplane/*.c controlplane/*/*.c db/*.c api/*.c api/handlers/*.c api/openapi/*.c))
 CLI_SRC     := $(wildcard api/cli/*.c)
 UNIT_SRC    := $(wildcard tests/unit/*/*/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c)
@@ -79,7 +89,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: openapi-linter all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets
+.PHONY: bench-aead openapi-linter all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -129,7 +139,7 @@ $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
 THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/test_install %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
-	%/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup %/test_audit %/test_settings,$(UNITS))
+	%/test_aead %/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup %/test_audit %/test_settings,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 
 # libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.
@@ -185,6 +195,12 @@ unit: check-deps ## only the unit tests, plain and under sanitizers
 	$(Q)$(PYTHON) tests/run.py unit
 e2e: check-deps ## only the end-to-end tests with real clients
 	$(Q)$(PYTHON) tests/run.py e2e
+# Measurements; what a figure means stands in tests/bench/README.md.
+$(OUT)/tests/bench/aead: $(call obj,tests/bench/aead.c) $(OUT)/libdata.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(call pkg,libcrypto) $(MB_LIBS) -o $@
+bench-aead: $(OUT)/tests/bench/aead ## nanoseconds per packet of every cipher and library
+	$(Q)$< $(ROUNDS)
 fuzz: check-deps ## every fuzz target for FUZZ_SECONDS (600) seconds
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PYTHON) tests/run.py fuzz
 format: ## let clang-format put every C file right

@@ -44,6 +44,7 @@ enum json_out_kind {
 	OUT_LIST,	   /* pointer to n of them, n is a size_t */
 	OUT_TEXTS,	   /* a list of texts, by hand only */
 	OUT_COUNTS,	   /* an object of counters by name, by hand only */
+	OUT_LABELS,	   /* an object of texts by name, by hand only */
 	OUT_POINTS,	   /* [[time, received, sent], ...], by hand only */
 	OUT_MOVED,	   /* [[device, received, sent], ...], by hand only */
 	OUT_ANY,	   /* an object that the document leaves open, by hand only */

@@ -118,6 +118,8 @@ static const struct json_out_field status_dataplane_fields[] = {
 	COUNTERS(struct dataplane_status),
 	BY_HAND("drops", OUT_COUNTS, 0, "Packets that were dropped, by reason.",
 		.example = "{\"replay\": 0, \"spoofed_source\": 2}"),
+	BY_HAND("aead", OUT_LABELS, 0, "Which library seals and opens packets, by cipher.",
+		.example = "{\"CHACHA20-POLY1305\": \"ipsec-mb\", \"AES-256-GCM\": \"openssl\"}"),
 	OUT(struct dataplane_status, last_sync_ms, OUT_NUMBER, 0,
 		"How long the latest full synchronisation took.", .example = "4"),
 };

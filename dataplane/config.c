@@ -138,12 +138,11 @@ static int parse_nat(void *conf, const char *value, char *why, size_t why_len)
 
 static int parse_aead(void *conf, const char *value, char *why, size_t why_len)
 {
-	(void)conf;
-	if (strcmp(value, "auto") == 0 || strcmp(value, "openssl") == 0)
-		return 0;
-	if (strcmp(value, "ipsec-mb") == 0)
-		return refuse(why, why_len, "names a library that is not in this version");
-	return refuse(why, why_len, "is neither auto nor openssl");
+	struct config *c = conf;
+
+	return aead_lib_parse(value, &c->aead) == 0
+		       ? 0
+		       : refuse(why, why_len, "is none of auto, openssl, ipsec-mb");
 }
 
 static int parse_offloads(void *conf, const char *value, char *why, size_t why_len)
@@ -188,7 +187,8 @@ static const struct setting rows[] = {
 	{"TUN", "ireko0", "name of the TUN device", parse_tun, false},
 	{"WORKERS", NULL, "forwarding threads; without it one per CPU", parse_workers, false},
 	{"NAT", "on", "masquerade traffic that leaves the tunnel network", parse_nat, false},
-	{"AEAD", "auto", "library that seals and opens packets: auto, openssl", parse_aead, false},
+	{"AEAD", "auto", "library that seals and opens packets: auto, openssl, ipsec-mb",
+		parse_aead, false},
 	{"OFFLOADS", "auto",
 		"kernel offloads that may be used: auto, off, or a list of "
 		"tun-gso,tun-gro,udp-gso,udp-gro",

@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "crypto/aead_choose.h"
 
 enum {
 	CONFIG_LISTENERS = 16, /* at most, UDP and TCP together */
@@ -28,6 +29,7 @@ struct config {
 	char tun[16];
 	uint32_t workers; /* 0: as many as there are CPUs */
 	bool nat;
+	enum aead_lib aead;
 	unsigned offloads; /* bits of enum uapi_offload that may be used */
 	char user[33];
 	int log_level;	/* enum log_level */

@@ -29,6 +29,7 @@
 #include "base/ulid.h"
 #include "config.h"
 #include "crypto/aead.h"
+#include "crypto/aead_choose.h"
 #include "crypto/blake2s.h"
 #include "crypto/epoch.h"
 #include "fwd/fwd.h"
@@ -75,6 +76,7 @@ struct outside {
 
 struct dataplane {
 	struct config conf;
+	struct aead_report aead;
 	struct identity who;
 	struct clock clock;
 	int signals;
@@ -171,6 +173,36 @@ static int signals_open(struct dataplane *d)
 	return d->signals < 0 ? failed("signals", strerror(errno)) : 0;
 }
 
+/* Not before the start has succeeded: one that fails says so in one line. */
+static void aead_note(const struct aead_report *a)
+{
+	if (a->ipsec_mb == -EIO)
+		log_warn("crypto", "ipsec-mb: not used, it does not pass its self-test");
+	for (int c = AEAD_CHACHA20_POLY1305; c < AEAD_CIPHERS_END; c++) {
+		const struct aead_choice *of = &a->of[c];
+
+		if (of->ns[of->lib])
+			log_info("crypto", "%s: %s: openssl %u ns, ipsec-mb %u ns a packet",
+				aead_cipher_name((enum aead_cipher)c), aead_lib_name(of->lib),
+				of->ns[AEAD_OPENSSL], of->ns[AEAD_IPSEC_MB]);
+		else
+			log_info("crypto", "%s: %s", aead_cipher_name((enum aead_cipher)c),
+				aead_lib_name(of->lib));
+	}
+}
+
+static int aead_pick(struct dataplane *d)
+{
+	const char *name = aead_lib_name(d->conf.aead);
+	int r = aead_choose(d->conf.aead, &d->aead);
+
+	if (r == -ENOTSUP)
+		return failed(name, "this build or this processor does not have it, see --aead");
+	if (r != 0)
+		return failed(name, r == -EIO ? "does not pass its self-test" : strerror(-r));
+	return 0;
+}
+
 static int basics(struct dataplane *d)
 {
 	int r;
@@ -179,6 +211,8 @@ static int basics(struct dataplane *d)
 		return failed(d->conf.user, "no such user");
 	if (aead_init() != 0 || blake2s_init() != 0 || epoch_init() != 0)
 		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
+	if (aead_pick(d) != 0)
+		return -1;
 	if (ulid_new(&d->facts.boot_id, &d->clock) != 0)
 		return failed("randomness", "none");
 	r = isolate_limits(OPEN_FILES);
@@ -536,6 +570,7 @@ static int start(struct dataplane *d)
 	if (helper_start(d) != 0 || privilege_drop(d) != 0 || engine_start(d) != 0 ||
 		seal_off() != 0)
 		return -1;
+	aead_note(&d->aead);
 	log_info("main", "ready: %s, %u workers, offloads %s, %s", d->conf.tun, d->out.n_workers,
 		offloads_format(atomic_load(&d->offloads.used), offloads), d->out.door_path);
 	return 0;

@@ -92,6 +92,20 @@ static json_t *offloads_json(const struct dataplane_status *d)
 	return list;
 }
 
+static json_t *aead_json(const struct dataplane_status *d)
+{
+	json_t *libraries = json_object();
+
+	for (size_t i = 0; i < d->n_aead; i++) {
+		if (json_object_set_new(
+			    libraries, d->aead[i].cipher, json_string(d->aead[i].library))) {
+			json_decref(libraries);
+			return NULL;
+		}
+	}
+	return libraries;
+}
+
 /* What stands in the tables in another form. */
 static int add_dataplane(json_t *doc, const struct dataplane_status *d)
 {
@@ -100,6 +114,7 @@ static int add_dataplane(json_t *doc, const struct dataplane_status *d)
 	return json_object_set_new(dataplane, "listen", listen_json(d)) ||
 	       json_object_set_new(dataplane, "offloads", offloads_json(d)) ||
 	       json_object_set_new(dataplane, "drops", drops_json(d)) ||
+	       json_object_set_new(dataplane, "aead", aead_json(d)) ||
 	       json_object_set_new(dataplane, "uptime_s", json_counter(d->uptime_ms / 1000));
 }
 

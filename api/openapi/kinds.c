@@ -89,6 +89,7 @@ const struct value_kind out_kinds[OUT_KINDS] = {
 	[OUT_LIST] = {.type = "array"},
 	[OUT_TEXTS] = {.type = "array", .example = "[\"text\"]"},
 	[OUT_COUNTS] = {.type = "object", .example = "{\"name\": 0}"},
+	[OUT_LABELS] = {.type = "object", .example = "{\"name\": \"text\"}"},
 	[OUT_POINTS] = {.type = "array",
 		.example = "[[\"2030-01-31T12:00:00.000Z\", 123456, 654321]]"},
 	[OUT_MOVED] = {.type = "array", .example = "[[\"dev_" ULID_EXAMPLE "\", 123456, 654321]]"},

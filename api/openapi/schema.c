@@ -144,6 +144,9 @@ static json_t *object_field(const struct json_out_field *f)
 	if (f->kind == OUT_COUNTS)
 		json_object_set_new(s, "additionalProperties",
 			json_pack("{s:s, s:i}", "type", "integer", "minimum", 0));
+	if (f->kind == OUT_LABELS)
+		json_object_set_new(
+			s, "additionalProperties", json_pack("{s:s}", "type", "string"));
 	json_object_set_new(s, "description", json_string(f->about));
 	return s;
 }

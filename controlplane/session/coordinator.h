@@ -182,7 +182,10 @@ struct verdict_count {
 	char name[32];
 	uint64_t count;
 };
-enum { COORDINATOR_LISTENERS = 16, COORDINATOR_VERDICTS = 64 };
+struct cipher_library {
+	char cipher[32], library[32];
+};
+enum { COORDINATOR_LISTENERS = 16, COORDINATOR_VERDICTS = 64, COORDINATOR_CIPHERS = 8 };
 struct dataplane_status {
 	bool connected; /* and synchronised */
 	char software[33], tun[33];
@@ -193,6 +196,8 @@ struct dataplane_status {
 	uint64_t uptime_ms, rx_bytes, tx_bytes, rx_packets, tx_packets;
 	struct verdict_count verdicts[COORDINATOR_VERDICTS];
 	size_t n_verdicts;
+	struct cipher_library aead[COORDINATOR_CIPHERS]; /* who seals and opens with what */
+	size_t n_aead;
 	uint32_t last_sync_ms; /* how long the last full synchronisation took */
 };
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out);

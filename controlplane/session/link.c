@@ -187,6 +187,51 @@ static bool read_text(struct reader *r, char *out, size_t cap)
 	return true;
 }
 
+/* The parts of the tail. Return: false when it is cut short. */
+static bool read_listeners(struct reader *r, uint16_t n, struct dataplane_status *s)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		char text[256];
+		if (!read_text(r, text, sizeof(text)))
+			return false;
+		if (s->n_listen < COORDINATOR_LISTENERS)
+			snprintf(s->listen[s->n_listen++], sizeof(s->listen[0]), "%.63s", text);
+	}
+	return true;
+}
+
+static bool read_verdicts(struct reader *r, uint16_t n, struct dataplane_status *s)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		char name[256];
+		if (!read_text(r, name, sizeof(name)))
+			return false;
+		const uint64_t count = reader_u64(r);
+		if (s->n_verdicts == COORDINATOR_VERDICTS)
+			continue;
+		struct verdict_count *v = &s->verdicts[s->n_verdicts++];
+		snprintf(v->name, sizeof(v->name), "%.31s", name);
+		v->count = count;
+	}
+	return true;
+}
+
+static bool read_ciphers(struct reader *r, uint16_t n, struct dataplane_status *s)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		char cipher[256], library[256];
+		if (!read_text(r, cipher, sizeof(cipher)) ||
+			!read_text(r, library, sizeof(library)))
+			return false;
+		if (s->n_aead == COORDINATOR_CIPHERS)
+			continue;
+		struct cipher_library *l = &s->aead[s->n_aead++];
+		snprintf(l->cipher, sizeof(l->cipher), "%.31s", cipher);
+		snprintf(l->library, sizeof(l->library), "%.31s", library);
+	}
+	return true;
+}
+
 static void on_status(void *arg, int status, struct reader *r)
 {
 	struct coordinator *c = arg;
@@ -208,24 +253,8 @@ static void on_status(void *arg, int status, struct reader *r)
 		.offloads = m.offloads,
 	};
 	memcpy(s.tun, m.tun, sizeof(s.tun));
-	for (uint16_t i = 0; i < m.listeners; i++) {
-		char text[256];
-		if (!read_text(r, text, sizeof(text)))
-			return;
-		if (s.n_listen < COORDINATOR_LISTENERS)
-			snprintf(s.listen[s.n_listen++], sizeof(s.listen[0]), "%.63s", text);
-	}
-	for (uint16_t i = 0; i < m.verdicts; i++) {
-		char name[256];
-		if (!read_text(r, name, sizeof(name)))
-			return;
-		const uint64_t n = reader_u64(r);
-		if (s.n_verdicts == COORDINATOR_VERDICTS)
-			continue;
-		snprintf(s.verdicts[s.n_verdicts].name, sizeof(s.verdicts[0].name), "%.31s", name);
-		s.verdicts[s.n_verdicts++].count = n;
-	}
-	if (reader_end(r) < 0)
+	if (!read_listeners(r, m.listeners, &s) || !read_verdicts(r, m.verdicts, &s) ||
+		!read_ciphers(r, m.ciphers, &s) || reader_end(r) < 0)
 		return;
 	pthread_mutex_lock(&c->status_lock);
 	memcpy(s.software, c->status.software, sizeof(s.software));

@@ -48,6 +48,14 @@ int64_t clock_real_ms(const struct clock *c)
 	return clock_real_us(c) / 1000;
 }
 
+uint64_t clock_ticks_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 static uint64_t fake_mono_ms(void *arg)
 {
 	return ((const struct fake_clock *)arg)->mono_ms;

@@ -22,6 +22,10 @@ uint64_t clock_mono_ms(const struct clock *c);
 int64_t clock_real_us(const struct clock *c);
 int64_t clock_real_ms(const struct clock *c);
 
+/* Nanoseconds since some moment, for measuring how long a computation takes; never decides anything
+ * that a fake clock would have to. */
+uint64_t clock_ticks_ns(void);
+
 /* A clock that stands still until it is moved; f must outlive the returned value. */
 struct fake_clock {
 	uint64_t mono_ms;

@@ -306,7 +306,7 @@ static void flush(struct fwd *f, uint32_t worker, struct run *r, uint64_t now)
 
 void fwd_rx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint64_t now)
 {
-	struct run r;
+	struct run r written_first;
 
 	r.n = 0;
 	r.s = NULL;

@@ -21,7 +21,7 @@ uint32_t seal_run(
 	struct session *s, uint32_t sealer, struct fwd_packet *const *p, uint32_t n, uint32_t mtu)
 {
 	struct sealing *t = session_sealing(s); /* asked once: counter and key belong together */
-	struct aead_op ops[FWD_RUN];
+	struct aead_op ops[FWD_RUN] written_first;
 	uint64_t first;
 
 	if (!within_blocks(t, p, n))
@@ -50,7 +50,7 @@ static void account(
 uint32_t seal_data(struct fwd *f, uint32_t worker, struct session *s, struct fwd_packet *const *p,
 	uint32_t n, uint64_t now)
 {
-	uint32_t inner[FWD_RUN];
+	uint32_t inner[FWD_RUN] written_first;
 	uint64_t bytes = 0, packets = 0;
 
 	for (uint32_t i = 0; i < n; i++)

@@ -27,8 +27,12 @@ int sealing_new(struct sealing **out, enum aead_cipher c, const uint8_t *key,
 	n->limits = *limits;
 	memcpy(n->iv, iv, AEAD_NONCE);
 	counter_set(&n->counter, limits->first);
-	for (uint32_t i = 0; !r && i < sealers; i++)
-		r = aead_key_new(&n->key[i], c, key, true);
+	for (uint32_t i = 0; !r && i < sealers; i++) {
+		if (i && aead_key_shared(n->key[0]))
+			n->key[i] = n->key[0];
+		else
+			r = aead_key_new(&n->key[i], c, key, true);
+	}
 	if (r) {
 		sealing_free(n, sealers);
 		return r;
@@ -41,8 +45,10 @@ void sealing_free(struct sealing *s, uint32_t sealers)
 {
 	if (!s)
 		return;
-	for (uint32_t i = 0; i < sealers; i++)
-		aead_key_free(s->key[i]);
+	for (uint32_t i = 0; i < sealers; i++) {
+		if (!i || s->key[i] != s->key[0])
+			aead_key_free(s->key[i]);
+	}
 	secret_wipe(s, sealing_size(sealers));
 	free(s);
 }

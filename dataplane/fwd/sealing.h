@@ -26,7 +26,8 @@ struct sealing {
 	struct sealing_limits limits cacheline_aligned;
 	uint8_t iv[AEAD_NONCE];
 	struct sealing *next;	/* list of those that were replaced */
-	struct aead_key *key[]; /* one per worker, the last for the control thread */
+	struct aead_key *key[]; /* one per worker, the last for the control thread; the same one
+				   where they may share */
 };
 
 /* Control thread. Returns owned. Returns: 0, -ENOMEM, -EINVAL (cipher). */

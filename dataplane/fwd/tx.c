@@ -181,7 +181,7 @@ void fwd_tx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint
 {
 	struct tx t = {f, &f->workers[worker], worker, now};
 	struct last last = {0};
-	struct run r;
+	struct run r written_first;
 
 	r.n = 0;
 	r.peer = NULL;
@@ -202,7 +202,7 @@ void fwd_tx(struct fwd *f, uint32_t worker, struct fwd_packet *p, size_t n, uint
 
 static void seal_taken(const struct tx *t, struct fwd_packet *p, struct peer *const *who, size_t n)
 {
-	struct run r;
+	struct run r written_first;
 
 	r.n = 0;
 	r.peer = NULL;
@@ -257,7 +257,7 @@ size_t fwd_unstage(
 	if (ready == s->seen_ready)
 		return 0;
 	while (sends < n) {
-		struct peer *who[FWD_RUN];
+		struct peer *who[FWD_RUN] written_first;
 		uint32_t dropped = 0;
 		size_t want = n - sends < FWD_RUN ? n - sends : FWD_RUN;
 		size_t got = stage_take(s, p + sends, who, want, cap, now, &dropped);

@@ -381,12 +381,17 @@ static int status_get(struct request *q)
 	memcpy(m.tun, f->tun, sizeof(f->tun));
 	m.listeners = (uint16_t)f->n_listeners;
 	m.verdicts = FWD_VERDICT_COUNT;
+	m.ciphers = AEAD_CIPHERS_END - AEAD_CHACHA20_POLY1305;
 	uapi_pack_status_reply(&q->w, &m);
 	for (uint32_t i = 0; i < f->n_listeners; i++)
 		text_put(&q->w, f->listeners[i]);
 	for (int v = 0; v < FWD_VERDICT_COUNT; v++) {
 		text_put(&q->w, fwd_verdict_name((enum fwd_verdict)v));
 		writer_u64(&q->w, t.verdicts[v]);
+	}
+	for (int c = AEAD_CHACHA20_POLY1305; c < AEAD_CIPHERS_END; c++) {
+		text_put(&q->w, aead_cipher_name((enum aead_cipher)c));
+		text_put(&q->w, aead_library((enum aead_cipher)c));
 	}
 	return 0;
 }

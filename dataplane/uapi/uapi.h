@@ -166,7 +166,8 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(u8, offloads) /* bits of enum uapi_offload: in use */                                    \
 	F(text32, tun)                                                                             \
 	F(u16, listeners) /* in the tail, each: u8 length, text like udp://[::]:51820 */           \
-	F(u16, verdicts)  /* then, each: u8 length, name, u64 count */
+	F(u16, verdicts)  /* then, each: u8 length, name, u64 count */                             \
+	F(u16, ciphers)	  /* then, each: u8 length, name; u8 length, library that computes it */
 #define UAPI_FIELDS_session_event(F)                                                               \
 	F(u32, peer)                                                                               \
 	F(u64, seq)

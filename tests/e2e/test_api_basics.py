@@ -574,4 +574,6 @@ def test_status(api_server, api):
     assert any("51820" in at for at in s["dataplane"]["listen"])
     assert s["dataplane"]["workers"] >= 1 and isinstance(s["dataplane"]["drops"], dict)
     assert {"spoofed_source", "replay", "bad_tag", "malformed"} <= set(s["dataplane"]["drops"])
+    assert set(s["dataplane"]["aead"]) == {"CHACHA20-POLY1305", "AES-256-GCM", "AES-128-GCM"}
+    assert set(s["dataplane"]["aead"].values()) <= {"openssl", "ipsec-mb"}
     assert json.dumps(s).count("password") == 0

@@ -5,12 +5,15 @@
  * WireGuard and one OpenVPN session of the same peer.
  *
  * Delivered must be only what was sealed with a live key, from the peer's own address, and once.
+ * The client seals with OpenSSL, the engine with each library that this machine has, in turns.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/aead_backend.h"
+#include "crypto/aead_check.h"
 #include "crypto/epoch.h"
 #include "fwd/fwd.h"
 #include "openssl_pool.h"
@@ -99,6 +102,14 @@ static void on_send(void *arg, struct fwd_packet *p)
 		REQUIRE(p->len == 40 || p->len == 37 || p->len == 44);
 }
 
+static struct aead_key *client_key(enum aead_cipher c, const uint8_t *key)
+{
+	struct aead_key *k;
+
+	REQUIRE(aead_key_new_by(&k, &aead_openssl, c, key, true) == 0);
+	return k;
+}
+
 static void rekey(struct world *w, uint8_t how)
 {
 	struct fwd_session s = {.peer = 1,
@@ -116,7 +127,7 @@ static void rekey(struct world *w, uint8_t how)
 	REQUIRE(fwd_session_set(w->f, &s, w->now) == 0);
 	REQUIRE(fwd_session_set(w->f, &s, w->now) == -EALREADY);
 	aead_key_free(w->key);
-	REQUIRE(aead_key_new(&w->key, AEAD_CHACHA20_POLY1305, s.open, true) == 0);
+	w->key = client_key(AEAD_CHACHA20_POLY1305, s.open);
 	w->index = s.local_index;
 	w->counter = 0;
 }
@@ -132,7 +143,7 @@ static void ovpn_enter(struct ovpn *o, uint16_t epoch)
 		REQUIRE(epoch_step(secret) == 0);
 	REQUIRE(epoch_derive(secret, (enum aead_cipher)o->cipher, &k) == 0);
 	aead_key_free(o->key);
-	REQUIRE(aead_key_new(&o->key, (enum aead_cipher)o->cipher, k.key, true) == 0);
+	o->key = client_key((enum aead_cipher)o->cipher, k.key);
 	memcpy(o->iv, k.iv, sizeof(o->iv));
 	o->epoch = epoch;
 }
@@ -183,7 +194,7 @@ static void ovpn_rekey(struct world *w, uint8_t how)
 	if (s.format == UAPI_DATA_EPOCH)
 		ovpn_enter(o, 1);
 	else
-		REQUIRE(aead_key_new(&o->key, (enum aead_cipher)s.cipher, s.open, true) == 0);
+		o->key = client_key((enum aead_cipher)s.cipher, s.open);
 }
 
 static void check_delivered(const struct fwd_packet *p, uint32_t max)
@@ -408,13 +419,29 @@ static void step(struct world *w, uint8_t what, const uint8_t *p, uint32_t n)
 	}
 }
 
+static void set_up(void)
+{
+	REQUIRE(aead_init() == 0 && epoch_init() == 0 && atexit(tell) == 0);
+	REQUIRE(aead_ipsec_mb.init() == -ENOTSUP || aead_check_vectors(&aead_ipsec_mb) == 0);
+}
+
+/* By the input, so that a finding can be had again. */
+static void use_library(size_t size)
+{
+	const struct aead_backend *b = size % 2 ? &aead_ipsec_mb : &aead_openssl;
+
+	for (int c = AEAD_CHACHA20_POLY1305; c < AEAD_CIPHERS_END; c++)
+		aead_use((enum aead_cipher)c, b->init() == 0 ? b : &aead_openssl);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct fwd_limits limits = {4, 64, OVPN_PEER_MASK + 1, 1, 8, 300};
 	struct world w = {.now = 1};
 
 	if (runs++ == 0)
-		REQUIRE(aead_init() == 0 && epoch_init() == 0 && atexit(tell) == 0);
+		set_up();
+	use_library(size);
 	REQUIRE(fwd_new(&w.f, &limits) == 0);
 	REQUIRE(fwd_peer_set(w.f, 1, &addr4, &addr6) == 0);
 	rekey(&w, 0);

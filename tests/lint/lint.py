@@ -23,7 +23,7 @@ CONTROL_ONLY = {"db", "directory", "pki", "wg", "ovpn", "dp", "session", "servic
 LIBRARY_ROOM = {
     "sqlite3.h": {"db"}, "microhttpd.h": {"api"}, "jansson.h": {"api"}, "qrencode.h": {"api"},
     "uv.h": {"dp", "session"}, "libmnl/libmnl.h": {"netconf"}, "nftables/libnftables.h": {"netconf"},
-    "seccomp.h": {"base"}, "curl/curl.h": {"api"}, "gnutls/gnutls.h": {"api"},
+    "seccomp.h": {"base"}, "intel-ipsec-mb.h": {"crypto"}, "curl/curl.h": {"api"}, "gnutls/gnutls.h": {"api"},
 }
 BANNED = {
     r"\b(strcpy|strcat|sprintf|vsprintf|gets|alloca|strtok|system|popen|execl|execlp|execv|execvp|execve)\s*\(": None,

@@ -682,6 +682,8 @@ int svc_status(
 	snprintf(out->dataplane.verdicts[0].name, 32, "delivered");
 	snprintf(out->dataplane.verdicts[1].name, 32, "replay");
 	out->dataplane.verdicts[1].count = 3;
+	out->dataplane.n_aead = 1;
+	out->dataplane.aead[0] = (struct cipher_library){"AES-256-GCM", "openssl"};
 	return called(e);
 }
 
@@ -1702,6 +1704,7 @@ static void objects_as_the_contract_says(void **state)
 	a = request("GET /v1/status", ADMIN, NULL);
 	assert_int_equal(a->status, 200);
 	assert_non_null(strstr(a->text, "\"drops\":{\"replay\":3}"));
+	assert_non_null(strstr(a->text, "\"aead\":{\"AES-256-GCM\":\"openssl\"}"));
 	a = request("GET /v1/sessions", ADMIN, NULL);
 	assert_non_null(strstr(a->text, "\"cipher\":\"CHACHA20-POLY1305\""));
 	assert_non_null(strstr(a->text, "\"next_cursor\":null"));

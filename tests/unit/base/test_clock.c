@@ -135,6 +135,18 @@ static void test_every_prefix_is_refused(void **state)
 	assert_int_equal(clock_parse_ms(whole, &ms), 0);
 }
 
+/* Only ever forward, and in nanoseconds: a fake clock has no say in it. */
+static void test_ticks(void **state)
+{
+	const struct clock c = clock_system();
+	const uint64_t ms = clock_mono_ms(&c), ns = clock_ticks_ns();
+
+	(void)state;
+	while (clock_mono_ms(&c) - ms < 5)
+		assert_true(clock_ticks_ns() >= ns);
+	assert_true(clock_ticks_ns() - ns > 3000000);
+}
+
 static void test_round_trip(void **state)
 {
 	char buf[CLOCK_TEXT];
@@ -158,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_every_prefix_is_refused),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_ticks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* AEAD: published vectors, every single bit flipped, random lengths, wrong nonce, batches. */
+/* AEAD by every library: published vectors, every single bit flipped, lengths, batches, threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +7,19 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "crypto/aead.h"
+#include "crypto/aead_backend.h"
+
+/* The group of tests runs once for each. */
+static const struct aead_backend *const libraries[] = {
+	&aead_openssl,
+#ifdef __x86_64__
+	&aead_ipsec_mb,
+#endif
+};
+static const struct aead_backend *by;
 
 struct vector {
 	const char *source;
@@ -65,10 +76,31 @@ static size_t unhex(uint8_t *out, const char *text)
 	return n;
 }
 
+static struct aead_key *key_of(enum aead_cipher c, const uint8_t *key, bool sealing)
+{
+	struct aead_key *k = NULL;
+
+	assert_int_equal(aead_key_new_by(&k, by, c, key, sealing), 0);
+	return k;
+}
+
 static int setup(void **state)
 {
 	(void)state;
-	return aead_init();
+	return aead_init() || by->init();
+}
+
+static int setup_manager(void **state)
+{
+	return setup(state) || (by->thread_start && by->thread_start());
+}
+
+static int teardown_manager(void **state)
+{
+	(void)state;
+	if (by->thread_stop)
+		by->thread_stop();
+	return 0;
 }
 
 static void test_vectors(void **state)
@@ -86,8 +118,8 @@ static void test_vectors(void **state)
 		op.len = (uint32_t)unhex(plain, v->plain);
 		unhex(want, v->cipher_text);
 		unhex(want_tag, v->tag);
-		assert_int_equal(aead_key_new(&seal, v->cipher, key, true), 0);
-		assert_int_equal(aead_key_new(&open, v->cipher, key, false), 0);
+		seal = key_of(v->cipher, key, true);
+		open = key_of(v->cipher, key, false);
 		for (int twice = 0; twice < 2; twice++) { /* contexts are used again */
 			memcpy(text, plain, op.len);
 			aead_seal_batch(seal, &op, 1);
@@ -114,8 +146,8 @@ static void test_bit_flips(void **state)
 	for (int c = AEAD_CHACHA20_POLY1305; c <= AEAD_AES_128_GCM; c++) {
 		struct aead_key *seal, *open;
 		uint8_t all[48 + 16 + 12 + 8];
-		assert_int_equal(aead_key_new(&seal, (enum aead_cipher)c, key, true), 0);
-		assert_int_equal(aead_key_new(&open, (enum aead_cipher)c, key, false), 0);
+		seal = key_of((enum aead_cipher)c, key, true);
+		open = key_of((enum aead_cipher)c, key, false);
 		for (size_t bit = 0; bit < sizeof(all) * 8; bit++) {
 			struct aead_op op = {.text = all,
 				.len = 48,
@@ -139,16 +171,13 @@ static void test_bit_flips(void **state)
 }
 
 /* Every length up to 2000, in batches, sealing and opening in place. */
-static void test_lengths(void **state)
+static void lengths_of(enum aead_cipher c)
 {
-	enum { BATCH = 16, MAX = 2000 };
+	enum { BATCH = 40, MAX = 2000 };
 	static uint8_t buf[BATCH][MAX + 16];
 	uint8_t key[32] = {1, 2, 3};
-	struct aead_key *seal, *open;
+	struct aead_key *seal = key_of(c, key, true), *open = key_of(c, key, false);
 
-	(void)state;
-	assert_int_equal(aead_key_new(&seal, AEAD_CHACHA20_POLY1305, key, true), 0);
-	assert_int_equal(aead_key_new(&open, AEAD_CHACHA20_POLY1305, key, false), 0);
 	for (uint32_t len = 0; len + BATCH <= MAX; len += BATCH) {
 		struct aead_op ops[BATCH] = {0};
 		for (uint32_t i = 0; i < BATCH; i++) {
@@ -171,6 +200,108 @@ static void test_lengths(void **state)
 	aead_key_free(open);
 }
 
+static void test_lengths(void **state)
+{
+	(void)state;
+	for (int c = AEAD_CHACHA20_POLY1305; c < AEAD_CIPHERS_END; c++)
+		lengths_of((enum aead_cipher)c);
+}
+
+/* Batches of any size, none and more than a library takes at once among them, of which one packet
+ * in seven can't be asked for: it is refused, and the others are not. */
+static void test_batches(void **state)
+{
+	enum { MAX = 200, LEN = 33 };
+	static uint8_t buf[MAX][LEN + AEAD_TAG];
+	static struct aead_op ops[MAX];
+	uint8_t key[32] = {5};
+	struct aead_key *seal = key_of(AEAD_CHACHA20_POLY1305, key, true);
+	struct aead_key *open = key_of(AEAD_CHACHA20_POLY1305, key, false);
+
+	(void)state;
+	for (size_t n = 0; n <= MAX; n += n < 70 ? 1 : 65) {
+		for (size_t i = 0; i < n; i++) {
+			memset(buf[i], (int)i, LEN);
+			ops[i] = (struct aead_op){.text = buf[i],
+				.len = LEN,
+				.tag = buf[i] + LEN,
+				.aad_len = i % 7 == 6};
+			ops[i].nonce[0] = (uint8_t)i;
+		}
+		aead_seal_batch(seal, ops, n);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(ops[i].ok, i % 7 != 6);
+		aead_open_batch(open, ops, n);
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(ops[i].ok, i % 7 != 6);
+			assert_int_equal(buf[i][LEN - 1], i % 7 == 6 ? 0 : i);
+		}
+	}
+	aead_key_free(seal);
+	aead_key_free(open);
+}
+
+/* What threads do to one key at the same time, where the library allows it. */
+struct share {
+	struct aead_key *key;
+	enum aead_cipher cipher;
+	bool managed, wrong;
+};
+
+static void *hammer(void *arg)
+{
+	enum { LEN = 700, BATCH = 8 };
+	struct share *s = arg;
+	uint8_t buf[BATCH][LEN + AEAD_TAG], first[LEN + AEAD_TAG];
+
+	s->wrong = s->managed && by->thread_start();
+	for (int round = 0; round < 200; round++) {
+		struct aead_op ops[BATCH] = {0};
+		for (int i = 0; i < BATCH; i++) {
+			memset(buf[i], 9, LEN);
+			ops[i] = (struct aead_op){.text = buf[i], .len = LEN, .tag = buf[i] + LEN};
+		}
+		aead_seal_batch(s->key, ops, BATCH);
+		if (round == 0)
+			memcpy(first, buf[0], sizeof(first));
+		for (int i = 0; i < BATCH; i++)
+			s->wrong |= !ops[i].ok || memcmp(buf[i], first, sizeof(first)) != 0;
+		ops[0].tag[3] ^= 1;
+		aead_open_batch(s->key, ops, BATCH);
+		for (int i = 0; i < BATCH; i++)
+			s->wrong |= ops[i].ok != (i != 0) || buf[i][5] != (i ? 9 : 0);
+	}
+	if (s->managed)
+		by->thread_stop();
+	return NULL;
+}
+
+static void test_shared_keys(void **state)
+{
+	uint8_t key[32] = {3};
+
+	(void)state;
+	for (int c = AEAD_CHACHA20_POLY1305; c < AEAD_CIPHERS_END; c++) {
+		struct share s[4];
+		pthread_t thread[4];
+		struct aead_key *k = key_of((enum aead_cipher)c, key, true);
+		assert_int_equal(aead_key_shared(k), by != &aead_openssl);
+		if (!aead_key_shared(k)) {
+			aead_key_free(k);
+			continue;
+		}
+		for (int i = 0; i < 4; i++) {
+			s[i] = (struct share){k, (enum aead_cipher)c, i % 2, false};
+			assert_int_equal(pthread_create(&thread[i], NULL, hammer, &s[i]), 0);
+		}
+		for (int i = 0; i < 4; i++) {
+			pthread_join(thread[i], NULL);
+			assert_false(s[i].wrong);
+		}
+		aead_key_free(k);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	struct aead_key *k = NULL;
@@ -184,6 +315,8 @@ static void test_refusals(void **state)
 	assert_int_equal(aead_key_size((enum aead_cipher)0), 0);
 	assert_int_equal(aead_key_size((enum aead_cipher)9), 0);
 	assert_string_equal(aead_cipher_name((enum aead_cipher)9), "");
+	assert_string_equal(aead_library((enum aead_cipher)0), "");
+	assert_string_equal(aead_library((enum aead_cipher)4), "");
 	assert_string_equal(aead_cipher_name(AEAD_CHACHA20_POLY1305), "CHACHA20-POLY1305");
 	assert_string_equal(aead_cipher_name(AEAD_AES_256_GCM), "AES-256-GCM");
 	aead_key_free(NULL);
@@ -196,7 +329,17 @@ int main(void)
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_bit_flips),
 		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_batches),
+		cmocka_unit_test(test_shared_keys),
 		cmocka_unit_test(test_refusals),
 	};
-	return cmocka_run_group_tests(tests, setup, NULL);
+	int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(libraries); i++) {
+		by = libraries[i];
+		failed |= cmocka_run_group_tests_name(by->name, tests, setup, NULL);
+		failed |= cmocka_run_group_tests_name(
+			by->name, tests, setup_manager, teardown_manager);
+	}
+	return failed;
 }

@@ -63,9 +63,10 @@ static void good_values(void **state)
 	static const char *const good[] = {"--listen=udp://0.0.0.0:1", "--listen=udp://[::1]:65535",
 		"--listen=tcp://[::]:5,udp://[::]:5", "--tun=a", "--tun=abcdefghijklmn0",
 		"--tun=t_1", "--workers=1", "--workers=63", "--nat=off", "--nat=on", "--aead=auto",
-		"--aead=openssl", "--offloads=off", "--offloads=auto", "--offloads=tun-gso",
-		"--offloads=udp-gro,udp-gso", "--offloads=tun-gso,tun-gro,udp-gso,udp-gro",
-		"--user=nobody", "--log-level=debug", "--log-format=json", "--run-dir=/x"};
+		"--aead=openssl", "--aead=ipsec-mb", "--offloads=off", "--offloads=auto",
+		"--offloads=tun-gso", "--offloads=udp-gro,udp-gso",
+		"--offloads=tun-gso,tun-gro,udp-gso,udp-gro", "--user=nobody", "--log-level=debug",
+		"--log-format=json", "--run-dir=/x"};
 	struct config c;
 
 	(void)state;
@@ -82,11 +83,11 @@ static void bad_values(void **state)
 		"--listen=udp://[::]:5,udp://[::]:5", "--listen=udp://[::]:5 ",
 		"--tun=", "--tun=0a", "--tun=_a", "--tun=A0", "--tun=abcdefghijklmnop", "--tun=a-b",
 		"--tun=a/b", "--tun=a%d", "--workers=0", "--workers=64", "--workers=-1",
-		"--workers=1x", "--workers=", "--workers=999", "--nat=maybe", "--aead=ipsec-mb",
-		"--aead=x", "--offloads=x", "--offloads=", "--offloads=tun-gso,",
-		"--offloads=,tun-gso", "--offloads=auto,tun-gso", "--offloads=tun",
-		"--offloads=TUN-GSO", "--user=", "--user=a234567890123456789012345678901234",
-		"--log-level=loud", "--log-format=xml", "--run-dir=", "--run-dir=run", "--bogus=1"};
+		"--workers=1x", "--workers=", "--workers=999", "--nat=maybe", "--aead=", "--aead=x",
+		"--offloads=x", "--offloads=", "--offloads=tun-gso,", "--offloads=,tun-gso",
+		"--offloads=auto,tun-gso", "--offloads=tun", "--offloads=TUN-GSO",
+		"--user=", "--user=a234567890123456789012345678901234", "--log-level=loud",
+		"--log-format=xml", "--run-dir=", "--run-dir=run", "--bogus=1"};
 	char long_dir[200] = "--run-dir=/", many[512] = "--listen=udp://[::]:1";
 	struct config c;
 

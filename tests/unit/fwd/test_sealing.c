@@ -1,4 +1,5 @@
 /* Counters and blocks near their end. */
+#include "crypto/aead_choose.h"
 #include "rig.h"
 #include "wire/ovpn_wire.h"
 
@@ -60,6 +61,25 @@ static void test_near(void **state)
 	assert_true(sealing_near(OVPN_GCM_BLOCKS / 8 * 7 + 1, OVPN_GCM_BLOCKS));
 }
 
+/* Where the library allows it, all sealers have one key: that is most of what a session takes. */
+static void test_shared(void **state)
+{
+	struct sealing *s = make(0, 10, 10);
+	struct aead_report report;
+
+	(void)state;
+	assert_ptr_not_equal(s->key[0], s->key[1]);
+	sealing_free(s, 2);
+#ifdef __x86_64__
+	assert_int_equal(aead_choose(AEAD_IPSEC_MB, &report), 0);
+	s = make(0, 10, 10);
+	assert_ptr_equal(s->key[0], s->key[1]);
+	sealing_free(s, 2);
+#else
+	assert_int_equal(aead_choose(AEAD_IPSEC_MB, &report), -ENOTSUP);
+#endif
+}
+
 static void test_refused(void **state)
 {
 	static const uint8_t zeros[AEAD_KEY_MAX];
@@ -78,6 +98,7 @@ int main(void)
 		cmocka_unit_test(test_spend),
 		cmocka_unit_test(test_near),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_shared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -661,6 +661,18 @@ static void tells_its_status(void **state)
 		assert_memory_equal(text, fwd_verdict_name((enum fwd_verdict)v), len);
 		assert_int_equal(reader_u64(&r), v == FWD_BAD_MAC1 ? 3 : 0);
 	}
+	assert_int_equal(m.ciphers, 3);
+	for (int c = 1; c <= m.ciphers; c++) {
+		const char *want[] = {aead_cipher_name((enum aead_cipher)c), "openssl"};
+
+		for (int i = 0; i < 2; i++) {
+			size_t len = reader_u8(&r);
+
+			assert_int_equal(len, strlen(want[i]));
+			reader_bytes(&r, text, len);
+			assert_memory_equal(text, want[i], len);
+		}
+	}
 	assert_int_equal(reader_end(&r), 0);
 }
 

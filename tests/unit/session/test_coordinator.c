@@ -113,8 +113,11 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 			uapi_pack_peer_stats(&w, &d->stats);
 		pthread_mutex_unlock(&d->lock);
 	} else if (h->type == UAPI_STATUS_GET_MSG) {
-		const struct uapi_status_reply a = {.tun = "t"};
+		static const uint8_t tail[] = "\5udp:7\7dropped\1\0\0\0\0\0\0\0\3ABC\3xyz";
+		const struct uapi_status_reply a = {
+			.tun = "t", .listeners = 1, .verdicts = 1, .ciphers = 1};
 		uapi_pack_status_reply(&w, &a);
+		writer_bytes(&w, tail, sizeof(tail) - 1);
 	} else {
 		struct seen s = {.type = h->type};
 		if (h->type == UAPI_CONFIG_SET_MSG) {
@@ -483,6 +486,23 @@ static void synchronises(void **state)
 	assert_int_equal(seen(&rig->d, UAPI_SYNC_END_MSG, NULL), 1);
 }
 
+/* Every part of the answer's tail, once it is there. */
+static void its_status_is_known(void **state)
+{
+	struct rig *rig = *state;
+	struct dataplane_status s;
+
+	eventually((coordinator_dataplane_status(rig->c, &s), s.n_aead == 1));
+	assert_string_equal(s.tun, "t");
+	assert_int_equal(s.n_listen, 1);
+	assert_string_equal(s.listen[0], "udp:7");
+	assert_int_equal(s.n_verdicts, 1);
+	assert_string_equal(s.verdicts[0].name, "dropped");
+	assert_int_equal(s.verdicts[0].count, 1);
+	assert_string_equal(s.aead[0].cipher, "ABC");
+	assert_string_equal(s.aead[0].library, "xyz");
+}
+
 /* Another MTU reaches the dataplane at once, and a synchronisation later. */
 static void the_tunnel_changes(void **state)
 {
@@ -804,6 +824,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_rig(synchronises),
+		with_rig(its_status_is_known),
 		with_rig(the_tunnel_changes),
 		with_rig(keys_come_before_the_answer),
 		with_rig(a_revocation_waits_for_the_word),

@@ -81,7 +81,7 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 		{"STATS_GET", 10, 4},
 		{"STATS_REPLY", 110, 12},
 		{"STATUS_GET", 11, 0},
-		{"STATUS_REPLY", 111, 93},
+		{"STATUS_REPLY", 111, 95},
 		{"SESSION_USE", 12, 12},
 		{"SESSION_USE_REPLY", 112, 4},
 		{"CONNECTION_CLOSE", 13, 4},

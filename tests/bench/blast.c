@@ -63,8 +63,7 @@ int main(int argc, char **argv)
 		refused += n > 0 ? (uint64_t)(BATCH - n) : BATCH;
 		due = now - due > 10 * step ? now : due + step;
 	}
-	printf("{\"sent\": %llu, \"refused\": %llu, \"seconds\": %.4f}\n",
-		(unsigned long long)sent, (unsigned long long)refused,
-		(double)(now_ns() - began) / (double)SECOND);
+	printf("{\"sent\": %llu, \"refused\": %llu, \"seconds\": %.4f}\n", (unsigned long long)sent,
+		(unsigned long long)refused, (double)(now_ns() - began) / (double)SECOND);
 	return 0;
 }

@@ -90,8 +90,8 @@ static void sealed(struct bench *b)
 			.len = (uint32_t)n,
 			.path = path()};
 		memcpy(b->p[i].data, out, n);
-		if (!frame_counter((enum frame)b->s->frame, b->p[i].data, b->p[i].len,
-			    &b->counters[i]))
+		if (!frame_counter(
+			    (enum frame)b->s->frame, b->p[i].data, b->p[i].len, &b->counters[i]))
 			die("counter");
 	}
 }

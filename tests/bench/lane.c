@@ -13,8 +13,7 @@ int lane_wg(struct lane *l, const struct noise_keys *keys, uint32_t their_index)
 	return aead_key_new(&l->key, AEAD_CHACHA20_POLY1305, keys->seal, true);
 }
 
-int lane_ovpn(
-	struct lane *l, const struct ovpn_data_keys *keys, uint8_t key_id, uint32_t peer_id)
+int lane_ovpn(struct lane *l, const struct ovpn_data_keys *keys, uint8_t key_id, uint32_t peer_id)
 {
 	*l = (struct lane){.counter = 1};
 	wire_put_be32(l->head, peer_id);

@@ -72,14 +72,13 @@ def stock(part, against):
     return "\n".join(text)
 
 
+CIPHERS = {"ireko WireGuard": "wireguard", "ireko OpenVPN AES-256-GCM": "openvpn AES-256-GCM"}
+
+
 def cipher_ns(forward, name, direction, size):
     """What the cipher alone takes in the same process, from forward.c; None when that part did not run."""
-    protocol = "wireguard" if "ire" in name and "WireGuard" in name else \
-        "openvpn AES-256-GCM" if name == "ireko OpenVPN AES-256-GCM" else None
-    for line in forward or []:
-        if line["protocol"] == protocol and line["stage"] == direction and line["bytes"] == (size if size == 64 else 1420):
-            return line["median"]
-    return None
+    return next((line["median"] for line in forward or []
+                 if (line["protocol"], line["stage"], line["bytes"]) == (CIPHERS.get(name), direction, size)), None)
 
 
 def saturation(part, forward, against):
@@ -132,5 +131,5 @@ def forward(lines):
         if part == "whole":
             inside = "rx" if stage == "fwd_rx" else "tx"
             rest = [at[(*c, stage, part)] - sum(v for (p, b, _, q), v in at.items() if (p, b) == c and q == inside) for c in columns]
-            rows.append([f"  not in a stage", inside] + [f"{v:.1f}" for v in rest])
+            rows.append(["  not in a stage", inside] + [f"{v:.1f}" for v in rest])
     return table("In the process, ns a packet (medians)", ["stage", "part of"] + [f"{p} {b}" for p, b in columns], rows)

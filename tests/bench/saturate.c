@@ -8,10 +8,10 @@
  *
  * OUTER is a UDP socket connected to the server, INNER one on HOST, behind the server, that gets
  * what the tunnel sends to HELLO_PORT; what goes to FLOOD_PORT is dropped behind the server's TUN.
- * BYTES is the length of the inner packets. PIDs are the server's processes, the first one's network
- * namespace has the TUN. The sender keeps a bounded number of packets under way, so next to nothing
- * is lost, and the server always has a full batch to take. Nothing is sealed here while time and CPU
- * are counted. Prints one line of JSON per direction.
+ * BYTES is the length of the inner packets. PIDs are the server's processes, the first one's
+ * network namespace has the TUN. The sender keeps a bounded number of packets under way, so next to
+ * nothing is lost, and the server always has a full batch to take. Nothing is sealed here while
+ * time and CPU are counted. Prints one line of JSON per direction.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,9 +43,9 @@ enum {
 	IP_UDP = 28,
 	BURST_MAX = 60, /* the kernel takes 64 segments */
 	DATAGRAM_MAX = 65000,
-	UNDER_WAY = 900,	/* packets */
-	CHUNK = 32 * 1024,	/* sealed ahead */
-	STUCK_NS = 20000000,	/* no progress for that long: what is missing is lost */
+	UNDER_WAY = 900,     /* packets */
+	CHUNK = 32 * 1024,   /* sealed ahead */
+	STUCK_NS = 20000000, /* no progress for that long: what is missing is lost */
 	BUFFER = 16 << 20,
 	PIDS_MAX = 8,
 };
@@ -190,8 +190,8 @@ static void ring_fill(struct run *r, struct ring *g, size_t n)
 
 /* Waits until no more than `most` are under way. Returns: how many have come out; *lost is added
  * to when some never will. */
-static uint64_t wait_out(const struct run *r, uint64_t base, uint64_t sent, uint64_t most,
-	uint64_t *lost)
+static uint64_t wait_out(
+	const struct run *r, uint64_t base, uint64_t sent, uint64_t most, uint64_t *lost)
 {
 	uint64_t seen = came_out(r) - base, since = now_ns();
 
@@ -381,7 +381,8 @@ int main(int argc, char **argv)
 
 	if (argc < 9 || inet_aton(argv[4], &r.host) == 0 || atoi(argv[6]) < 64 ||
 		atoi(argv[6]) > 1500) {
-		fprintf(stderr, "usage: saturate PROFILE OUTER INNER HOST TUN BYTES PACKETS PID...\n");
+		fprintf(stderr,
+			"usage: saturate PROFILE OUTER INNER HOST TUN BYTES PACKETS PID...\n");
 		return 2;
 	}
 	r.outer = atoi(argv[2]);

@@ -49,8 +49,7 @@ int wg_peer_begin(struct wg_peer *p, int64_t real_us)
 		r = noise_initiation_create(&p->state, &p->local, &p->remote, ephemeral.bytes,
 			stamp, p->index, &p->sent);
 	if (r == 0)
-		r = noise_mac_seal(
-			(uint8_t *)&p->sent, sizeof(p->sent), &p->remote.id, NULL);
+		r = noise_mac_seal((uint8_t *)&p->sent, sizeof(p->sent), &p->remote.id, NULL);
 	return r;
 }
 

@@ -1,4 +1,5 @@
-/* A profile as the service hands it out, made into what our own client needs. For tests and tools. */
+/* A profile as the service hands it out, made into what our own client needs. For tests and tools.
+ */
 #ifndef SIM_OVPN_PROFILE_H
 #define SIM_OVPN_PROFILE_H
 

@@ -61,7 +61,7 @@ def one_round(system):
             r[f"tcp {streams} {way}"] = measure.tcp(system, streams, way == "up", SIZE.tcp, loaded_ping=streams == 8)
     for way in ("up", "down"):
         r[f"small {way}"] = measure.small(system, way == "up", SIZE.small)
-    r["rss_kb"] = measure.memory_kb(system.pids())
+    r["rss_kb"] = [measure.memory_kb([pid]) for pid in system.pids()]
     return r
 
 
@@ -89,7 +89,7 @@ def saturation(results):
 def crowds(results):
     part = results["many"] = {}
     say(f"{SIZE.peers[-1]} peers: ireko")
-    part["ireko"] = many.ours(SIZE.peers, SIZE.at_once, SIZE.openvpn)
+    part["ireko"] = many.ours(SIZE.peers, SIZE.at_once, SIZE.openvpn, SIZE.packets)
     say(f"{SIZE.peers[-1]} peers: wireguard-go")
     part["wireguard-go"] = many.wireguard_go(SIZE.peers, SIZE.at_once)
     say(f"{SIZE.openvpn} clients: openvpn")

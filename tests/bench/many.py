@@ -1,9 +1,9 @@
 """Many peers: memory, handshakes, synchronisation. Ours with both protocols, Debian's wireguard-go and openvpn beside it."""
 import concurrent.futures
 import json
+import os
 import re
 import subprocess
-import sys
 import time
 
 import measure
@@ -89,24 +89,38 @@ def _memory(pair):
 
 
 def _synchronise(pair):
-    """Seconds from the start of a new dataplane to the word that everything is there, and of both together."""
+    """Seconds from the start of a new dataplane to the word that everything is there."""
     pair.dataplane.kill()
     until(lambda: pair.anonymous.request("GET", "/readyz").status == 503, 5, "not ready without a dataplane")
     began = time.monotonic()
     pair.dataplane.start()
-    until(lambda: pair._probe("/readyz"), 60, "synchronised", every=0.005)
+    pair.wait_ready(60)
     return time.monotonic() - began
 
 
-def ours(sizes, at_once, openvpn):
-    result = {"memory_kb": {}, "peers": sizes}
+def _saturated(generator, packets):
+    """What a packet costs with the peers that there are now: three runs on one CPU."""
+    everywhere = os.sched_getaffinity(0)
+    measure.pin(generator.pids(), {min(everywhere)})
+    try:
+        return [measure.saturate(generator, 1420, packets) for _ in range(3)]
+    finally:
+        measure.pin(generator.pids(), everywhere)
+
+
+def ours(sizes, at_once, openvpn, packets):
+    result = {"memory_kb": {}, "saturated": {}, "peers": sizes}
     with systems.Stand() as stand:
         net = stand.net()
         pair = systems.ireko(stand, net)
         crowd = Crowd(pair)
+        profile = pair.provision("generator")[2]["profile"]
+        generator = systems.knocked("ireko", net, lambda: systems.ireko_pids(pair), "ireko0", profile, 51820)
         for n in sizes:
             result["provisioned_per_second"] = crowd.grow(n)
             result["memory_kb"][n] = _memory(pair)
+            if n in (sizes[0], sizes[-1]):
+                result["saturated"][n] = _saturated(generator, packets)
         result["synchronise_s"] = _synchronise(pair)
         result["memory_synchronised_kb"] = _memory(pair)
         pids = systems.ireko_pids(pair)

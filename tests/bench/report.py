@@ -67,8 +67,10 @@ def stock(part, against):
         _matrix("Ping, median, ms", part, ["ping"], ["median_ms"], "{:.3f}", against),
         _matrix("Ping while 8 streams run, median, ms", part, TCP[2:], ["ping", "median_ms"], "{:.2f}", against),
     ]
-    rows = [[name, spread(of(rounds, "rss_kb"), "{:.0f}")] for name, rounds in part.items()]
-    text.append(table("Resident after each round, kB (ours: both daemons, for all four clients)", ["", "kB"], rows))
+    rows = [[name, spread([kb[0] for kb in of(rounds, "rss_kb")], "{:.0f}"),
+             spread([sum(kb) for kb in of(rounds, "rss_kb")], "{:.0f}")] for name, rounds in part.items()]
+    text.append(table("Resident after each round, kB (ours is one pair of daemons for all of its clients)",
+                      ["", "dataplane or server", "all processes"], rows))
     return "\n".join(text)
 
 
@@ -109,6 +111,9 @@ def many(part):
         if after:
             rows.append([name, "and all connected", f"{after['dataplane']} kB dataplane, {after['controlplane']} kB control plane"
                          if isinstance(after, dict) else f"{after} kB"])
+        for n, runs in r.get("saturated", {}).items():
+            rows.append([name, f"saturated with {n} peers", ", ".join(
+                f"{way} {spread(of(runs, way, 'cpu_ns'), '{:.0f}')} ns" for way in ("open", "seal"))])
         if "synchronise_s" in r:
             rows.append([name, f"new dataplane with {r['peers'][-1]} peers", f"ready after {r['synchronise_s']:.2f} s"])
             rows.append([name, "provisioned over REST", f"{r['provisioned_per_second']:.0f} devices a second"])

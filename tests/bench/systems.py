@@ -15,7 +15,7 @@ import topology
 import traffic
 from client import Client
 from ovpn_client import OpenVpn
-from ovpn_stock import StockServer, blocks
+from ovpn_stock import StockServer
 from poll import until
 
 CHACHA = ["--data-ciphers", "CHACHA20-POLY1305"]
@@ -188,8 +188,8 @@ def with_clients(stand, names=NAMES):
 
 # ---- for saturate.c: no client, one CPU ----
 
-def _knocked(stand, name, net, pids, tun, profile, port, against=None):
-    """The generator is the client; behind the TUN its flood is dropped."""
+def knocked(name, net, pids, tun, profile, port, against=None):
+    """The generator is the client; behind the TUN its flood is dropped. The server is not pinned yet."""
     system = System(name, net, pids, tun, against=against)
     system.knock_ns, system.port = net.client(), port
     system.profile_file = topology.temporary() / f"saturate-{next(_numbers)}"
@@ -197,7 +197,6 @@ def _knocked(stand, name, net, pids, tun, profile, port, against=None):
     system.profile_file.chmod(0o600)
     net.server.run("nft", "table inet bench { chain flood { type filter hook prerouting priority raw; "
                           f"iifname {tun} udp dport 9 drop; }}; }}")
-    measure.pin(pids(), {min(os.sched_getaffinity(0))})
     return system
 
 
@@ -206,6 +205,13 @@ SATURATED = ["ireko WireGuard", "ireko OpenVPN AES-256-GCM", "wireguard-go", "op
 
 def saturated(stand, names=SATURATED):
     """Servers on the first CPU, ours with one worker."""
+    made = _saturated(stand, names)
+    for system in made:
+        measure.pin(system.pids(), {min(os.sched_getaffinity(0))})
+    return made
+
+
+def _saturated(stand, names):
     made = []
     for name, protocol, _, against in OURS:
         if name not in names:
@@ -213,14 +219,14 @@ def saturated(stand, names=SATURATED):
         net = stand.net()
         pair = ireko(stand, net, IREKO_WORKERS="1")
         profile = pair.provision("generator", protocol=protocol)[2]["profile"]
-        made.append(_knocked(stand, name, net, lambda pair=pair: ireko_pids(pair), "ireko0", profile,
+        made.append(knocked(name, net, lambda pair=pair: ireko_pids(pair), "ireko0", profile,
                              51820 if protocol == "wireguard" else 1194, against))
     if "wireguard-go" in names:
         net = stand.net()
         server = stand.own(WireguardGo(net, [noise.new_key()]), lambda s: s.remove())
-        made.append(_knocked(stand, "wireguard-go", net, lambda: [server.process.pid], server.device, server.profile(), 51820))
+        made.append(knocked("wireguard-go", net, lambda: [server.process.pid], server.device, server.profile(), 51820))
     if "openvpn AES-256-GCM" in names:
         net = stand.net()
         stock = stand.own(StockServer(net), lambda s: s.remove())
-        made.append(_knocked(stand, "openvpn AES-256-GCM", net, lambda: [stock.process.pid], "stock0", stock.profile(), 1194))
+        made.append(knocked("openvpn AES-256-GCM", net, lambda: [stock.process.pid], "stock0", stock.profile(), 1194))
     return made

@@ -62,7 +62,7 @@ def test_stock_client(tmp_path, figure):
 
 def test_many_peers(figure):
     import many
-    r = many.ours([1, 20], 8, 3)
+    r = many.ours([1, 20], 8, 3, 20_000)
     figure("handshakes", f"WireGuard {r['wireguard']['cpu_ms']:.2f} ms, OpenVPN {r['openvpn']['cpu_ms']:.2f} ms of CPU each")
     assert (r["wireguard"]["done"], r["wireguard"]["failed"]) == (20, 0)
     assert (r["openvpn"]["sessions"], r["openvpn"]["failed"]) == (3, 0)

@@ -81,13 +81,13 @@ static void wg_identity_read(struct wg_identity *id, struct in_addr *own, const 
 
 	memset(id, 0, sizeof(*id));
 	if (!value(profile, "PrivateKey", key, sizeof(key)) ||
-		base64_decode(key, id->key.bytes, 32) != 32 ||
+		base64_decode(key, id->key.bytes, 32) != 0 ||
 		!value(profile, "PublicKey", server, sizeof(server)) ||
-		base64_decode(server, id->server, 32) != 32 ||
+		base64_decode(server, id->server, 32) != 0 ||
 		!value(profile, "Address", address, sizeof(address)))
 		die("profile");
 	if (value(profile, "PresharedKey", psk, sizeof(psk)) &&
-		base64_decode(psk, id->psk.bytes, 32) != 32)
+		base64_decode(psk, id->psk.bytes, 32) != 0)
 		die("PresharedKey");
 	address[strcspn(address, "/")] = '\0';
 	if (inet_aton(address, own) == 0)

@@ -409,6 +409,7 @@ static void inner_write(struct bench *b)
 static void run(struct bench *b, const struct protocol *p, uint64_t seq, double *ns, size_t batches)
 {
 	static const uint32_t sizes[] = {MTU, 64};
+	const struct ulid every = {{0}};
 
 	for (size_t k = 0; k < ARRAY_SIZE(sizes); k++) {
 		b->bytes = sizes[k];
@@ -419,6 +420,8 @@ static void run(struct bench *b, const struct protocol *p, uint64_t seq, double 
 			measure(b, &stages[i], p->name, ns, batches);
 	}
 	lane_fini(&b->lane);
+	if (fwd_session_del(b->f, 0, &every) != 0)
+		die("end of the session");
 }
 
 int main(int argc, char **argv)

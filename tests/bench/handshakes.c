@@ -211,8 +211,8 @@ static void load(struct crowd *c, const char *path, const uint8_t server[32])
 				die("memory");
 		}
 		memcpy(id.server, server, sizeof(id.server));
-		if (base64_decode(key, id.key.bytes, 32) != 32 ||
-			base64_decode(psk, id.psk.bytes, 32) != 32)
+		if (base64_decode(key, id.key.bytes, 32) != 0 ||
+			base64_decode(psk, id.psk.bytes, 32) != 0)
 			die("a key");
 		struct device *d = &c->devices[c->n];
 		memset(d, 0, sizeof(*d));
@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	const int room = BUFFER;
 
 	if (argc != 8 || inet_aton(argv[2], &c.server.sin_addr) == 0 ||
-		base64_decode(argv[4], key, 32) != 32 || inet_aton(argv[5], &first) == 0) {
+		base64_decode(argv[4], key, 32) != 0 || inet_aton(argv[5], &first) == 0) {
 		fprintf(stderr, "usage: handshakes FD HOST PORT SERVER_KEY FIRST_ADDRESS AT_ONCE "
 				"FILE\n");
 		return 2;

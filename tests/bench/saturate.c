@@ -43,9 +43,9 @@ enum {
 	IP_UDP = 28,
 	BURST_MAX = 60, /* the kernel takes 64 segments */
 	DATAGRAM_MAX = 65000,
-	UNDER_WAY = 900,     /* packets */
-	CHUNK = 32 * 1024,   /* sealed ahead */
-	STUCK_NS = 20000000, /* no progress for that long: what is missing is lost */
+	UNDER_WAY = 440,      /* packets, at first: fits the queue of a TUN as it is by itself */
+	CHUNK = 32 * 1024,    /* sealed ahead */
+	STUCK_NS = 100000000, /* no progress for that long: what is missing is lost */
 	BUFFER = 16 << 20,
 	PIDS_MAX = 8,
 };
@@ -58,12 +58,14 @@ struct run {
 	int net_dev; /* /proc/PID/net/dev */
 	size_t bytes;
 	uint64_t packets;
+	uint64_t under_way; /* most packets; halved when some are lost, down to one burst */
 	clockid_t clocks[PIDS_MAX];
 	int n_clocks;
 };
 
 struct figures {
-	uint64_t sent, got, cpu_ns, wall_ns;
+	uint64_t sent, got, lost, cpu_ns;
+	uint64_t wall_ns; /* without the waiting for what was lost */
 };
 
 static void die(const char *what)
@@ -188,42 +190,56 @@ static void ring_fill(struct run *r, struct ring *g, size_t n)
 	}
 }
 
-/* Waits until no more than `most` are under way. Returns: how many have come out; *lost is added
- * to when some never will. */
-static uint64_t wait_out(
-	const struct run *r, uint64_t base, uint64_t sent, uint64_t most, uint64_t *lost)
+/* What has not come by now never will: the server's queue is shorter than we thought. */
+static void give_up(struct run *r, struct figures *f, size_t burst)
 {
-	uint64_t seen = came_out(r) - base, since = now_ns();
-
-	while (sent - seen - *lost > most) {
-		const uint64_t now_seen = came_out(r) - base;
-
-		if (now_seen != seen) {
-			seen = now_seen;
-			since = now_ns();
-		} else if (now_ns() - since > STUCK_NS) {
-			*lost = sent - seen;
-		}
-	}
-	return seen;
+	f->lost = f->sent - f->got;
+	f->wall_ns -= STUCK_NS;
+	r->under_way = r->under_way / 2 > burst ? r->under_way / 2 : burst;
 }
 
-static void send_ring(const struct run *r, const struct ring *g, struct figures *f)
+static uint64_t missing(const struct figures *f)
+{
+	const uint64_t there = f->got + f->lost;
+
+	return f->sent > there ? f->sent - there : 0;
+}
+
+/* Waits until no more than `most` are under way. */
+static void wait_out(
+	struct run *r, struct figures *f, const uint64_t *base, size_t burst, uint64_t most)
+{
+	uint64_t since = now_ns();
+
+	for (;;) {
+		const uint64_t got = came_out(r) - *base;
+
+		if (got != f->got)
+			since = now_ns();
+		f->got = got;
+		if (missing(f) <= most)
+			return;
+		if (now_ns() - since > STUCK_NS)
+			give_up(r, f, burst);
+	}
+}
+
+/* base: what had come out before the first packet of all. */
+static void send_ring(struct run *r, const struct ring *g, struct figures *f, const uint64_t *base)
 {
 	const size_t burst = burst_of(g->datagram);
-	const uint64_t base = came_out(r), cpu = server_ns(r), began = now_ns();
-	uint64_t sent = 0, lost = 0;
+	const uint64_t cpu = server_ns(r), began = now_ns();
 
-	while (sent < g->n) {
-		const size_t n = g->n - sent < burst ? g->n - sent : burst;
+	for (size_t at = 0; at < g->n;) {
+		const size_t n = g->n - at < burst ? g->n - at : burst;
 
-		(void)wait_out(r, base, sent, UNDER_WAY - burst, &lost);
-		if (send(r->outer, g->bytes + sent * g->datagram, n * g->datagram, 0) < 0)
+		wait_out(r, f, base, burst, r->under_way - burst);
+		if (send(r->outer, g->bytes + at * g->datagram, n * g->datagram, 0) < 0)
 			die("send");
-		sent += n;
+		f->sent += n;
+		at += n;
 	}
-	f->sent += sent;
-	f->got += wait_out(r, base, sent, 0, &lost);
+	wait_out(r, f, base, burst, 0);
 	f->wall_ns += now_ns() - began;
 	f->cpu_ns += server_ns(r) - cpu;
 }
@@ -240,6 +256,8 @@ static void open_direction(struct run *r, struct figures *f)
 {
 	struct ring g = {.bytes = malloc(CHUNK * (r->bytes + LANE_OVERHEAD_MAX))};
 
+	const uint64_t base = came_out(r);
+
 	if (!g.bytes)
 		die("memory");
 	while (f->sent < r->packets) {
@@ -247,7 +265,7 @@ static void open_direction(struct run *r, struct figures *f)
 
 		ring_fill(r, &g, left < CHUNK ? left : CHUNK);
 		segment_set(r->outer, g.datagram);
-		send_ring(r, &g, f);
+		send_ring(r, &g, f, &base);
 	}
 	segment_set(r->outer, 0);
 	free(g.bytes);
@@ -311,7 +329,7 @@ static void seal_direction(struct run *r, struct figures *f)
 	static uint8_t payload[DATAGRAM_MAX];
 	const size_t size = r->bytes - IP_UDP, burst = burst_of(size);
 	const int on = 1;
-	uint64_t lost = 0, cpu, began, since;
+	uint64_t cpu, began, since;
 
 	say_hello(r);
 	segment_set(r->inner, size);
@@ -320,8 +338,8 @@ static void seal_direction(struct run *r, struct figures *f)
 	(void)take_sealed(r);
 	cpu = server_ns(r);
 	began = since = now_ns();
-	while (f->sent < r->packets || f->sent - f->got - lost > 0) {
-		if (f->sent < r->packets && f->sent - f->got - lost <= UNDER_WAY - burst) {
+	while (f->sent < r->packets || missing(f) > 0) {
+		if (f->sent < r->packets && missing(f) <= r->under_way - burst) {
 			if (send(r->inner, payload, burst * size, 0) < 0)
 				die("send");
 			f->sent += burst;
@@ -332,9 +350,9 @@ static void seal_direction(struct run *r, struct figures *f)
 		if (n > 0)
 			since = now_ns();
 		else if (now_ns() - since > STUCK_NS)
-			lost = f->sent - f->got;
+			give_up(r, f, burst);
 	}
-	f->wall_ns = since - began; /* not the waiting for what was lost */
+	f->wall_ns += now_ns() - began;
 	f->cpu_ns = server_ns(r) - cpu;
 }
 
@@ -343,9 +361,10 @@ static void seal_direction(struct run *r, struct figures *f)
 static void print(const char *what, const struct run *r, const struct figures *f)
 {
 	printf("{\"direction\": \"%s\", \"bytes\": %zu, \"sent\": %llu, \"got\": %llu, "
-	       "\"cpu_ns\": %llu, \"seconds\": %.4f}\n",
+	       "\"cpu_ns\": %llu, \"seconds\": %.4f, \"under_way\": %llu}\n",
 		what, r->bytes, (unsigned long long)f->sent, (unsigned long long)f->got,
-		(unsigned long long)f->cpu_ns, (double)f->wall_ns / 1e9);
+		(unsigned long long)f->cpu_ns, (double)f->wall_ns / 1e9,
+		(unsigned long long)r->under_way);
 }
 
 static const char *read_profile(const char *path)
@@ -390,6 +409,7 @@ int main(int argc, char **argv)
 	r.tun = argv[5];
 	r.bytes = (size_t)atoi(argv[6]);
 	r.packets = strtoull(argv[7], NULL, 10);
+	r.under_way = UNDER_WAY;
 	look_at_server(&r, argc - 8, argv + 8);
 	(void)!setsockopt(r.outer, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	(void)!setsockopt(r.outer, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
@@ -399,6 +419,7 @@ int main(int argc, char **argv)
 	open_direction(&r, &f);
 	print("open", &r, &f);
 	f = (struct figures){0};
+	r.under_way = UNDER_WAY;
 	seal_direction(&r, &f);
 	print("seal", &r, &f);
 	lane_fini(&r.entry.lane);

@@ -10,11 +10,12 @@ import struct
 import subprocess
 import time
 
+import daemons
 import topology
 import traffic
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = TOP / "build" / "plain" / "tests" / "bench"
+PROGRAMS = daemons.build_dir() / "tests" / "bench"
 GIB = 1 << 30
 SMALL = 64           # bytes of an inner packet
 SMALL_RATE = 150000  # offered, packets a second: more than a server of today takes
@@ -72,7 +73,7 @@ def _spread(times):
             "answered": len(times)}
 
 
-def ping(system, count=60, interval=0.005):
+def ping(system, count=24, interval=0.05):
     """Nothing else is under way."""
     out, _ = _ping(system.client.ns, count, interval).communicate(timeout=60)
     return _spread(_times(out))

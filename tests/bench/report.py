@@ -101,12 +101,21 @@ def saturation(part, forward, against):
     return "\n".join(text)
 
 
+def each_peer(memory_kb):
+    """Bytes that a peer adds, from the least to the greatest number of them: [(whose, bytes)]."""
+    (few, first), *_, (most, last) = sorted((int(n), kb) for n, kb in memory_kb.items())
+    of_kind = lambda kb: kb if isinstance(kb, dict) else {"server": kb}
+    return [(who, (of_kind(last)[who] - kb) * 1024 / (most - few)) for who, kb in of_kind(first).items()]
+
+
 def many(part):
     rows = []
     for name, r in part.items():
         for n, kb in r.get("memory_kb", {}).items():
             rows.append([name, f"resident with {n} peers", f"{kb['dataplane']} kB dataplane, {kb['controlplane']} kB control plane"
                          if isinstance(kb, dict) else f"{kb} kB"])
+        if len(r.get("memory_kb", {})) > 1:
+            rows.append([name, "that is a peer", ", ".join(f"{n:.0f} bytes {who}" for who, n in each_peer(r["memory_kb"]))])
         after = r.get("memory_connected_kb")
         if after:
             rows.append([name, "and all connected", f"{after['dataplane']} kB dataplane, {after['controlplane']} kB control plane"

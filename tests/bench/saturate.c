@@ -45,7 +45,7 @@ enum {
 	DATAGRAM_MAX = 65000,
 	UNDER_WAY = 440,      /* packets, at first: fits the queue of a TUN as it is by itself */
 	CHUNK = 32 * 1024,    /* sealed ahead */
-	STUCK_NS = 100000000, /* no progress for that long: what is missing is lost */
+	STUCK_NS = 200000000, /* no progress for that long: what is missing is lost */
 	BUFFER = 16 << 20,
 	PIDS_MAX = 8,
 };
@@ -198,6 +198,14 @@ static void give_up(struct run *r, struct figures *f, size_t burst)
 	r->under_way = r->under_way / 2 > burst ? r->under_way / 2 : burst;
 }
 
+/* What came late was not lost. */
+static void came(struct figures *f, uint64_t got)
+{
+	f->got = got;
+	if (f->got + f->lost > f->sent)
+		f->lost = f->sent > f->got ? f->sent - f->got : 0;
+}
+
 static uint64_t missing(const struct figures *f)
 {
 	const uint64_t there = f->got + f->lost;
@@ -216,7 +224,7 @@ static void wait_out(
 
 		if (got != f->got)
 			since = now_ns();
-		f->got = got;
+		came(f, got);
 		if (missing(f) <= most)
 			return;
 		if (now_ns() - since > STUCK_NS)
@@ -346,7 +354,7 @@ static void seal_direction(struct run *r, struct figures *f)
 			since = now_ns();
 		}
 		const uint64_t n = take_sealed(r);
-		f->got += n;
+		came(f, f->got + n);
 		if (n > 0)
 			since = now_ns();
 		else if (now_ns() - since > STUCK_NS)

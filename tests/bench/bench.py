@@ -99,11 +99,22 @@ def crowds(results):
 PARTS = {"forward": forward, "stock": stock, "saturation": saturation, "many": crowds}
 
 
+def disturbed(results):
+    """Why these figures may be worth less than they look."""
+    found = []
+    if results["load_before"] > 0.3:
+        found.append(f"NOT ALONE: load average {results['load_before']:.2f} before the run")
+    if results["stolen"] > 0.01:
+        found.append(f"DISTURBED: the hypervisor took {results['stolen'] * 100:.1f} % of the time")
+    return found
+
+
 def text_of(results):
     """Whatever parts there are."""
     m = results["machine"]
     text = [f"{m['model']}, {m['cpus']} CPUs, kernel {m['kernel']}; {results['rounds']} rounds"
-            f"{', QUICK' if results['quick'] else ''}; medians (least..greatest), x: quotient by the stock system", ""]
+            f"{', QUICK' if results['quick'] else ''}; medians (least..greatest), x: quotient by the stock system"]
+    text += disturbed(results) + [""]
     if results.get("stock"):
         text.append(report.stock(results["stock"], AGAINST))
     if results.get("saturation"):
@@ -140,12 +151,14 @@ def main():
         print(f"{unknown[0]} is no part: {', '.join(PARTS)}", file=sys.stderr)
         return 2
     topology.sweep()
-    results = {"machine": machine(), "rounds": ROUNDS, "quick": QUICK}
+    results = {"machine": machine(), "rounds": ROUNDS, "quick": QUICK, "load_before": os.getloadavg()[0]}
+    stolen = measure.machine_seconds()[1]
     for name in names:
         say(name)
         PARTS[name](results)
+        results["seconds"] = time.monotonic() - BEGAN
+        results["stolen"] = (measure.machine_seconds()[1] - stolen) / results["seconds"] / os.cpu_count()
         write(results)  # what is there is there, whatever happens to the next part
-    results["seconds"] = time.monotonic() - BEGAN
     print("\n" + write(results))
     say(f"written: {', '.join(str(OUT / f'bench.{kind}') for kind in ('txt', 'json', 'svg'))}")
     return 0

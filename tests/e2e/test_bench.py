@@ -29,6 +29,16 @@ def bench(folder, systems, *parts):
     return json.loads((folder / "bench.json").read_text()), (folder / "bench.txt").read_text()
 
 
+def test_quotients_are_of_the_same_round():
+    import report
+    ours = [{"tcp 1 up": {"mbit": v}} for v in (10, 30, 80)]
+    stock = [{"tcp 1 up": {"mbit": v}} for v in (10, 10, 20)]
+    assert report.ratio(*(report.of(r, "tcp 1 up", "mbit") for r in (ours, stock))) == 3
+    assert report.spread(report.of(ours, "tcp 1 up", "mbit")) == "30.00 (10.00..80.00)"
+    assert report.of(ours, "tcp 8 up", "mbit") == [] and report.spread([]) == "-"
+    assert report.each_peer({"1": {"a": 100}, "5": {"a": 150}, "11": {"a": 200}}) == [("a", 10240)]
+
+
 def test_forward_and_saturation(tmp_path, figure):
     results, text = bench(tmp_path, [WIREGUARD, OPENVPN], "forward", "saturation")
     whole = {(f["protocol"], f["bytes"], f["stage"]): f["median"] for f in results["forward"]}

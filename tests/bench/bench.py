@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import platform
+import subprocess
 import sys
 import time
 
@@ -153,15 +154,22 @@ def main():
     topology.sweep()
     results = {"machine": machine(), "rounds": ROUNDS, "quick": QUICK, "load_before": os.getloadavg()[0]}
     stolen = measure.machine_seconds()[1]
+    failed = []
     for name in names:
         say(name)
-        PARTS[name](results)
+        try:
+            PARTS[name](results)
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:  # the other parts are worth having
+            failed.append(name)
+            say(f"{name} FAILED: {error}")
         results["seconds"] = time.monotonic() - BEGAN
         results["stolen"] = (measure.machine_seconds()[1] - stolen) / results["seconds"] / os.cpu_count()
         write(results)  # what is there is there, whatever happens to the next part
     print("\n" + write(results))
     say(f"written: {', '.join(str(OUT / f'bench.{kind}') for kind in ('txt', 'json', 'svg'))}")
-    return 0
+    for name in failed:
+        print(f"FAILED: {name} (why stands where it happened)")
+    return 1 if failed else 0
 
 
 BEGAN = time.monotonic()

@@ -281,14 +281,18 @@ static void open_direction(struct run *r, struct figures *f)
 
 /* ---- seal ---- */
 
-/* The way back through address translation: INNER is connected to it afterwards. */
+/* The way back through address translation: INNER is connected to it afterwards. It may be another
+ * one than before, when that was not used for long. */
 static void say_hello(struct run *r)
 {
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 	uint8_t inner[64], out[64 + LANE_OVERHEAD_MAX], got[64];
 	struct sockaddr_in from;
 	socklen_t len = sizeof(from);
 	struct pollfd p = {.fd = r->inner, .events = POLLIN};
 
+	if (connect(r->inner, &nobody, sizeof(nobody)) != 0)
+		die("disconnect");
 	for (int i = 0; i < 20; i++) {
 		inner_write(r, inner, sizeof(inner), HELLO_PORT);
 		const size_t n = lane_seal(&r->entry.lane, inner, sizeof(inner), out);

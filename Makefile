@@ -89,7 +89,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: bench-aead openapi-linter all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets
+.PHONY: openapi-linter all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets bench bench-aead bench-fwd bench-programs
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -133,6 +133,15 @@ $(OUT)/bin/ireko: $(call obj,api/cli/main.c) $(OUT)/libcli.a $(OUT)/libdata.a
 $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(CLI_LIBS) $(call pkg,cmocka) -lm -o $@
+
+# What the benchmark runs beside stock programs.
+BENCH     := $(addprefix $(OUT)/tests/bench/,saturate handshakes blast forward)
+BENCH_AUX := $(addprefix tests/bench/,wg_peer.c lane.c entry.c) $(addprefix tests/sim/ovpn_,client.c data.c profile.c)
+$(OUT)/obj/tests/bench/%.o: CFLAGS += -Itests/sim
+$(BENCH): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(BENCH_AUX)) $(OUT)/libcontrol.a $(OUT)/libdata.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) -o $@
+bench-programs: programs $(BENCH)
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
@@ -203,6 +212,10 @@ bench-aead: $(OUT)/tests/bench/aead ## nanoseconds per packet of every cipher an
 	$(Q)$< $(ROUNDS)
 fuzz: check-deps ## every fuzz target for FUZZ_SECONDS (600) seconds
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PYTHON) tests/run.py fuzz
+bench: check-deps bench-programs ## measure beside wireguard-go and openvpn; ROUNDS=5, QUICK=1 (see tests/bench)
+	$(Q)$(PYTHON) tests/bench/bench.py
+bench-fwd: check-deps bench-programs ## nanoseconds per stage of a packet's way through the process
+	$(Q)$(PYTHON) tests/bench/bench.py forward
 format: ## let clang-format put every C file right
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-19 -i
 clean: ## remove everything that was built

@@ -129,7 +129,7 @@ def finding(target, output):
 
 
 def e2e(tally):
-    if not (make(tally, "plain", "all") and make(tally, "asan", "SAN=address,undefined", "programs")):
+    if not (make(tally, "plain", "all", "bench-programs") and make(tally, "asan", "SAN=address,undefined", "programs")):
         return
     report = TOP / "build/e2e.xml"
     report.unlink(missing_ok=True)

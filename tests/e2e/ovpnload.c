@@ -19,12 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include "crypto/epoch.h"
 #include "ovpn_client.h"
 #include "ovpn_data.h"
+#include "ovpn_profile.h"
 #include "wire/ovpn_wire.h"
 
 enum { SESSIONS_MAX = 4096, PACKET = 2048, PROFILE = 32768, INNER = 20 + 8 + 32, HAND_MS = 30000 };
@@ -63,51 +63,10 @@ static void die(const char *what)
 
 /* ---- profiles ---- */
 
-static char *block(const char *profile, const char *name)
-{
-	char open[64], close[64];
-
-	snprintf(open, sizeof(open), "<%s>\n", name);
-	snprintf(close, sizeof(close), "</%s>", name);
-	const char *from = strstr(profile, open), *to = from ? strstr(from, close) : NULL;
-	if (!to)
-		die(name);
-	from += strlen(open);
-	return strndup(from, (size_t)(to - from));
-}
-
-static SSL_CTX *context(const char *profile)
-{
-	char *ca = block(profile, "ca"), *cert = block(profile, "cert"),
-	     *key = block(profile, "key");
-	BIO *a = BIO_new_mem_buf(ca, -1), *b = BIO_new_mem_buf(cert, -1),
-	    *c = BIO_new_mem_buf(key, -1);
-	X509 *authority = PEM_read_bio_X509(a, NULL, NULL, NULL);
-	X509 *own = PEM_read_bio_X509(b, NULL, NULL, NULL);
-	EVP_PKEY *private = PEM_read_bio_PrivateKey(c, NULL, NULL, NULL);
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-
-	if (!authority || !own || !private || !ctx || SSL_CTX_use_certificate(ctx, own) != 1 ||
-		SSL_CTX_use_PrivateKey(ctx, private) != 1 ||
-		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), authority) != 1)
-		die("profile");
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-	X509_free(authority);
-	X509_free(own);
-	EVP_PKEY_free(private);
-	BIO_free(a);
-	BIO_free(b);
-	BIO_free(c);
-	free(ca);
-	free(cert);
-	free(key);
-	return ctx;
-}
-
 static int load(const char *folder, size_t i)
 {
 	static char text[PROFILE];
-	char path[512], *pem;
+	char path[512];
 	struct ovpn_client_conf conf = {.mode = OVPN_CLIENT_V3};
 
 	snprintf(path, sizeof(path), "%s/%zu.ovpn", folder, i);
@@ -116,15 +75,12 @@ static int load(const char *folder, size_t i)
 		return 0;
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
-	pem = block(text, "tls-crypt-v2");
-	if (ovpn_client_key_parse(pem, &conf.key, conf.wkc, &conf.wkc_len) != 0)
-		die("tls-crypt-v2");
-	conf.tls = context(text);
+	if (ovpn_profile_read(&conf, text) != 0)
+		die(path);
 	conf.peer_info = epochs ? OVPN_CLIENT_PEER_INFO_EPOCH : NULL;
 	if (ovpn_client_new(&all[i].client, &conf) != 0)
 		die("client");
 	SSL_CTX_free(conf.tls);
-	free(pem);
 	return 1;
 }
 

@@ -17,8 +17,9 @@ BUILD = pathlib.Path(__file__).resolve().parents[2] / "build" / "plain"
 def program():
     top = BUILD.parents[1]
     flags = topology.run("pkg-config", "--libs", "libssl", "libcrypto").split()
-    return traffic.tool("ovpnload", top / "tests/sim/ovpn_client.c", top / "tests/sim/ovpn_data.c", BUILD / "libcontrol.a",
-                        BUILD / "libdata.a", f"-I{top}", f"-I{top}/dataplane", f"-I{top}/controlplane", f"-I{top}/tests/sim", *flags)
+    sim = [top / "tests/sim" / f"ovpn_{part}.c" for part in ("client", "data", "profile")]
+    return traffic.tool("ovpnload", *sim, BUILD / "libcontrol.a", BUILD / "libdata.a",
+                        f"-I{top}", f"-I{top}/dataplane", f"-I{top}/controlplane", f"-I{top}/tests/sim", *flags)
 
 
 class Load:

@@ -107,7 +107,7 @@ class Page:
     def settle(self):
         """Nothing says any more that it is loading, and what was asked for has been painted."""
         self.run("""await page.waitForFunction(() => document.querySelector('h1, h2')
-            && !document.querySelector('.spinner, [aria-busy=true]'), null, { polling: 50 });
+            && !document.querySelector('.state .spinner, [aria-busy=true]'), null, { polling: 50 });
             await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));""")
         return self
 

@@ -123,8 +123,8 @@ class Page:
             { timeout: arg.ms, polling: 50 })""", {"text": text, "ms": seconds * 1000})
         return self
 
-    def has(self, role, name, seconds=5):
-        self.run("await page.getByRole(arg.role, { name: arg.name }).first().waitFor({ timeout: arg.ms })",
+    def has(self, role, name=None, seconds=5):
+        self.run("await page.getByRole(arg.role, arg.name ? { name: arg.name } : {}).first().waitFor({ timeout: arg.ms })",
                  {"role": role, "name": name, "ms": seconds * 1000})
         return self
 
@@ -180,7 +180,7 @@ class Page:
         hand.write("User name", name)
         hand.write("Password", password or self.browser.gateway.admin_password)
         hand.press("button", "Sign in")
-        self.has("navigation", "")
+        self.has("navigation")
         return self
 
 

@@ -6,12 +6,6 @@
 #include "api/openapi/openapi.h"
 #include "base/settings.h"
 
-/* The API is under /v1; the dashboard will live here. */
-void handle_root(struct request *rq)
-{
-	reply_json(&rq->reply, 200, json_pack("{s:s, s:s}", "name", "ireko", "api", "/v1"));
-}
-
 void handle_healthz(struct request *rq)
 {
 	reply_json(&rq->reply, 200, json_pack("{s:s}", "status", "ok"));

@@ -56,7 +56,8 @@ const char invite_page_css[] =
 	"outline-offset:2px}\n"
 	"img{display:block;width:min(20rem,100%);margin:1rem 0;padding:6px;border-radius:6px;"
 	"background:#fff}\n"
-	"pre{overflow:auto;padding:.8rem;border:1px solid var(--line);border-radius:6px;"
+	"pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.8rem;border:1px solid "
+	"var(--line);border-radius:6px;"
 	"background:var(--bg);font-size:.85rem}\n"
 	".small{margin-bottom:0;color:var(--soft);font-size:.9rem}\n";
 

@@ -9,7 +9,7 @@ export interface Range {
 }
 
 export const RANGES: Range[] = [
-	{ key: 'live', title: '5 minutes', seconds: 300, step: 1 },
+	{ key: 'live', title: '5 min', seconds: 300, step: 1 },
 	{ key: 'hour', title: 'Hour', seconds: 3600, step: 60 },
 	{ key: 'day', title: 'Day', seconds: 86400, step: 60 },
 	{ key: 'week', title: 'Week', seconds: 7 * 86400, step: 3600 },
@@ -22,12 +22,17 @@ export const rangeOf = (key: string | null, other: string) =>
 
 // A step that has just begun has too little in it to be a rate.
 const LEAST_S = 10;
+// Rounds come about a second apart: a second without one is not known, more of them are silence.
+const SKIP_S = 3;
+
+/** Bytes of a step; null: not known. */
+type Amount = number | null;
 
 /** Bytes of steps, the oldest first; nothing is missing between. */
 export class History {
 	readonly at: number[] = []; // seconds since 1970
-	readonly rx: number[] = [];
-	readonly tx: number[] = [];
+	readonly rx: Amount[] = [];
+	readonly tx: Amount[] = [];
 
 	constructor(
 		readonly range: Range,
@@ -39,10 +44,10 @@ export class History {
 			this.push(t);
 	}
 
-	private push(t: number, rx = 0, tx = 0): void {
+	private push(t: number, amount: Amount = 0): void {
 		this.at.push(t);
-		this.rx.push(rx);
-		this.tx.push(tx);
+		this.rx.push(amount);
+		this.tx.push(amount);
 	}
 
 	private get end(): number {
@@ -63,6 +68,16 @@ export class History {
 				this.tx[i] = (this.tx[i] ?? 0) + tx;
 			}
 		}
+		this.forgetEnd();
+	}
+
+	// The latest seconds are not counted yet.
+	private forgetEnd(): void {
+		for (let i = this.at.length - 1; this.range.step === 1 && i >= this.at.length - SKIP_S; i--) {
+			if (this.rx[i] || this.tx[i])
+				return;
+			this.rx[i] = this.tx[i] = null;
+		}
 	}
 
 	/** What moved until now (seconds). */
@@ -75,8 +90,10 @@ export class History {
 			t++;
 		if (t > this.end + seconds)
 			t = this.end + step;
+		const skipped = step === 1 && t - this.end <= SKIP_S ? null : 0;
+
 		while (this.end < t)
-			this.push(this.end + step);
+			this.push(this.end + step, this.end + step < t ? skipped : 0);
 		const i = this.at.length - 1;
 
 		this.rx[i] = (this.rx[i] ?? 0) + rx;
@@ -87,10 +104,12 @@ export class History {
 			list.splice(0, old);
 	}
 
-	private rates(list: number[], now: number): number[] {
+	private rates(list: Amount[], now: number): Amount[] {
 		const { step } = this.range;
 
 		return list.map((n, i) => {
+			if (n === null)
+				return null;
 			const over = i < list.length - 1 ? step : Math.min(step, Math.max(now - this.end, LEAST_S));
 
 			return (n * 8) / over;
@@ -98,12 +117,12 @@ export class History {
 	}
 
 	/** Bits a second. */
-	series(now: number): [at: number[], tx: number[], rx: number[]] {
+	series(now: number): [at: number[], tx: Amount[], rx: Amount[]] {
 		return [this.at, this.rates(this.tx, now), this.rates(this.rx, now)];
 	}
 
 	total(): { rx: number; tx: number } {
-		const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
+		const sum = (list: Amount[]) => list.reduce<number>((a, b) => a + (b ?? 0), 0);
 
 		return { rx: sum(this.rx), tx: sum(this.tx) };
 	}

@@ -88,3 +88,18 @@ test('a step that has just begun is no peak', () => {
 
 	assert.equal(rx[rx.length - 1], 800);
 });
+
+test('a second that was not counted yet, or had no round, is not known', () => {
+	const h = new History(range('live'), NOW);
+	const points: [string, number, number][] = [[iso(NOW - 4), 8, 8], [iso(NOW - 3), 8, 8]];
+
+	h.fill({ from: iso(NOW - 300), to: iso(NOW), step: 1, series: [{ device_id: null, points }] });
+	assert.deepEqual(h.rx.slice(-5), [8, 8, null, null, null]);
+	h.add(NOW + 1, 5, 5);
+	h.add(NOW + 3, 6, 6);
+	assert.deepEqual(h.rx.slice(-4), [null, 5, null, 6]);
+	h.add(NOW + 13, 7, 7);
+	assert.deepEqual(h.rx.slice(-3), [0, 0, 7]);
+	assert.deepEqual(h.total(), { rx: 34, tx: 34 });
+	assert.equal(h.series(NOW + 13)[1][h.at.length - 11], 48);
+});

@@ -1,5 +1,6 @@
 // Who did what to what: newest first, page by page, and a look at whether all of it is untouched.
 import { useEffect, useState } from 'preact/hooks';
+import { devices, users } from '../catalog.ts';
 import type { AuditEntry, AuditState, Page } from '../model.ts';
 import { asProblem, get, type Problem } from '../rest.ts';
 import { place, refine } from '../router.ts';
@@ -35,21 +36,22 @@ const ACTIONS = [
 	'backup.make',
 ];
 
-const HOMES: Record<string, string> = { usr: 'users', dev: 'devices' };
+const HOMES: Record<string, { page: string; nameOf: (id: string) => string | undefined }> = {
+	usr: { page: 'users', nameOf: (id) => users.peek(id)?.name },
+	dev: { page: 'devices', nameOf: (id) => devices.peek(id)?.name },
+};
 
+/** By its name where that is known anyway. */
 function ObjectLink(p: { id: string }) {
 	const home = HOMES[p.id.slice(0, 3)];
+	const name = home?.nameOf(p.id);
 
+	if (!home)
+		return <code class="id">{p.id}</code>;
 	return (
-		<>
-			{home ? (
-				<a class="id" href={`#/${home}/${p.id}`}>
-					{p.id}
-				</a>
-			) : (
-				<code class="id">{p.id}</code>
-			)}
-		</>
+		<a class={name === undefined ? 'id' : 'name'} href={`#/${home.page}/${p.id}`} title={p.id}>
+			{name ?? p.id}
+		</a>
 	);
 }
 

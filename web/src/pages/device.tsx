@@ -9,7 +9,7 @@ import { all, asProblem, Attempt, del, patch, type Problem } from '../rest.ts';
 import { go, place, refine } from '../router.ts';
 import { useSource, useStore } from '../store.ts';
 import { Ago, Facts, Panel, ProtocolTag, StateBadge, UserName, When } from '../ui/bits.tsx';
-import { HistoryChart } from '../ui/chart.tsx';
+import { HistoryPanel } from '../ui/chart.tsx';
 import { ConfirmByName, Dialog } from '../ui/dialog.tsx';
 import { Button, Form, Input, useSending } from '../ui/form.tsx';
 import { give, GivenOnce, ProtocolChoice, WayChoice, type Given, type Wish } from '../ui/give.tsx';
@@ -501,13 +501,11 @@ function Whole(p: { device: DeviceModel }) {
 					<Actions device={d} onEdit={() => setOpen('edit')} onDelete={() => setOpen('delete')} />
 				)}
 			</header>
-			<Panel title="Throughput" class="wide">
-				<HistoryChart
-					source={source}
-					range={range}
-					onRange={(r) => refine({ range: r.key === 'hour' ? '' : r.key })}
-				/>
-			</Panel>
+			<HistoryPanel class="wide"
+				source={source}
+				range={range}
+				onRange={(r) => refine({ range: r.key === 'hour' ? '' : r.key })}
+			/>
 			<div class="columns two">
 				<Tunnel device={d} mayChange={mayChange} />
 				<About device={d} />

@@ -25,7 +25,7 @@ import { rangeOf } from '../history.ts';
 import { useSource, useStore } from '../store.ts';
 import { link } from '../stream.ts';
 import { Ago, DeviceName, Panel, UserName } from '../ui/bits.tsx';
-import { HistoryChart } from '../ui/chart.tsx';
+import { HistoryPanel } from '../ui/chart.tsx';
 import { Button, LinkButton } from '../ui/form.tsx';
 import { Failed, Loading, ProblemNote } from '../ui/states.tsx';
 import { clockTime, count, duration, plural, PROTOCOLS, rate, fullTime } from '../units.ts';
@@ -157,8 +157,9 @@ const TALKING = 10; // ticks
 
 function TopTalkers() {
 	useSource(pulse);
+	const ticks = Math.max(1, Math.min(tick, TALKING));
 	const found = [...tracks]
-		.map(([id, t]) => ({ id, bps: t.both(tick, TALKING).reduce((a, b) => a + b, 0) / TALKING }))
+		.map(([id, t]) => ({ id, bps: t.both(tick, ticks).reduce((a, b) => a + b, 0) / ticks }))
 		.filter((t) => t.bps >= 1)
 		.sort((a, b) => b.bps - a.bps)
 		.slice(0, 6);
@@ -299,13 +300,11 @@ export function Overview() {
 				{everything && <ServiceTiles />}
 				<Now />
 			</dl>
-			<Panel title="Throughput" class="wide">
-				<HistoryChart
-					source={EVERYTHING}
-					range={range}
-					onRange={(r) => refine({ range: r.key === 'live' ? '' : r.key })}
-				/>
-			</Panel>
+			<HistoryPanel class="wide"
+				source={EVERYTHING}
+				range={range}
+				onRange={(r) => refine({ range: r.key === 'live' ? '' : r.key })}
+			/>
 			<div class="columns">
 				<Panel title="Sessions by protocol">
 					<ByProtocol />

@@ -9,7 +9,7 @@ import { all, asProblem, del, patch, type Problem } from '../rest.ts';
 import { go, place, refine } from '../router.ts';
 import { useSource, useStore } from '../store.ts';
 import { Ago, Facts, Panel, StateBadge, When } from '../ui/bits.tsx';
-import { HistoryChart } from '../ui/chart.tsx';
+import { HistoryPanel } from '../ui/chart.tsx';
 import { ConfirmByName, Dialog } from '../ui/dialog.tsx';
 import { Button, Form, Input, LinkButton, Select, useSending } from '../ui/form.tsx';
 import { Empty, Failed, Loading, ProblemNote } from '../ui/states.tsx';
@@ -341,14 +341,11 @@ function Whole(p: { user: UserModel }) {
 						</p>
 					)}
 				</Panel>
-				<Panel title="Throughput">
-					<HistoryChart
-						source={source}
-						range={range}
-						height={200}
-						onRange={(r) => refine({ range: r.key === 'hour' ? '' : r.key })}
-					/>
-				</Panel>
+				<HistoryPanel
+					source={source}
+					range={range}
+					onRange={(r) => refine({ range: r.key === 'hour' ? '' : r.key })}
+				/>
 			</div>
 			<DevicesOf user={u} mayAdd={manages(role)} />
 			{open === 'edit' && <EditDialog user={u} onClose={() => setOpen(null)} />}

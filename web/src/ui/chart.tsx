@@ -8,9 +8,11 @@ import { asProblem, get, type Problem } from '../rest.ts';
 import { useStore } from '../store.ts';
 import { serverNow } from '../stream.ts';
 import { bytes, clockTime, rate, shortTime } from '../units.ts';
+import { Panel } from './bits.tsx';
+import { Button } from './form.tsx';
 import { ProblemNote } from './states.tsx';
 
-type Series = [number[], number[], number[]];
+type Series = ReturnType<History['series']>;
 
 function colour(name: string): string {
 	return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -26,14 +28,41 @@ function axis(extra: uPlot.Axis): uPlot.Axis {
 	};
 }
 
-function line(name: string, label: string): uPlot.Series {
+function line(name: string, label: string, filled: boolean): uPlot.Series {
 	return {
 		label,
 		stroke: colour(`--${name}`),
-		fill: colour(`--${name}-fill`),
+		...(filled && { fill: colour(`--${name}-fill`) }),
 		width: 1.5,
+		spanGaps: true,
 		points: { show: false },
 	};
+}
+
+const clockOf = (dateStyle: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(undefined, dateStyle);
+const SECONDS = clockOf({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const MINUTES = clockOf({ hour: '2-digit', minute: '2-digit' });
+const DAYS = clockOf({ day: 'numeric', month: 'short' });
+const MONTHS = clockOf({ month: 'short', year: 'numeric' });
+
+function timeFormat(increment: number): Intl.DateTimeFormat {
+	if (increment < 60)
+		return SECONDS;
+	if (increment < 86400)
+		return MINUTES;
+	return increment < 28 * 86400 ? DAYS : MONTHS;
+}
+
+/** In the viewer's zone and way of writing; midnight is the day that begins. */
+function timeLabels(ticks: number[], increment: number): string[] {
+	const format = timeFormat(increment);
+
+	return ticks.map((t) => {
+		const at = new Date(t * 1000);
+		const midnight = at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0;
+
+		return (format === MINUTES && midnight ? DAYS : format).format(at);
+	});
 }
 
 function options(width: number, height: number, onPoint: (i: number | null) => void): uPlot.Options {
@@ -45,10 +74,10 @@ function options(width: number, height: number, onPoint: (i: number | null) => v
 		padding: [12, 8, 0, 0],
 		scales: { y: { range: (_u, _min, max) => [0, Math.max(max * 1.1, 1000)] } },
 		axes: [
-			axis({ space: 70 }),
+			axis({ space: 84, size: 28, values: (_u, ticks, _i, _space, increment) => timeLabels(ticks, increment) }),
 			axis({ size: 78, space: 36, values: (_u, ticks) => ticks.map((t) => (t === 0 ? '0' : rate(t))) }),
 		],
-		series: [{}, line('tx', 'To devices'), line('rx', 'From devices')],
+		series: [{}, line('tx', 'To devices', true), line('rx', 'From devices', false)],
 		hooks: { setCursor: [(u) => onPoint(u.cursor.idx ?? null)] },
 	};
 }
@@ -133,6 +162,13 @@ function useHistory(range: Range, source: Source) {
 	return { history: shown, series: shown ? series : null, problem, again: () => retry(tries + 1) };
 }
 
+/** Of the figures of a row, the one at i, or the latest that is known before it. */
+function figureAt(list: (number | null)[], i: number): number {
+	while (i > 0 && list[i] === null)
+		i--;
+	return list[i] ?? 0;
+}
+
 function Readout(p: { series: Series; point: number | null; range: Range; total: { rx: number; tx: number } }) {
 	const [at, tx, rx] = p.series;
 	const i = p.point !== null && p.point < at.length ? p.point : at.length - 1;
@@ -142,10 +178,10 @@ function Readout(p: { series: Series; point: number | null; range: Range; total:
 	return (
 		<p class="readout">
 			<span class="key tx">
-				To devices <strong>{rate(tx[i] ?? 0)}</strong>
+				To devices <strong>{rate(figureAt(tx, i))}</strong>
 			</span>
 			<span class="key rx">
-				From devices <strong>{rate(rx[i] ?? 0)}</strong>
+				From devices <strong>{rate(figureAt(rx, i))}</strong>
 			</span>
 			<span class="soft">
 				{p.point === null
@@ -158,8 +194,8 @@ function Readout(p: { series: Series; point: number | null; range: Range; total:
 
 function summary(series: Series, range: Range): string {
 	const [, tx, rx] = series;
-	const most = (list: number[]) => rate(list.reduce((a, b) => Math.max(a, b), 0));
-	const now = (list: number[]) => rate(list[list.length - 1] ?? 0);
+	const most = (list: (number | null)[]) => rate(list.reduce<number>((a, b) => Math.max(a, b ?? 0), 0));
+	const now = (list: (number | null)[]) => rate(figureAt(list, list.length - 1));
 
 	return (
 		`Throughput, ${range.title}. To devices now ${now(tx)}, at most ${most(tx)}. ` +
@@ -167,49 +203,46 @@ function summary(series: Series, range: Range): string {
 	);
 }
 
-export function HistoryChart(p: { source: Source; range: Range; onRange: (r: Range) => void; height?: number }) {
+function Ranges(p: { range: Range; onRange: (r: Range) => void }) {
+	return (
+		<div class="segments" role="group" aria-label="Range">
+			{RANGES.map((r) => (
+				<button key={r.key} type="button" aria-pressed={r === p.range} onClick={() => p.onRange(r)}>
+					{r.title}
+				</button>
+			))}
+		</div>
+	);
+}
+
+const HEIGHT = 210;
+
+export function HistoryPanel(p: { source: Source; range: Range; onRange: (r: Range) => void; class?: string }) {
 	const { history, series, problem, again } = useHistory(p.range, p.source);
 	const [point, setPoint] = useState<number | null>(null);
 
 	return (
-		<div class="history">
-			<div class="history-head">
+		<Panel title="Throughput" class={p.class ?? ''} action={<Ranges range={p.range} onRange={p.onRange} />}>
+			<div class="history">
 				{series && history ? (
 					<Readout series={series} point={point} range={p.range} total={history.total()} />
 				) : (
 					<p class="readout soft">{problem ? '' : 'Loading…'}</p>
 				)}
-				<div class="segments" role="group" aria-label="Range">
-					{RANGES.map((r) => (
-						<button
-							key={r.key}
-							type="button"
-							aria-pressed={r === p.range}
-							onClick={() => p.onRange(r)}
-						>
-							{r.title}
-						</button>
-					))}
-				</div>
+				{problem && (
+					<>
+						<ProblemNote problem={problem} />
+						<p>
+							<Button onClick={again}>Try again</Button>
+						</p>
+					</>
+				)}
+				{series ? (
+					<Canvas data={series} label={summary(series, p.range)} onPoint={setPoint} height={HEIGHT} />
+				) : (
+					!problem && <div class="chart" style={{ height: `${HEIGHT}px` }} />
+				)}
 			</div>
-			{problem && (
-				<>
-					<ProblemNote problem={problem} />
-					<button type="button" class="button plain" onClick={again}>
-						Try again
-					</button>
-				</>
-			)}
-			{series ? (
-				<Canvas
-					data={series}
-					label={summary(series, p.range)}
-					onPoint={setPoint}
-					height={p.height ?? 220}
-				/>
-			) : (
-				!problem && <div class="chart chart-wait" style={{ height: `${p.height ?? 220}px` }} />
-			)}
-		</div>
+		</Panel>
 	);
 }

@@ -53,7 +53,7 @@ function Row<T>(p: { row: T; columns: Column<T>[]; index: number | undefined }) 
 	return (
 		<tr role="row" aria-rowindex={p.index}>
 			{p.columns.map((c) => (
-				<td role="cell" key={c.key} class={c.class}>
+				<td role="cell" key={c.key} class={c.class} data-title={c.title}>
 					{c.cell(p.row)}
 				</td>
 			))}

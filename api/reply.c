@@ -113,11 +113,12 @@ void reply_bytes(struct reply *r, unsigned status, const char *type, char *body,
 	r->type = type;
 }
 
-void reply_constant(struct reply *r, const char *type, const char *bytes, size_t len)
+void reply_constant(
+	struct reply *r, unsigned status, const char *type, const char *bytes, size_t len)
 {
 	if (r->status)
 		return;
-	r->status = 200;
+	r->status = status;
 	r->type = type;
 	r->constant = bytes;
 	r->len = len;

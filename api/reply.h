@@ -56,8 +56,9 @@ struct reply {
 void reply_fini(struct reply *r);
 /* Takes body (memory_alloc); NULL (there was no memory) becomes a 500. type: constant. */
 void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len);
-/* 200 with bytes that stay and that nobody owns. */
-void reply_constant(struct reply *r, const char *type, const char *bytes, size_t len);
+/* Bytes that stay and that nobody owns. type: constant. */
+void reply_constant(
+	struct reply *r, unsigned status, const char *type, const char *bytes, size_t len);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);
 void reply_empty(struct reply *r, unsigned status);

@@ -12,7 +12,7 @@ static void answer(struct request *rq, const struct dashboard_file *f, const cha
 	const bool gzip = f->gzip.len > 0 && dashboard_takes_gzip(rq->head.accept_encoding);
 	const struct dashboard_bytes *bytes = gzip ? &f->gzip : &f->plain;
 
-	reply_constant(r, f->type, bytes->at, bytes->len);
+	reply_constant(r, 200, f->type, bytes->at, bytes->len);
 	r->cache = cache;
 	r->encoding = gzip ? "gzip" : NULL;
 	r->encoded = true;

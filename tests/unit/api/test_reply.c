@@ -132,8 +132,8 @@ static void constants_belong_to_nobody(void **state)
 	struct reply r = {.etag = "\"a-gzip\""};
 
 	(void)state;
-	reply_constant(&r, "text/css", "abc", 3);
-	reply_constant(&r, "text/html", "x", 1);
+	reply_constant(&r, 200, "text/css", "abc", 3);
+	reply_constant(&r, 200, "text/html", "x", 1);
 	r.encoding = "gzip";
 	assert_int_equal(r.status, 200);
 	assert_string_equal(r.type, "text/css");

@@ -58,6 +58,7 @@ function ServiceTiles() {
 	const now = useStore(status);
 	const up = useStore(dataplaneUp);
 	const state = useStore(link);
+	const known = state === 'lost' ? null : up;
 
 	return (
 		<>
@@ -75,11 +76,11 @@ function ServiceTiles() {
 			/>
 			<Tile
 				name="Dataplane"
-				mood={up === null ? 'wait' : up ? 'ok' : 'bad'}
-				value={up === null ? 'Unknown' : up ? 'Connected' : 'Lost'}
+				mood={known === null ? 'wait' : known ? 'ok' : 'bad'}
+				value={known === null ? 'Unknown' : known ? 'Connected' : 'Lost'}
 				note={
 					now &&
-					up && (
+					known && (
 						<>
 							{now.value.dataplane.tun ?? 'no device'},{' '}
 							{plural(now.value.dataplane.workers, 'worker')}

@@ -174,6 +174,7 @@ function PageOf(p: { path: string; role: Role }): VNode {
 	if (!found)
 		return (
 			<Empty
+				page
 				title="There is no such page"
 				action={
 					<a class="button plain" href="#/">
@@ -247,7 +248,7 @@ export function App() {
 			)}
 			{now.state === 'unreachable' && (
 				<main class="door" id="main">
-					<Failed problem={now.problem} again={() => void findLogin()} />
+					<Failed page problem={now.problem} again={() => void findLogin()} />
 				</main>
 			)}
 			{now.state === 'out' && <SignIn ended={now.ended} />}

@@ -260,7 +260,7 @@ function onDataplane(connected: boolean, at: string): void {
 		{
 			at,
 			kind: 'dataplane',
-			text: connected ? 'Dataplane connected' : 'Dataplane lost',
+			text: connected ? 'The dataplane is connected' : 'The dataplane went away',
 			bad: !connected,
 		},
 		`dataplane ${connected} ${at}`,

@@ -26,7 +26,7 @@ export class Problem extends Error {
 
 export const TOTP_REQUIRED = 'urn:ireko:problem:totp-required';
 const CSRF_KEY = 'ireko-csrf';
-const UNREACHABLE = 'The server can’t be reached. What you entered is still here: try again in a moment.';
+const UNREACHABLE = 'The server can’t be reached. Try again in a moment.';
 
 let onSignedOut = () => {};
 

@@ -558,6 +558,7 @@ export function Device(p: { id: string }) {
 	if (problem)
 		return (
 			<Failed
+				page
 				problem={problem}
 				again={() => void devices.refresh(p.id)}
 				back={

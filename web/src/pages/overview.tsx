@@ -44,7 +44,7 @@ function Tile(p: { name: string; value: preact.ComponentChildren; note?: preact.
 			<dt>{p.name}</dt>
 			<dd>
 				<span class="value">{p.value}</span>
-				{p.note && <span class="tile-note">{p.note}</span>}
+				<span class="tile-note">{p.note}</span>
 			</dd>
 		</div>
 	);
@@ -58,6 +58,7 @@ function ServiceTiles() {
 	const now = useStore(status);
 	const up = useStore(dataplaneUp);
 	const state = useStore(link);
+	const known = state === 'lost' ? null : up;
 
 	return (
 		<>
@@ -75,11 +76,11 @@ function ServiceTiles() {
 			/>
 			<Tile
 				name="Dataplane"
-				mood={up === null ? 'wait' : up ? 'ok' : 'bad'}
-				value={up === null ? 'Unknown' : up ? 'Connected' : 'Lost'}
+				mood={known === null ? 'wait' : known ? 'ok' : 'bad'}
+				value={known === null ? 'Unknown' : known ? 'Connected' : 'Lost'}
 				note={
 					now &&
-					up && (
+					known && (
 						<>
 							{now.value.dataplane.tun ?? 'no device'},{' '}
 							{plural(now.value.dataplane.workers, 'worker')}
@@ -100,14 +101,14 @@ function Now() {
 			<Tile
 				name="Online"
 				value={state === 'ready' ? count(sessions.size) : '–'}
-				note={state === 'ready' ? (sessions.size === 1 ? 'tunnel' : 'tunnels') : ' '}
+				note={state === 'ready' && (sessions.size === 1 ? 'tunnel' : 'tunnels')}
 			/>
 			<Tile
 				name="To devices"
 				value={latest ? rate(latest.tx_bps) : '–'}
-				note={latest ? `${plural(latest.totals.devices, 'device')} active` : ' '}
+				note={latest && `${plural(latest.totals.devices, 'device')} active`}
 			/>
-			<Tile name="From devices" value={latest ? rate(latest.rx_bps) : '–'} note="right now" />
+			<Tile name="From devices" value={latest ? rate(latest.rx_bps) : '–'} note={latest && 'right now'} />
 		</>
 	);
 }

@@ -363,6 +363,6 @@ export function User(p: { id: string }) {
 	if (user)
 		return <Whole key={p.id} user={user} />;
 	if (problem)
-		return <Failed problem={problem} again={() => void users.refresh(p.id)} />;
+		return <Failed page problem={problem} again={() => void users.refresh(p.id)} />;
 	return <Loading what="the user" />;
 }

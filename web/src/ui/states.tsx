@@ -13,10 +13,15 @@ export function Loading(p: { what?: string }) {
 	);
 }
 
-export function Empty(p: { title: string; children?: ComponentChildren; action?: ComponentChildren }) {
+/** The name of a whole page, or of a part of one. */
+function Heading(p: { page: boolean | undefined; children: string }) {
+	return p.page ? <h1 tabIndex={-1}>{p.children}</h1> : <h2>{p.children}</h2>;
+}
+
+export function Empty(p: { title: string; page?: boolean; children?: ComponentChildren; action?: ComponentChildren }) {
 	return (
 		<div class="state">
-			<h2>{p.title}</h2>
+			<Heading page={p.page}>{p.title}</Heading>
 			{p.children && <p>{p.children}</p>}
 			{p.action}
 		</div>
@@ -26,10 +31,13 @@ export function Empty(p: { title: string; children?: ComponentChildren; action?:
 /** The API's words. Fields that are shown beside their inputs are not said again. */
 export function ProblemNote(p: { problem: Problem; shown?: string[] }) {
 	const rest = p.problem.fields.filter((f) => !p.shown?.includes(f.field));
+	// What is said of a field is no sentence by itself.
+	const said = p.problem.fields.some((f) => f.message === p.problem.detail);
+	const detail = said ? 'Look at the fields that are marked.' : p.problem.detail;
 
 	return (
 		<div class="note bad" role="alert">
-			<strong>{p.problem.title}.</strong> {p.problem.detail}
+			<strong>{p.problem.title}.</strong> {detail}
 			{p.problem.retryAfter > 0 && <> Try again in {p.problem.retryAfter} s.</>}
 			{rest.length > 0 && (
 				<ul>
@@ -51,10 +59,10 @@ const WORDS: Record<number, string> = {
 };
 
 /** A whole page, or part of one, that can't be shown. */
-export function Failed(p: { problem: Problem; again?: () => void; back?: ComponentChildren }) {
+export function Failed(p: { problem: Problem; page?: boolean; again?: () => void; back?: ComponentChildren }) {
 	return (
 		<div class="state" role="alert">
-			<h2>{WORDS[p.problem.status] ?? p.problem.title}</h2>
+			<Heading page={p.page}>{WORDS[p.problem.status] ?? p.problem.title}</Heading>
 			<p>{p.problem.detail || p.problem.title}</p>
 			<div class="row">
 				{p.again && p.problem.status !== 404 && <Button onClick={p.again}>Try again</Button>}
@@ -67,7 +75,7 @@ export function Failed(p: { problem: Problem; again?: () => void; back?: Compone
 export function NotAllowed(p: { what: string }) {
 	return (
 		<div class="state">
-			<h2>You may not see this</h2>
+			<h1 tabIndex={-1}>You may not see this</h1>
 			<p>Your role does not let you see {p.what}. Ask an administrator if you need to.</p>
 			<a class="button plain" href="#/">
 				Back to the overview

@@ -21,9 +21,9 @@ PICTURE = """const was = page.viewportSize();
 
 @pytest.fixture(scope="module")
 def furnished(served):
-    user, device, issued, places = furnish(served)
-    client = served.client(issued)
-    served.stream(client, rate=300).wait_flowing()
+    credentials, places = furnish(served)
+    clients = [served.client(c) for c in credentials]
+    served.stream(clients[0], rate=300).wait_flowing()
     return places
 
 
@@ -34,6 +34,7 @@ def look(page, name, places=None):
     page.settle()
     if name in ("overview", "device"):
         page.run("await page.getByRole('img', { name: /devices? now [1-9]/ }).first().waitFor()")
+        page.misses("Nothing moves right now")
     size = page.run("return page.viewportSize().width")
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.run(PICTURE, f"{PICTURES}/{name}-{size}-{page.scheme}.png")

@@ -135,8 +135,14 @@ def e2e(tally):
 
 
 def web(tally):
-    if make(tally, "plain", "all") and make(tally, "browser", "browser"):
-        pytest(tally, "web")
+    """The dashboard: its types, its parts by themselves, then all of it in a browser."""
+    if not (make(tally, "plain", "all") and make(tally, "browser", "browser")):
+        return
+    code, output = run(["node", "web/node_modules/typescript/bin/tsc", "--noEmit", "-p", "web"])
+    tally.add("web: types", code == 0, output)
+    code, output = run(["node", "web/test.mjs"])
+    tap(tally, "web", code, output)
+    pytest(tally, "web")
 
 
 def pytest(tally, suite):

@@ -11,8 +11,8 @@
 	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"                  \
 	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"               \
 	"<meta name=\"robots\" content=\"noindex, nofollow\">\n"                                   \
-	"<link rel=\"icon\" href=\"data:,\">\n" /* or browsers ask for /favicon.ico */             \
-	"<title>" title "</title>\n<link rel=\"stylesheet\" href=\"/invite.css\">\n</head>\n"      \
+	"<title>" title "</title>\n<link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" " \
+	"href=\"/invite.css\">\n</head>\n"                                                         \
 	"<body>\n<main>\n<h1>" title "</h1>\n"
 #define FOOT "</main>\n</body>\n</html>\n"
 
@@ -115,7 +115,8 @@ static void draw(struct text *t, const struct svc_issued *i, const char *file, c
 			"<p>Or scan it with the app on the device:</p>\n<img alt=\"QR code of the "
 			"profile\" src=\"data:image/svg+xml;base64,%s\">\n",
 			image);
-	put(t, "<p>Or copy it:</p>\n<pre>");
+	put(t, "<p>Or copy it:</p>\n"
+	       "<pre tabindex=\"0\" role=\"region\" aria-label=\"Profile\">");
 	put_escaped(t, i->profile);
 	put(t, "</pre>\n" FOOT);
 }

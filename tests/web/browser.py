@@ -134,6 +134,19 @@ class Page:
             .waitFor({ timeout: arg.ms })""", {"name": name, "text": text, "ms": seconds * 1000})
         return self
 
+    def fact(self, name, text, seconds=5):
+        """Waits until what stands under that name (in a list of names and values) says that text."""
+        self.run("""await page.getByRole('term').filter({ hasText: new RegExp(`^${arg.name}$`) }).locator('xpath=..')
+            .getByRole('definition').filter({ hasText: arg.text }).first().waitFor({ timeout: arg.ms })""",
+                 {"name": name, "text": text, "ms": seconds * 1000})
+        return self
+
+    def spent(self):
+        """Milliseconds of processor time that the page's main thread has taken: the same however busy the machine is."""
+        return self.run("""const s = kept.spent ??= await page.context().newCDPSession(page);
+            await s.send('Performance.enable', { timeDomain: 'threadTicks' });
+            return (await s.send('Performance.getMetrics')).metrics.find((m) => m.name === 'TaskDuration').value * 1000;""")
+
     def text(self):
         return self.run("return await page.evaluate(() => document.body.innerText)")
 
@@ -157,14 +170,8 @@ class Page:
         return self.run("return await page.evaluate(() => window.mark === true)")
 
     def chart(self):
-        """The first chart's pixels, as a number."""
-        return self.run("""return await page.evaluate(() => {
-            const c = document.querySelector('canvas');
-            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-            let h = 0;
-            for (let i = 0; i < d.length; i++) h = (h * 31 + d[i]) | 0;
-            return h;
-        })""")
+        """The first chart's picture."""
+        return self.run("return await page.evaluate(() => document.querySelector('canvas').toDataURL())")
 
     def expect_download(self):
         self.run("kept.download = page.waitForEvent('download', { timeout: 10000 }); kept.download.catch(() => {})")

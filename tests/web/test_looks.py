@@ -11,6 +11,12 @@ SERIOUS = ("serious", "critical")
 AXE = """await page.evaluate(require('axe-core').source);
     const found = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
     return found.violations.map((v) => [v.impact, v.id, v.nodes.map((n) => n.html.slice(0, 200) + ' ' + (n.any[0]?.message ?? '')).slice(0, 4)]);"""
+# All of it, in a window that is as high: what is fixed to the window's edge does not cross the picture.
+PICTURE = """const was = page.viewportSize();
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ width: was.width, height: Math.max(height, was.height) });
+    await page.screenshot({ path: arg });
+    await page.setViewportSize(was);"""
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +32,11 @@ def look(page, name, places=None):
     if places is not None:
         page.goto(places[name])
     page.settle()
+    if name in ("overview", "device"):
+        page.run("await page.getByRole('img', { name: /devices? now [1-9]/ }).first().waitFor()")
     size = page.run("return page.viewportSize().width")
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.run("await page.screenshot({ path: arg, fullPage: true })", f"{PICTURES}/{name}-{size}-{page.scheme}.png")
+    page.run(PICTURE, f"{PICTURES}/{name}-{size}-{page.scheme}.png")
     wrong = [f"{name} at {size}, {page.scheme}: {rule}: {nodes}" for impact, rule, nodes in page.run(AXE, seconds=60) if impact in SERIOUS]
     try:
         page.fits()

@@ -3,7 +3,7 @@ import os
 import threading
 import time
 
-SECONDS = int(os.environ.get("SOAK_SECONDS", "45"))
+SECONDS = int(os.environ.get("SOAK_SECONDS", "60"))
 WARM_SECONDS = min(15, SECONDS / 3)   # until what is kept of the past is full, and the code compiled
 SLACK_KB, SLACK_NODES = 1024, 200
 

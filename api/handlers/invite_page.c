@@ -11,8 +11,8 @@
 	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"                  \
 	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"               \
 	"<meta name=\"robots\" content=\"noindex, nofollow\">\n"                                   \
-	"<title>" title "</title>\n<link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" " \
-	"href=\"/invite.css\">\n</head>\n"                                                         \
+	"<link rel=\"icon\" href=\"data:,\">\n" /* or browsers ask for /favicon.ico */             \
+	"<title>" title "</title>\n<link rel=\"stylesheet\" href=\"/invite.css\">\n</head>\n"      \
 	"<body>\n<main>\n<h1>" title "</h1>\n"
 #define FOOT "</main>\n</body>\n</html>\n"
 

@@ -3,6 +3,8 @@ import type { Device, DeviceEvent, Session, User } from './model.ts';
 import { asProblem, get, pages, Problem } from './rest.ts';
 import { Source } from './store.ts';
 
+const MISSING_MAX = 500;
+
 export class Catalog<T extends { id: string }> extends Source {
 	protected items = new Map<string, T>();
 	private found = this.items; // where a list that is being read goes
@@ -68,7 +70,7 @@ export class Catalog<T extends { id: string }> extends Source {
 			if (problem.status === 404)
 				this.remove(id);
 			if (!this.items.has(id))
-				this.missing.set(id, problem);
+				this.lack(id, problem);
 		}
 		this.changed();
 	}
@@ -85,9 +87,17 @@ export class Catalog<T extends { id: string }> extends Source {
 		this.found.delete(id);
 	}
 
+	/** It was deleted. */
 	drop(id: string): void {
 		this.remove(id);
+		this.lack(id, new Problem(404, 'Not Found', 'It was deleted.'));
 		this.changed();
+	}
+
+	private lack(id: string, problem: Problem): void {
+		if (this.missing.size >= MISSING_MAX)
+			this.missing.clear();
+		this.missing.set(id, problem);
 	}
 
 	/** Reads the whole list once; what is there is kept until all of the new one has come. */

@@ -13,6 +13,8 @@ export interface News {
 	at: string;
 	kind: 'started' | 'ended' | 'roamed' | 'device' | 'dataplane';
 	deviceId?: string;
+	/** As it was called then. */
+	deviceName?: string | undefined;
 	userId?: string;
 	text: string;
 	bad?: boolean;
@@ -188,12 +190,15 @@ function onSession(kind: 'started' | 'ended' | 'roamed', e: SessionEvent): void 
 }
 
 function onDevice(e: DeviceEvent): void {
+	const deviceName = devices.peek(e.device_id)?.name;
+
 	devices.onChange(e);
 	tell(
 		{
 			at: e.at,
 			kind: 'device',
 			deviceId: e.device_id,
+			deviceName,
 			userId: e.user_id,
 			text: CHANGES[e.change] ?? e.change,
 		},

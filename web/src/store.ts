@@ -36,21 +36,45 @@ export class Store<T> extends Source {
 	}
 }
 
-/** Draws the component again when one of them changes. */
-export function useSource(...sources: Source[]): void {
-	const [, again] = useReducer((n: number) => n + 1, 0);
-	const seen = sources.map((s) => s.version).join();
+const versionsOf = (sources: Source[]) => sources.map((s) => s.version).join();
+
+function useWatch(sources: Source[], soonMs: number): void {
+	const [, again] = useReducer((n: number, _: void) => n + 1, 0);
+	const seen = versionsOf(sources);
 
 	useEffect(() => {
-		const ends = sources.map((s) => s.watch(() => again(undefined as never)));
+		let timer = 0;
+		const now = () => {
+			timer = 0;
+			again();
+		};
+		const soon = () => {
+			if (soonMs === 0)
+				now();
+			else
+				timer ||= window.setTimeout(now, soonMs);
+		};
+		const ends = sources.map((s) => s.watch(soon));
 
-		if (sources.map((s) => s.version).join() !== seen)
-			again(undefined as never);
-		return () => ends.forEach((end) => end());
+		if (versionsOf(sources) !== seen)
+			now();
+		return () => {
+			clearTimeout(timer);
+			ends.forEach((end) => end());
+		};
 	}, sources);
 }
 
+// A thousand sessions that end at once are not a thousand times the page.
+const SOON_MS = 50;
+
+/** Draws the component again soon after one of them has changed, however often they do. */
+export function useSource(...sources: Source[]): void {
+	useWatch(sources, SOON_MS);
+}
+
+/** Draws it again at once. */
 export function useStore<T>(store: Store<T>): T {
-	useSource(store);
+	useWatch([store], 0);
 	return store.value;
 }

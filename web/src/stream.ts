@@ -113,11 +113,39 @@ export function stopStream(): void {
 	clearTimeout(watchdog);
 	source?.close();
 	source = null;
+	resting = false;
 	versions.set(null);
+}
+
+// A browser has six connections to a server, and every open stream keeps one: a tab that nobody looks
+// at gives it back.
+const HIDDEN_MS = 60000;
+let hidden = 0;
+let resting = false;
+
+document.addEventListener('visibilitychange', () => {
+	clearTimeout(hidden);
+	if (document.visibilityState === 'hidden') {
+		hidden = window.setTimeout(rest, HIDDEN_MS);
+	} else if (resting && source) {
+		resting = false;
+		link.set('connecting');
+		fresh = true;
+		open();
+	}
+});
+
+function rest(): void {
+	if (!source)
+		return;
+	resting = true;
+	clearTimeout(timer);
+	mayBeSilent();
+	source.close();
 }
 
 // A machine that slept, or a tab that was frozen, tries at once.
 addEventListener('online', () => {
-	if (source && link.value === 'lost')
+	if (source && !resting && link.value === 'lost')
 		reopen();
 });

@@ -234,7 +234,7 @@ function NewsLine(p: { item: News; owners: boolean }) {
 		<li class={`news ${item.kind} ${item.bad ? 'bad' : ''}`}>
 			<span class="dot" aria-hidden="true" />
 			<span class="news-text">
-				{item.deviceId && <DeviceName id={item.deviceId} />}
+				{item.deviceId && <DeviceName id={item.deviceId} before={item.deviceName} />}
 				{item.userId && p.owners && (
 					<span class="soft">
 						{' '}

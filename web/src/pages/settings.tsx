@@ -330,8 +330,8 @@ function textsOf(s: object): Texts {
 	return Object.fromEntries(FIELDS.map((f) => [f.name, f.kind.show(valueAt(s, f.name))]));
 }
 
-/** A merge patch of what was changed. */
-function changes(before: Texts, after: Texts): Record<string, unknown> {
+/** A merge patch of what was changed; what is as the default is given back to it. */
+function changes(before: Texts, after: Texts, defaults: Texts): Record<string, unknown> {
 	const body: Record<string, unknown> = {};
 
 	for (const f of FIELDS) {
@@ -340,10 +340,9 @@ function changes(before: Texts, after: Texts): Record<string, unknown> {
 
 		if (text === before[f.name])
 			continue;
-		if (inner)
-			body[outer] = { ...(body[outer] as object), [inner]: f.kind.read(text) };
-		else
-			body[outer] = f.kind.read(text);
+		const value = text === defaults[f.name] ? null : f.kind.read(text);
+
+		body[outer] = inner ? { ...(body[outer] as object), [inner]: value } : value;
 	}
 	return body;
 }
@@ -361,7 +360,7 @@ function ServiceForm(p: { settings: SettingsModel; onSaved: (s: SettingsModel) =
 			label="Service"
 			known={FIELDS.map((f) => f.name)}
 			onSend={async () => {
-				const body = changes(before, texts);
+				const body = changes(before, texts, defaults);
 
 				if (Object.keys(body).length > 0) {
 					const next = await patch<SettingsModel>('/v1/settings', body);

@@ -68,12 +68,12 @@ export function UserName(p: { id: string; link?: boolean }) {
 	return <span class="name">{user?.name ?? (users.problemOf(p.id) ? 'deleted user' : '…')}</span>;
 }
 
-export function DeviceName(p: { id: string }) {
+export function DeviceName(p: { id: string; before?: string | undefined }) {
 	useSource(devices);
 	const device = devices.want(p.id);
 
 	if (!device && devices.problemOf(p.id))
-		return <span class="name soft">deleted device</span>;
+		return <span class="name soft">{p.before ?? 'deleted device'}</span>;
 	return (
 		<a class="name" href={`#/devices/${p.id}`}>
 			{device?.name ?? '…'}

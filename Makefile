@@ -40,11 +40,11 @@ endif
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
 CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
-	iputils-ping nftables mmdebstrap slirp4netns binutils zsh
+	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium
 
 # npm comes with some builds of nodejs, which then refuse Debian's package of it.
 ifeq ($(shell command -v npm),)
-CHECK_PACKAGES += nodejs npm
+BUILD_PACKAGES += nodejs npm
 endif
 
 # ---- compiling ----
@@ -89,7 +89,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: openapi-linter all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets bench bench-aead bench-fwd bench-programs
+.PHONY: openapi-linter browser web web-soak screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets bench bench-aead bench-fwd bench-programs
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -109,6 +109,21 @@ $(OUT)/gen/migrations.inc: $(wildcard db/migrations/*.sql) db/migrations/embed.s
 	$(Q)mkdir -p $(@D) && sh db/migrations/embed.sh db/migrations/*.sql > $@
 $(OUT)/obj/db/%.o: CFLAGS += -I$(OUT)/gen
 $(OUT)/obj/db/migrate.o: $(OUT)/gen/migrations.inc
+
+# The dashboard goes into the control plane: its parts as npm's lock file names them, nothing that would run on installing,
+# bundled, then printed as C (web/embed.mjs).
+WEB_SRC := $(wildcard web/*.mjs web/tsconfig.json web/src/* web/src/*/* web/src/*/*/*)
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json $(wildcard web/.npmrc)
+	$(call say,NPM,web)
+	$(Q)command -v npm >/dev/null || { echo "web: npm is missing; \`make deps\` installs it" >&2; exit 1; }
+	$(Q)mkdir -p build/web && cd web && npm ci --ignore-scripts >../build/web/npm.log 2>&1 || { tail ../build/web/npm.log >&2; \
+		echo "web: npm could not install the dashboard's parts (web/package-lock.json); is its registry in reach?" >&2; exit 1; }
+build/web/gen/web_files.inc: $(WEB_SRC) web/node_modules/.package-lock.json
+	$(call say,WEB,$@)
+	$(Q)rm -rf build/web/dist && mkdir -p $(@D) && cd web && node build.mjs >../build/web/build.log 2>&1 || { cat ../build/web/build.log >&2; exit 1; }
+	$(Q)node web/embed.mjs build/web/dist > $@
+$(OUT)/obj/api/dashboard.o: CFLAGS += -Ibuild/web/gen
+$(OUT)/obj/api/dashboard.o: build/web/gen/web_files.inc
 
 $(OUT)/libdata.a: $(call obj,$(DATA_SRC))
 	$(call say,AR,$@)
@@ -154,9 +169,9 @@ threaded-units: $(THREADED_UNITS)
 # libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
-	-D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -Ibuild/plain/gen -Wno-unknown-warning-option
+	-D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -Ibuild/plain/gen -Ibuild/web/gen -Wno-unknown-warning-option
 FUZZ_OBJ := $(patsubst %.c,build/fuzz/obj/%.o,$(DATA_SRC) $(CONTROL_SRC) api/cli/sse.c api/cli/text.c)
-build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc
+build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc build/web/gen/web_files.inc
 	$(call say,FUZZCC,$<)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
 build/fuzz/liball.a: $(FUZZ_OBJ)
@@ -172,6 +187,12 @@ build/openapi/node_modules/.package-lock.json: $(addprefix tests/openapi/,$(LINT
 	$(call say,NPM,tests/openapi)
 	$(Q)mkdir -p build/openapi && cp $^ build/openapi && cd build/openapi && npm ci --ignore-scripts >npm.log 2>&1 || { tail npm.log; exit 1; }
 openapi-linter: build/openapi/node_modules/.package-lock.json
+
+# What drives and judges the dashboard in a browser (Debian's), the same way.
+build/browser/node_modules/.package-lock.json: $(addprefix tests/web/,package.json package-lock.json .npmrc)
+	$(call say,NPM,tests/web)
+	$(Q)mkdir -p build/browser && cp $^ build/browser && cd build/browser && npm ci --ignore-scripts >npm.log 2>&1 || { tail npm.log; exit 1; }
+browser: build/browser/node_modules/.package-lock.json
 
 # ---- what people call ----
 
@@ -210,6 +231,15 @@ $(OUT)/tests/bench/aead: $(call obj,tests/bench/aead.c) $(OUT)/libdata.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(call pkg,libcrypto) $(MB_LIBS) -o $@
 bench-aead: $(OUT)/tests/bench/aead ## nanoseconds per packet of every cipher and library
 	$(Q)$< $(ROUNDS)
+web: check-deps ## only the dashboard's tests, in a browser
+	$(Q)$(PYTHON) tests/run.py web
+web-soak: check-deps ## the dashboard's memory over SOAK_SECONDS (600) seconds of events
+	$(Q)$(MAKE) all browser
+	$(Q)SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTHON) -m pytest -q tests/web/test_memory.py
+screenshots: check-deps ## the dashboard's pages into build/screenshots; README's into web/screenshots
+	$(Q)$(MAKE) all browser
+	$(Q)$(PYTHON) -m pytest -q tests/web/test_looks.py
+	$(Q)mkdir -p web/screenshots && for s in overview-1440-light devices-1440-dark device-390-light; do cp build/screenshots/$$s.png web/screenshots; done
 fuzz: check-deps ## every fuzz target for FUZZ_SECONDS (600) seconds
 	$(Q)FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PYTHON) tests/run.py fuzz
 bench: check-deps bench-programs ## measure beside wireguard-go and openvpn; ROUNDS=5, QUICK=1 (see tests/bench)
@@ -219,6 +249,6 @@ bench-fwd: check-deps bench-programs ## nanoseconds per stage of a packet's way 
 format: ## let clang-format put every C file right
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-19 -i
 clean: ## remove everything that was built
-	$(Q)rm -rf build
+	$(Q)rm -rf build web/node_modules
 help: ## this
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22

@@ -90,6 +90,9 @@ static bool add_headers(struct MHD_Response *out, const struct reply *r, bool tl
 	if (r->file.is)
 		ok = ok && add_file_headers(out, &r->file);
 	return ok && add(out, "Content-Type", r->type ? r->type : "") &&
+	       add(out, "Content-Encoding", r->encoding ? r->encoding : "") &&
+	       add(out, "Vary", r->encoded ? "Accept-Encoding" : "") &&
+	       add(out, "Cache-Control", r->cache ? r->cache : "no-store") &&
 	       add(out, "Location", r->location) && add(out, "ETag", r->etag) &&
 	       add(out, "Allow", r->allow) && add(out, "Set-Cookie", r->cookie) &&
 	       add(out, "Retry-After", seconds) &&
@@ -112,6 +115,9 @@ static struct MHD_Response *take_body(struct reply *r)
 	else if (r->body)
 		out = MHD_create_response_from_buffer_with_free_callback(
 			r->len, r->body, memory_free);
+	else if (r->constant)
+		return MHD_create_response_from_buffer(
+			r->len, (void *)(uintptr_t)r->constant, MHD_RESPMEM_PERSISTENT);
 	else /* empty bodies need an address as well */
 		return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 	if (out) {

@@ -72,12 +72,6 @@ OBJECT(problem, char, "An error (RFC 9457).");
 
 /* ---- how it is ---- */
 
-static const struct json_out_field root_fields[] = {
-	BY_HAND("name", OUT_TEXT, 0, "What this is.", .example = "ireko"),
-	BY_HAND("api", OUT_TEXT, 0, "Where the API begins.", .example = "/v1"),
-};
-OBJECT(root, char, "What answers here.");
-
 static const struct json_out_field health_fields[] = {
 	BY_HAND("status", OUT_TEXT, 0, "ok, or ready.", .example = "ok"),
 };

@@ -40,7 +40,6 @@ struct out_status {
 #define OBJECTS(X)                                                                                 \
 	X(problem)                                                                                 \
 	X(problem_field)                                                                           \
-	X(root)                                                                                    \
 	X(health)                                                                                  \
 	X(login)                                                                                   \
 	X(me)                                                                                      \

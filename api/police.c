@@ -245,6 +245,8 @@ static unsigned check_field(const struct head_field *f, struct admitted *out, co
 	}
 	if (span_is(name, "Accept") && !out->accept.at)
 		out->accept = value;
+	if (span_is(name, "Accept-Encoding") && !out->accept_encoding.at)
+		out->accept_encoding = value;
 	out->forwarded = out->forwarded || is_of_proxy(name);
 	single = single_of(out, f);
 	if (!single)

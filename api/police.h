@@ -74,7 +74,7 @@ struct admitted {
 #define POLICE_MEMBER(member, name) struct span member;
 	POLICE_SINGLES(POLICE_MEMBER)
 #undef POLICE_MEMBER
-	struct span accept; /* may stand there several times: the first */
+	struct span accept, accept_encoding; /* may stand there several times: the first */
 	uint64_t body_len;
 	bool forwarded; /* a proxy says that it is somebody else's request */
 };

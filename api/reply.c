@@ -32,7 +32,6 @@ const struct standing_header standing_headers[] = {
 	{"Permissions-Policy",
 		"accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 		false},
-	{"Cache-Control", "no-store", false},
 };
 const size_t n_standing_headers = ARRAY_SIZE(standing_headers);
 
@@ -112,6 +111,17 @@ void reply_bytes(struct reply *r, unsigned status, const char *type, char *body,
 	r->body = body;
 	r->len = len;
 	r->type = type;
+}
+
+void reply_constant(
+	struct reply *r, unsigned status, const char *type, const char *bytes, size_t len)
+{
+	if (r->status)
+		return;
+	r->status = status;
+	r->type = type;
+	r->constant = bytes;
+	r->len = len;
 }
 
 void reply_empty(struct reply *r, unsigned status)
@@ -311,6 +321,8 @@ void reply_unless_match(struct reply *r, struct span if_none_match)
 		return;
 	memory_free(r->body);
 	r->body = NULL;
+	r->constant = NULL;
+	r->encoding = NULL;
 	r->len = 0;
 	r->status = 304;
 }

@@ -33,10 +33,14 @@ struct reply_file {
 struct stream;
 
 struct reply {
-	unsigned status; /* 0: not answered yet */
-	char *body;	 /* from memory_alloc, owned; NULL for none */
+	unsigned status;      /* 0: not answered yet */
+	char *body;	      /* from memory_alloc, owned; NULL for none */
+	const char *constant; /* instead of body: bytes that stay */
 	size_t len;
-	const char *type; /* constant */
+	const char *type;     /* constant */
+	const char *cache;    /* constant; NULL: to be stored by nobody */
+	const char *encoding; /* Content-Encoding, constant, or NULL */
+	bool encoded;	      /* which it is depends on Accept-Encoding */
 	char location[64], etag[64], allow[64];
 	char cookie[160]; /* Set-Cookie; secret */
 	uint32_t retry_after_s;
@@ -52,6 +56,9 @@ struct reply {
 void reply_fini(struct reply *r);
 /* Takes body (memory_alloc); NULL (there was no memory) becomes a 500. type: constant. */
 void reply_bytes(struct reply *r, unsigned status, const char *type, char *body, size_t len);
+/* Bytes that stay and that nobody owns. type: constant. */
+void reply_constant(
+	struct reply *r, unsigned status, const char *type, const char *bytes, size_t len);
 /* Takes doc; NULL (it could not be built) becomes a 500. */
 void reply_json(struct reply *r, unsigned status, json_t *doc);
 void reply_empty(struct reply *r, unsigned status);

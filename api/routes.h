@@ -54,7 +54,8 @@ enum lane { LANE_NOW, LANE_READ, LANE_WRITE, LANE_LOGIN, LANE_LONG, LANE_COUNT }
 
 /* clang-format off */
 #define ROUTES(R) \
-	R(GET,    "/",                              NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             root)              \
+	R(GET,    "/",                              NOW,   PUBLIC,   QUERY_IGNORED, NO_BODY,             dashboard)         \
+	R(GET,    "/assets/{txt}",                  NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             dashboard_asset)   \
 	R(GET,    "/healthz",                       NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             healthz)           \
 	R(GET,    "/readyz",                        READ,  PUBLIC,   QUERY_NONE,  NO_BODY,             readyz)            \
 	R(GET,    "/v1/openapi.json",               NOW,   PUBLIC,   QUERY_NONE,  NO_BODY,             openapi)           \

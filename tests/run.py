@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Runs all tests and closes with one line: `N passed, N failed`.
 
-Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a short run), e2e. Every
+Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a short run), e2e, web. Every
 suite reports its single tests; one that cannot start counts as a failure, none is skipped.
-Usage: run.py [lint|unit|fuzz|e2e ...]
+Usage: run.py [lint|unit|fuzz|e2e|web ...]
 """
 import base64
 import os
@@ -131,27 +131,43 @@ def finding(target, output):
 def e2e(tally):
     if not (make(tally, "plain", "all", "bench-programs") and make(tally, "asan", "SAN=address,undefined", "programs")):
         return
-    report = TOP / "build/e2e.xml"
+    pytest(tally, "e2e")
+
+
+def web(tally):
+    """The dashboard: its types, its parts by themselves, then all of it in a browser."""
+    if not (make(tally, "plain", "all") and make(tally, "browser", "browser")):
+        return
+    code, output = run(["node", "web/node_modules/typescript/bin/tsc", "--noEmit", "-p", "web"])
+    tally.add("web: types", code == 0, output)
+    code, output = run(["node", "web/test.mjs"])
+    tap(tally, "web", code, output)
+    pytest(tally, "web")
+
+
+def pytest(tally, suite):
+    """Every test of tests/SUITE by its name."""
+    report = TOP / f"build/{suite}.xml"
     report.unlink(missing_ok=True)
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
-               "-o", "console_output_style=classic", f"--junitxml={report}", "tests/e2e"]
+               "-o", "console_output_style=classic", f"--junitxml={report}", f"tests/{suite}"]
     done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL)
     if not report.exists():
-        tally.add(f"e2e: exit status {done.returncode}, no report", False)
+        tally.add(f"{suite}: exit status {done.returncode}, no report", False)
         return
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     for case in cases:
         bad = [c for c in case if c.tag in ("failure", "error", "skipped")]
-        tally.add(f"e2e: {case.get('classname')}.{case.get('name')}", not bad)
+        tally.add(f"{suite}: {case.get('classname')}.{case.get('name')}", not bad)
         for out in case.iter("system-out"):
             for line in (out.text or "").splitlines():
                 if line.startswith("figure:"):
                     print(line)
     if not cases:
-        tally.add("e2e: no test ran", False)
+        tally.add(f"{suite}: no test ran", False)
 
 
-SUITES = {"lint": lint, "unit": unit, "fuzz": fuzz, "e2e": e2e}
+SUITES = {"lint": lint, "unit": unit, "fuzz": fuzz, "e2e": e2e, "web": web}
 
 
 def main():

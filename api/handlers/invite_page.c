@@ -11,6 +11,7 @@
 	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"                  \
 	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"               \
 	"<meta name=\"robots\" content=\"noindex, nofollow\">\n"                                   \
+	"<link rel=\"icon\" href=\"data:,\">\n" /* or browsers ask for /favicon.ico */             \
 	"<title>" title "</title>\n<link rel=\"stylesheet\" href=\"/invite.css\">\n</head>\n"      \
 	"<body>\n<main>\n<h1>" title "</h1>\n"
 #define FOOT "</main>\n</body>\n</html>\n"
@@ -39,18 +40,27 @@ const char invite_page_failed[] =
 				  "for a new one.</p>\n" FOOT;
 
 const char invite_page_css[] =
-	"body{margin:0;background:#f4f5f7;color:#1b1f24;font:1rem/1.5 system-ui,sans-serif}\n"
-	"main{box-sizing:border-box;max-width:44rem;margin:0 auto;padding:2rem 1.25rem}\n"
-	"h1{font-size:1.5rem}\n"
-	"button,.button{display:inline-block;padding:.7rem 1.2rem;border:0;border-radius:.4rem;"
-	"background:#1f5fbf;color:#fff;font:inherit;text-decoration:none;cursor:pointer}\n"
-	"button:focus-visible,.button:focus-visible{outline:3px solid #f2a900;outline-offset:2px}\n"
-	"img{display:block;width:min(22rem,100%);margin:1rem 0;background:#fff}\n"
-	"pre{overflow:auto;padding:1rem;border:1px solid #d0d5dd;border-radius:.4rem;"
-	"background:#fff;font-size:.85rem}\n"
-	".small{color:#5b6470;font-size:.9rem}\n"
-	"@media(prefers-color-scheme:dark){body{background:#14171b;color:#e6e8eb}"
-	"pre{background:#1c2026;border-color:#343a43}.small{color:#a3abb6}}\n";
+	":root{color-scheme:light dark;--bg:#f5f6f8;--panel:#fff;--line:#d9dde3;--ink:#171b21;"
+	"--soft:#555f6c;--accent:#2b4fa8;--on-accent:#fff}\n"
+	"@media(prefers-color-scheme:dark){:root{--bg:#101318;--panel:#181c22;--line:#2c333c;"
+	"--ink:#e6e9ed;--soft:#a1abb8;--accent:#94b4ff;--on-accent:#0c1630}}\n"
+	"*{box-sizing:border-box}\n"
+	"body{margin:0;padding:1rem;background:var(--bg);color:var(--ink);"
+	"font:1rem/1.5 system-ui,sans-serif}\n"
+	"main{max-width:44rem;margin:4vh auto 0;padding:1.5rem;border:1px solid var(--line);"
+	"border-radius:10px;background:var(--panel)}\n"
+	"h1{margin:0 0 1rem;font-size:1.4rem;line-height:1.25}\n"
+	"button,.button{display:inline-block;padding:.6rem 1.1rem;border:0;border-radius:6px;"
+	"background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;"
+	"text-decoration:none;overflow-wrap:anywhere;cursor:pointer}\n"
+	"button:focus-visible,.button:focus-visible{outline:2px solid var(--accent);"
+	"outline-offset:2px}\n"
+	"img{display:block;width:min(20rem,100%);margin:1rem 0;padding:6px;border-radius:6px;"
+	"background:#fff}\n"
+	"pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.8rem;border:1px solid "
+	"var(--line);border-radius:6px;"
+	"background:var(--bg);font-size:.85rem}\n"
+	".small{margin-bottom:0;color:var(--soft);font-size:.9rem}\n";
 
 struct text {
 	char *at;
@@ -105,7 +115,8 @@ static void draw(struct text *t, const struct svc_issued *i, const char *file, c
 			"<p>Or scan it with the app on the device:</p>\n<img alt=\"QR code of the "
 			"profile\" src=\"data:image/svg+xml;base64,%s\">\n",
 			image);
-	put(t, "<p>Or copy it:</p>\n<pre>");
+	put(t, "<p>Or copy it:</p>\n"
+	       "<pre tabindex=\"0\" role=\"region\" aria-label=\"Profile\">");
 	put_escaped(t, i->profile);
 	put(t, "</pre>\n" FOOT);
 }

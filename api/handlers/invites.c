@@ -104,19 +104,9 @@ void handle_invite_delete(struct request *rq)
 
 /* ---- the link ---- */
 
-static void reply_constant(struct reply *r, unsigned status, const char *type, const char *text)
-{
-	const size_t n = strlen(text) + 1;
-	char *copy = memory_alloc(n);
-
-	if (copy)
-		memcpy(copy, text, n);
-	reply_text(r, status, type, copy);
-}
-
 static void reply_html(struct reply *r, unsigned status, const char *page)
 {
-	reply_constant(r, status, "text/html; charset=utf-8", page);
+	reply_constant(r, status, "text/html; charset=utf-8", page, strlen(page));
 }
 
 void handle_invite_landing(struct request *rq)
@@ -126,7 +116,8 @@ void handle_invite_landing(struct request *rq)
 
 void handle_invite_style(struct request *rq)
 {
-	reply_constant(&rq->reply, 200, "text/css; charset=utf-8", invite_page_css);
+	reply_constant(&rq->reply, 200, "text/css; charset=utf-8", invite_page_css,
+		strlen(invite_page_css));
 }
 
 static bool wants_json(struct span accept)

@@ -7,12 +7,6 @@
 #include "base/settings.h"
 #include "uapi/uapi.h"
 
-/* The API is under /v1; the dashboard will live here. */
-void handle_root(struct request *rq)
-{
-	reply_json(&rq->reply, 200, json_pack("{s:s, s:s}", "name", "ireko", "api", "/v1"));
-}
-
 void handle_healthz(struct request *rq)
 {
 	reply_json(&rq->reply, 200, json_pack("{s:s}", "status", "ok"));

@@ -59,7 +59,7 @@ static void put_headers(struct maker *m, json_t *answer, const struct route *r)
 	if (route_may_repeat(r))
 		put_header(m, answer, "Idempotency-Replayed",
 			"true: the first answer again, to a repeated Idempotency-Key.", false);
-	if (d->revision && d->answer)
+	if (d->revision && (d->answer || d->type))
 		put_header(m, answer, "ETag", "Of this state of the object.", true);
 }
 

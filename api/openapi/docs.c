@@ -22,9 +22,17 @@ const struct doc_tag doc_tags[] = {
 };
 const size_t n_doc_tags = ARRAY_SIZE(doc_tags);
 
+#define PAGE_EXAMPLE "<!doctype html>..."
+
 /* ---- service ---- */
 
-DOC(root, "service", 200, "Say what answers here", ANSWER(root));
+DOC(dashboard, "service", 200, "Show the dashboard", .revision = true,
+	.headers = {"Cache-Control", "Vary"}, .type = "text/html; charset=utf-8",
+	.example = PAGE_EXAMPLE,
+	.about = "A page that uses this API. Compressed where Accept-Encoding takes gzip.");
+DOC(dashboard_asset, "service", 200, "Give a part of the dashboard", .revision = true,
+	.fails = {404}, .headers = {"Cache-Control", "Vary"}, .type = "*/*",
+	.about = "Scripts and styles, by names that change with what is in them.");
 DOC(healthz, "service", 200, "Say that the process lives", ANSWER(health));
 DOC(readyz, "service", 200, "Say whether the service can do its work", ANSWER(health),
 	.about = "503 while the database does not answer or the dataplane is not synchronised.");
@@ -128,8 +136,6 @@ DOC(credential_revoke, "devices", 204, "Revoke a credential",
 	.about = "A live tunnel that uses it is dead before the answer.");
 
 /* ---- invites ---- */
-
-#define PAGE_EXAMPLE "<!doctype html>..."
 
 DOC(invite_list, "devices", 200, "List a device's invites", PAGE_OF(invite),
 	.about = "Used and expired ones too, for a day.");

@@ -65,7 +65,7 @@ def test_looking_burns_nothing_and_the_button_connects(g, device):
     a = press(g, path, {**BUTTON, "Origin": "null", "Sec-Fetch-Site": "same-origin"})
     assert a.status == 200 and a.headers["Cache-Control"] == "no-store", a
     text = a.body.decode()
-    profile = html.unescape(re.search(r"<pre>(.*?)</pre>", text, re.S).group(1))
+    profile = html.unescape(re.search(r"<pre[^>]*>(.*?)</pre>", text, re.S).group(1))
     saved = re.search(r'download="([^"]+)" href="data:application/octet-stream;base64,([^"]+)"', text)
     assert base64.b64decode(saved.group(2)).decode() == profile and saved.group(1).endswith(".conf")
     svg = base64.b64decode(re.search(r"data:image/svg\+xml;base64,([^\"]+)", text).group(1))

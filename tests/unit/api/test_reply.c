@@ -127,6 +127,27 @@ static void only_what_was_found_can_be_unchanged(void **state)
 	assert_int_equal(bare.status, 200);
 }
 
+static void constants_belong_to_nobody(void **state)
+{
+	struct reply r = {.etag = "\"a-gzip\""};
+
+	(void)state;
+	reply_constant(&r, 200, "text/css", "abc", 3);
+	reply_constant(&r, 200, "text/html", "x", 1);
+	r.encoding = "gzip";
+	assert_int_equal(r.status, 200);
+	assert_string_equal(r.type, "text/css");
+	assert_string_equal(r.constant, "abc");
+	reply_unless_match(&r, span_of("\"a\""));
+	assert_int_equal(r.status, 200);
+	reply_unless_match(&r, span_of("\"a\", \"a-gzip\""));
+	assert_int_equal(r.status, 304);
+	assert_int_equal(r.len, 0);
+	assert_null(r.constant);
+	assert_null(r.encoding);
+	reply_fini(&r);
+}
+
 static void what_can_not_be_built_is_500(void **state)
 {
 	struct reply r = {.status = 0};
@@ -221,6 +242,7 @@ int main(void)
 		cmocka_unit_test(tags_are_read_to_the_letter),
 		cmocka_unit_test(no_tag_is_read_too_far),
 		cmocka_unit_test(only_what_was_found_can_be_unchanged),
+		cmocka_unit_test(constants_belong_to_nobody),
 		cmocka_unit_test(what_can_not_be_built_is_500),
 		cmocka_unit_test(problems_say_what_and_where),
 		cmocka_unit_test(strangers_learn_nothing),

@@ -22,6 +22,7 @@
 #include <gnutls/x509.h>
 
 #include "api/api.h"
+#include "api/dashboard.h"
 #include "api/request.h"
 #include "api/routes.h"
 #include "base/secret.h"
@@ -1609,21 +1610,23 @@ static void answers_carry_the_standing_headers(void **state)
 
 			assert_true(there != standing_headers[k].tls_only);
 		}
+		assert_non_null(strstr(a->text, "Cache-Control: no-store\r\n"));
 		assert_true((a->status == 401) ==
 			    (strstr(a->text, "WWW-Authenticate: Bearer\r\n") != NULL));
 		assert_null(strstr(a->text, "Access-Control"));
 	}
 }
 
-static void head_is_like_get(void **state)
+/* first: "HEAD /path". An answer without a body, which the connection ends with. */
+static const struct answer *ask_head(const char *first)
 {
 	static struct answer a;
 	const int fd = dial();
-	const char *text = "HEAD /healthz HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
+	char text[256];
 
-	(void)state;
+	snprintf(text, sizeof(text), "%s HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", first);
 	say(fd, text, strlen(text));
-	while (a.len < sizeof(a.text) - 1) {
+	for (a.len = 0; a.len < sizeof(a.text) - 1;) {
 		const ssize_t n = recv(fd, a.text + a.len, sizeof(a.text) - 1 - a.len, 0);
 
 		if (n <= 0)
@@ -1631,9 +1634,107 @@ static void head_is_like_get(void **state)
 		a.len += (size_t)n;
 	}
 	close(fd);
-	assert_non_null(strstr(a.text, "HTTP/1.1 200"));
-	assert_non_null(strstr(a.text, "Content-Length: 15\r\n"));
+	a.text[a.len] = '\0';
+	assert_true(a.len > 16);
+	a.status = (unsigned)atoi(a.text + strlen("HTTP/1.1 "));
 	assert_memory_equal(a.text + a.len - 4, "\r\n\r\n", 4);
+	return &a;
+}
+
+static void head_is_like_get(void **state)
+{
+	const struct answer *a = ask_head("HEAD /healthz");
+
+	(void)state;
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "Content-Length: 15\r\n"));
+}
+
+static bool says(const struct answer *a, const char *line)
+{
+	return strstr(a->text, line) != NULL;
+}
+
+/* A GET of one of the dashboard's files, in either form; then the same again, by its tag. */
+static void ask_for_file(const char *target, const struct dashboard_file *f, bool gzip)
+{
+	const struct dashboard_bytes *bytes = gzip ? &f->gzip : &f->plain;
+	char first[160], fields[128], tag[64], length[64];
+	const struct answer *a;
+
+	snprintf(first, sizeof(first), "GET %s", target);
+	snprintf(tag, sizeof(tag), "\"%s%s\"", f->hash, gzip ? "-gzip" : "");
+	snprintf(length, sizeof(length), "Content-Length: %zu\r\n", bytes->len);
+	snprintf(fields, sizeof(fields), "%s", gzip ? "Accept-Encoding: br, gzip\r\n" : "");
+	a = request(first, fields, NULL);
+	assert_int_equal(a->status, 200);
+	assert_true(says(a, f->type) && says(a, tag) && says(a, length));
+	assert_true(says(a, "Vary: Accept-Encoding\r\n"));
+	assert_true(says(a, "Content-Encoding: gzip\r\n") == gzip);
+	assert_memory_equal(a->text + a->len - bytes->len, bytes->at, bytes->len);
+	snprintf(fields, sizeof(fields), "%sIf-None-Match: %s\r\n",
+		gzip ? "Accept-Encoding: gzip\r\n" : "", tag);
+	a = request(first, fields, NULL);
+	assert_int_equal(a->status, 304);
+	assert_true(says(a, tag) && says(a, "Vary: Accept-Encoding\r\n"));
+	assert_memory_equal(a->text + a->len - 4, "\r\n\r\n", 4);
+	/* The other form's tag is another. */
+	snprintf(fields, sizeof(fields), "%sIf-None-Match: %s\r\n",
+		gzip ? "" : "Accept-Encoding: gzip\r\n", tag);
+	assert_int_equal(request(first, fields, NULL)->status, 200);
+}
+
+static void the_dashboard_is_served(void **state)
+{
+	const struct dashboard_file *f;
+	char target[128], first[160];
+	size_t n;
+
+	(void)state;
+	f = dashboard_files(&n);
+	for (size_t i = 0; i < n; i++) {
+		const char *cache = i == 0 ? "Cache-Control: no-cache\r\n"
+					   : "Cache-Control: public, max-age=31536000, "
+					     "immutable\r\n";
+
+		snprintf(target, sizeof(target), "/%s", i == 0 ? "" : f[i].path);
+		snprintf(first, sizeof(first), "GET %s", target);
+		if (f[i].gzip.len > 0 && f[i].gzip.len < 60000 && f[i].plain.len < 60000)
+			ask_for_file(target, &f[i], true);
+		if (f[i].plain.len < 60000)
+			ask_for_file(target, &f[i], false);
+		snprintf(first, sizeof(first), "HEAD %s", target);
+		const struct answer *a = ask_head(first);
+
+		assert_int_equal(a->status, 200);
+		assert_true(says(a, cache) && says(a, f[i].hash) && says(a, f[i].type));
+		assert_false(says(a, "no-store"));
+		for (size_t k = 0; k < n_standing_headers; k++)
+			assert_true(
+				says(a, standing_headers[k].name) != standing_headers[k].tls_only);
+	}
+	/* Links are passed on with what messengers append. */
+	assert_int_equal(request("GET /?utm_source=x&utm_source=x", "", NULL)->status, 200);
+	assert_int_equal(atomic_load(&fake.calls), 0);
+}
+
+static void the_dashboard_has_nothing_else(void **state)
+{
+	static const char *const none[] = {"GET /index.html", "GET /assets", "GET /assets/",
+		"GET /assets/x.js", "GET /assets/index.html", "GET /assets/a/b"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+		const struct answer *a = request(none[i], "Accept-Encoding: gzip\r\n", NULL);
+
+		assert_int_equal(a->status, 404);
+		assert_true(says(a, "Content-Type: application/problem+json\r\n"));
+		assert_true(says(a, "Cache-Control: no-store\r\n"));
+		assert_false(says(a, "Content-Encoding"));
+	}
+	assert_int_equal(request("GET /assets/..", "", NULL)->status, 400);
+	assert_int_equal(request("POST /", "", NULL)->status, 405);
+	assert_int_equal(request("DELETE /assets/x.js", "", NULL)->status, 405);
 }
 
 static void login_sets_the_cookie(void **state)
@@ -2867,6 +2968,8 @@ int main(void)
 		cmocka_unit_test_setup(unknown_paths_and_methods, fresh),
 		cmocka_unit_test_setup(answers_carry_the_standing_headers, fresh),
 		cmocka_unit_test_setup(head_is_like_get, fresh),
+		cmocka_unit_test_setup(the_dashboard_is_served, fresh),
+		cmocka_unit_test_setup(the_dashboard_has_nothing_else, fresh),
 		cmocka_unit_test_setup(login_sets_the_cookie, fresh),
 		cmocka_unit_test_setup(objects_as_the_contract_says, fresh),
 		cmocka_unit_test_setup(audit_settings_and_second_factors, fresh),

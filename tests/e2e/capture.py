@@ -21,6 +21,8 @@ class Capture:
 
     def __init__(self, ns, device, expression="", snaplen=DATAGRAM):
         self.dir = tempfile.TemporaryDirectory(prefix="pcap-", dir=topology.temporary())
+        # What is sent is captured as a card would send it: not many datagrams as one.
+        ns.ip("link", "set", device, "gso_max_segs", "1")
         self.file = pathlib.Path(self.dir.name) / "capture.pcap"
         self.errors = open(pathlib.Path(self.dir.name) / "stderr", "w+")
         self.process = ns.popen(["tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", snaplen, "-B", 32768, "-Z", "root",

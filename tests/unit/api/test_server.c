@@ -1806,6 +1806,7 @@ static void objects_as_the_contract_says(void **state)
 	assert_int_equal(a->status, 200);
 	assert_non_null(strstr(a->text, "\"drops\":{\"replay\":3}"));
 	assert_non_null(strstr(a->text, "\"aead\":{\"AES-256-GCM\":\"openssl\"}"));
+	assert_non_null(strstr(a->text, "\"offloads\":[\"tun-gso\",\"udp-gro\"]"));
 	a = request("GET /v1/sessions", ADMIN, NULL);
 	assert_non_null(strstr(a->text, "\"cipher\":\"CHACHA20-POLY1305\""));
 	assert_non_null(strstr(a->text, "\"next_cursor\":null"));

@@ -87,7 +87,7 @@ static uint32_t budget_of(const struct conn_table *t, enum phase p)
 	case SENDING:
 		return t->limits.sending_ms;
 	case STREAMING:
-		return t->limits.stuck_ms;
+		return t->limits.stream_ms;
 	case NEW:
 	case RECEIVING:
 	case SERVING:

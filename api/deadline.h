@@ -36,7 +36,8 @@ struct conn_limits {
 	uint32_t idle_ms;      /* between requests */
 	uint32_t handshake_ms; /* TLS */
 	uint32_t long_ms;      /* until a long request's answer begins */
-	uint32_t stuck_ms;     /* its client acknowledges nothing, or takes nothing of a stream */
+	uint32_t stuck_ms;     /* its client acknowledges nothing */
+	uint32_t stream_ms;    /* a stream whose client takes nothing */
 	uint32_t sending_ms;   /* its answer in all */
 };
 

@@ -235,6 +235,7 @@ static int start_parts(struct api *a, const struct api_conf *conf, char *why)
 		.idle_ms = IDLE_MS,
 		.handshake_ms = request_ms < HANDSHAKE_MS ? request_ms : HANDSHAKE_MS,
 		.long_ms = LONG_MS,
+		.stream_ms = STUCK_MS,
 		.stuck_ms = conf->stuck_ms ? conf->stuck_ms : STUCK_MS,
 		.sending_ms = SENDING_MS,
 	};

@@ -19,6 +19,7 @@ static const struct column list_columns[] = {
 	{"DETAIL", "detail", COLUMN_TEXT},
 };
 static const struct column verify_columns[] = {
+	{"whole", "ok", COLUMN_YES},
 	{"rows", "rows", COLUMN_NUMBER},
 	{"first", "first", COLUMN_NUMBER},
 	{"last", "last", COLUMN_NUMBER},

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/cli/args.h"
 #include "api/cli/find.h"
@@ -15,6 +16,18 @@ static void say_until(const char *expires_at)
 
 	fprintf(stderr, "It works once, until %s.\n", plain ? plain : "?");
 	free(plain);
+}
+
+/* The link begins as the API was asked, unless the service knows better. */
+static void warn_loopback(const char *url)
+{
+	static const char *const here[] = {"://127.", "://[::1]", "://localhost"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(here); i++)
+		if (strstr(url, here[i]))
+			fprintf(stderr,
+				"No other machine can open that: set IREKO_PUBLIC_URL of the "
+				"service.\n");
 }
 
 enum exit_code run_invite(struct args *a)
@@ -40,5 +53,6 @@ enum exit_code run_invite(struct args *a)
 	}
 	tell("%s", rest_text(made.doc, "url"));
 	say_until(rest_text(made.doc, "expires_at"));
+	warn_loopback(rest_text(made.doc, "url"));
 	return option(a, OPT_QR) ? qr_draw(rest_text(made.doc, "url")) : EXIT_FINE;
 }

@@ -108,7 +108,9 @@ static int devices_of(struct db_conn *tx, const struct svc_actor *a, const struc
 	if (err)
 		return err == -ENOENT ? refuse_not_found(e) : err;
 	rows = calloc(SVC_TRAFFIC_SERIES + 1, sizeof(*rows));
-	n = rows ? device_list(tx, user, &start, rows, SVC_TRAFFIC_SERIES + 1) : -ENOMEM;
+	if (!rows)
+		return -ENOMEM;
+	n = device_list(tx, user, &start, rows, SVC_TRAFFIC_SERIES + 1);
 	for (int i = 0; i < n && i < SVC_TRAFFIC_SERIES; i++)
 		out->series[out->n++].device_id = rows[i].id;
 	free(rows);

@@ -187,6 +187,7 @@ def test_the_dataplane_comes_and_goes(served, hear):
     tunnel = g.client(issued)
     stream = hear(g.api)
     stream.wait("hello")
+    until(lambda: g.session_of(device), 3, "the control plane knows of it")
     g.dataplane.kill()
     stream.wait("dataplane.lost", 2)
     assert stream.wait("session.ended", 3, of_device(device)).data["reason"] == "dataplane_lost"

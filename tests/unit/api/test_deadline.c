@@ -62,7 +62,7 @@ static int setup(void **state)
 		.per_prefix = 2,
 		.request_ms = 15000,
 		.idle_ms = 60000,
-		.stuck_ms = 30000,
+		.stream_ms = 30000,
 		.handshake_ms = 5000};
 
 	now_ms = 1000;

@@ -163,7 +163,7 @@ def saturate(system, size, packets):
         f = json.loads(line)
         assert f["got"] > 0, f
         result[f["direction"]] = {"cpu_ns": f["cpu_ns"] / f["got"], "pps": f["got"] / f["seconds"],
-                                  "lost": 1 - f["got"] / f["sent"], "under_way": f["under_way"]}
+                                  "lost": max(0, 1 - f["got"] / f["sent"]), "under_way": f["under_way"]}
     return result
 
 

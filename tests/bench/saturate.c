@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ enum {
 	BURST_MAX = 60, /* the kernel takes 64 segments */
 	DATAGRAM_MAX = 65000,
 	UNDER_WAY = 440,      /* packets, at first: fits the queue of a TUN as it is by itself */
-	CHUNK = 32 * 1024,    /* sealed ahead */
+	CHUNK = 16 * 1024,    /* sealed ahead */
 	STUCK_NS = 200000000, /* no progress for that long: what is missing is lost */
 	BUFFER = 16 << 20,
 	PIDS_MAX = 8,
@@ -67,6 +68,9 @@ struct figures {
 	uint64_t sent, got, lost, cpu_ns;
 	uint64_t wall_ns; /* without the waiting for what was lost */
 };
+
+/* A direction ends after that long, however many have passed. */
+static const uint64_t LONGEST_NS = 4000000000;
 
 static void die(const char *what)
 {
@@ -264,11 +268,11 @@ static void open_direction(struct run *r, struct figures *f)
 {
 	struct ring g = {.bytes = malloc(CHUNK * (r->bytes + LANE_OVERHEAD_MAX))};
 
-	const uint64_t base = came_out(r);
+	const uint64_t base = came_out(r), began = now_ns();
 
 	if (!g.bytes)
 		die("memory");
-	while (f->sent < r->packets) {
+	while (f->sent < r->packets && now_ns() - began < LONGEST_NS) {
 		const uint64_t left = r->packets - f->sent;
 
 		ring_fill(r, &g, left < CHUNK ? left : CHUNK);
@@ -350,8 +354,9 @@ static void seal_direction(struct run *r, struct figures *f)
 	(void)take_sealed(r);
 	cpu = server_ns(r);
 	began = since = now_ns();
-	while (f->sent < r->packets || missing(f) > 0) {
-		if (f->sent < r->packets && missing(f) <= r->under_way - burst) {
+	for (bool more = true; more || missing(f) > 0;) {
+		more = f->sent < r->packets && now_ns() - began < LONGEST_NS;
+		if (more && missing(f) <= r->under_way - burst) {
 			if (send(r->inner, payload, burst * size, 0) < 0)
 				die("send");
 			f->sent += burst;

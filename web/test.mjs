@@ -22,6 +22,6 @@ await build({
 	nodePaths: [path.join(HERE, 'node_modules')],
 });
 const files = names.map((name) => path.join(OUT, name.replace(/\.ts$/, '.mjs')));
-const run = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...files], { stdio: 'inherit' });
+const run = spawnSync(process.execPath, ['--enable-source-maps', '--test', '--test-reporter=tap', ...files], { stdio: 'inherit' });
 
 process.exitCode = run.status ?? 1;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
 import { all, asProblem, Attempt, get, keepCsrf, post, Problem, whenSignedOut } from '../../../web/src/rest.ts';
 
@@ -12,6 +13,10 @@ interface Asked {
 let asked: Asked[] = [];
 let answers: (Response | Error)[] = [];
 const kept = new Map<string, string>();
+
+// Node 18 has it only here.
+if (!globalThis.crypto)
+	Object.assign(globalThis, { crypto: webcrypto });
 
 Object.assign(globalThis, {
 	localStorage: {

@@ -4,7 +4,7 @@ import threading
 import time
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "60"))
-WARM_SECONDS = min(15, SECONDS / 3)   # until what is kept of the past is full, and the code compiled
+WARM_SECONDS = SECONDS / 4   # until what is kept of the past is full, and the code compiled
 SLACK_KB, SLACK_NODES = 1024, 200
 
 

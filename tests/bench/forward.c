@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "crypto/aead_choose.h"
 #include "crypto/epoch.h"
 #include "fwd/engine.h"
 #include "lane.h"
@@ -428,10 +429,15 @@ int main(int argc, char **argv)
 {
 	const size_t batches = argc > 1 ? strtoull(argv[1], NULL, 10) : BATCHES;
 	struct bench b = {.now = 1000 * 1000};
+	struct aead_report chosen;
 	double *ns;
 
-	if (batches < 1 || batches > BATCHES_MAX || aead_init() != 0 || epoch_init() != 0)
+	if (batches < 1 || batches > BATCHES_MAX)
 		die("usage: forward [BATCHES]");
+	/* As the daemon does, and a worker of it. */
+	if (aead_init() != 0 || epoch_init() != 0 || aead_choose(AEAD_AUTO, &chosen) != 0 ||
+		aead_thread_start() != 0)
+		die("crypto: no library passes its self-test");
 	ns = calloc(batches, sizeof(*ns));
 	b.buffers = aligned_alloc(64, BATCH * ROOM);
 	b.copy = aligned_alloc(64, BATCH * ROOM);

@@ -18,15 +18,10 @@ from poll import until
 SIZE = 200 * 10**6
 
 
-# With the kernel's offloads, and without where they matter.
-JOBS = [(kind, "auto") for kind in kinds.ALL] + [(kinds.WIREGUARD, "off")]
-
-
-@pytest.fixture(scope="module", params=JOBS, ids=lambda job: f"{job[0]}-{job[1]}")
+@pytest.fixture(scope="module", params=kinds.ALL, ids=str)
 def job(request, module_gateway):
-    kind, offloads = request.param
-    g = module_gateway(env={"IREKO_OFFLOADS": offloads})
-    g.kind = kind
+    g = module_gateway()
+    kind = g.kind = request.param
     g.person, g.laptop, g.issued = g.provision("laptop", protocol=kind.protocol)
     g.tunnel = g.client(g.issued, **kind.options)
     return g

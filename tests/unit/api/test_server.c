@@ -2756,20 +2756,31 @@ static void there_are_only_so_many_streams(void **state)
 static void nobody_waits_for_a_slow_reader(void **state)
 {
 	static struct ear slow, quick;
+	const struct timeval patience = {.tv_sec = 2};
 	const int little = 4096;
 	const uint64_t from = events_newest(events);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
 	const char *text = "GET /v1/events HTTP/1.1\r\n" HOST ADMIN "\r\n";
 	char want[64];
-	unsigned rounds = 0;
+	unsigned rounds = 0, tries = 0;
 	struct pollfd gone;
 
 	(void)state;
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	slow.fd = socket(AF_INET, SOCK_STREAM, 0);
-	setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
-	assert_int_equal(connect(slow.fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	say(slow.fd, text, strlen(text));
+	/* Streams of the tests before may still count against the caller. */
+	do {
+		memset(&slow, 0, sizeof(slow));
+		slow.fd = socket(AF_INET, SOCK_STREAM, 0);
+		setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+		setsockopt(slow.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		assert_int_equal(connect(slow.fd, (struct sockaddr *)&to, sizeof(to)), 0);
+		say(slow.fd, text, strlen(text));
+		if (hears(&slow, "event: hello"))
+			break;
+		close(slow.fd);
+		poll(NULL, 0, 50);
+	} while (tries++ < 100);
+	assert_true(tries <= 100);
 	listen_with(&quick, "/v1/events?types=device.changed", ADMIN);
 	assert_non_null(hears(&quick, "event: hello"));
 	gone = (struct pollfd){.fd = slow.fd, .events = POLLRDHUP};

@@ -101,7 +101,7 @@ up() {
 	export IREKO_URL
 	echo
 	echo "Ireko is running. Logs: $logs"
-	echo "  dashboard and API  $IREKO_URL   (the dashboard's pages come with a later version)"
+	echo "  dashboard and API  $IREKO_URL"
 	endpoint=$(sed -n 's/.*profiles will name //p' "$logs/ireko-controlplane.log" | tail -n 1)
 	echo "  clients connect to $endpoint   (IREKO_ENDPOINT)"
 	if [ -n "$password" ]; then

@@ -48,6 +48,7 @@ struct api {
 	struct tls *tls;
 	struct MHD_Daemon *daemon;
 	struct endpoint address;
+	atomic_bool closed; /* nobody new is let in */
 };
 
 /* What 0.9 refuses anyway, folded lines above all, 1.0 takes unless it is told to be strict;
@@ -62,7 +63,7 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t
 	struct endpoint from;
 
 	(void)len;
-	if (endpoint_from_sockaddr(&from, sa))
+	if (atomic_load(&a->closed) || endpoint_from_sockaddr(&from, sa))
 		return MHD_NO;
 	return conn_admit(a->env.conns, &from.addr) ? MHD_YES : MHD_NO;
 }
@@ -349,12 +350,11 @@ static void drain_streams(struct api *a, unsigned ms)
 	}
 }
 
+/* The listening socket stays libmicrohttpd's until its threads have ended: MHD_quiesce_daemon takes
+ * it from epoll while a thread may be doing the same, and libmicrohttpd aborts when both do. */
 void api_stop(struct api *a)
 {
-	const MHD_socket fd = MHD_quiesce_daemon(a->daemon);
-
-	if (fd != MHD_INVALID_SOCKET)
-		close(fd);
+	atomic_store(&a->closed, true);
 	streams_stop(a->env.streams);
 	drain(a, STOP_MS);
 	/* What is left in the lanes is answered at once; nothing may stay suspended. */

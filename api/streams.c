@@ -106,6 +106,15 @@ static bool say_event(struct stream *st, struct event *e)
 	return true;
 }
 
+/* What he missed can't be told any more. What is on its way to him goes as well: a socket that is
+ * closed in order would wait in the kernel for a reader who may never read. */
+static void drop(struct stream *st)
+{
+	st->ended = true;
+	st->all->figures.slow++;
+	conn_doom(st->all->conns, st->conn, "it does not read its events");
+}
+
 /* Returns: whether there is something to say now. */
 static bool next(struct stream *st)
 {
@@ -120,8 +129,7 @@ static bool next(struct stream *st)
 		event_put(st->all->events, e);
 	}
 	if (got == EVENTS_GAP) {
-		st->all->figures.slow++;
-		st->ended = true;
+		drop(st);
 		return false;
 	}
 	if (clock_mono_ms(&st->all->clock) - st->said_ms < STREAM_HEARTBEAT_MS)
@@ -215,11 +223,8 @@ static void drop_slow(struct streams *all, struct stream *st)
 
 	if (e)
 		event_put(all->events, e);
-	if (got != EVENTS_GAP || st->ended)
-		return;
-	st->ended = true;
-	all->figures.slow++;
-	conn_doom(all->conns, st->conn, "it does not read its events");
+	if (got == EVENTS_GAP && !st->ended)
+		drop(st);
 }
 
 static size_t gather(struct streams *all)

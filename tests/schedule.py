@@ -1,0 +1,94 @@
+"""Jobs beside each other, as far as the machine goes: most tests wait for a clock or a network and leave their core
+to others. Each job says what it wants; the sum of what runs never exceeds what there is.
+
+    first     CROWD (builds, unit programs, fuzzers)   and PLAIN in what they leave
+    then      QUIET (what measures times and losses)   and PLAIN in what they leave, no crowd any more
+"""
+import itertools
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+CROWD, PLAIN, QUIET = range(3)
+ROOM = {CROWD: 1.25, PLAIN: 1.25, QUIET: 1.0}  # of the cores. Half of a crowd is nice, and no figure is asked of it
+LANES = 3                                      # jobs at once for each core, however little they want
+FIRST = 10_000                                 # seconds of what others wait for: it goes before everything
+
+
+@dataclass(eq=False)
+class Job:
+    """run() does it. Returns: None, False (what needs it is dropped), or a list of further jobs. seconds: about as long
+    as it takes; the longest goes first. cores: of what it keeps busy, as a mean. needs: names of jobs before it. lane: no
+    two of the same one at once."""
+    name: str
+    run: Callable
+    seconds: float = 30
+    cores: float = 1.0
+    kind: int = PLAIN
+    needs: tuple = ()
+    lane: str = ""
+
+
+class Schedule:
+    def __init__(self, jobs, cores):
+        self.cores = cores
+        self.waiting = list(jobs)
+        self.running = []
+        self.done, self.dropped = set(), []
+        self.ended = queue.SimpleQueue()
+
+    def fits(self, job):
+        """Whether there is room for it beside what runs."""
+        if not self.running:
+            return True
+        if job.lane and any(r.lane == job.lane for r in self.running):
+            return False
+        kinds = {job.kind, *(r.kind for r in self.running)}
+        room = ROOM[max(kinds)] * self.cores
+        return len(self.running) < LANES * self.cores and job.cores + sum(r.cores for r in self.running) <= room + 1e-6
+
+    def next(self):
+        """The job that begins now, or None. A quiet one waits until there is no crowd left, not even one that waits."""
+        crowd = any(j.kind == CROWD for j in itertools.chain(self.waiting, self.running))
+        ready = [j for j in self.waiting if self.done.issuperset(j.needs) and not (crowd and j.kind == QUIET)]
+        # What is alone in its time goes before what may run beside everything.
+        ready.sort(key=lambda j: (j.kind == PLAIN, -j.seconds))
+        return next((j for j in ready if self.fits(j)), None)
+
+    def start(self, job):
+        def work():
+            try:
+                result = job.run()
+            except BaseException as error:
+                result = error
+            self.ended.put((job, result))
+        self.waiting.remove(job)
+        self.running.append(job)
+        threading.Thread(target=work, daemon=True).start()
+
+    def drop(self, names):
+        """What needs one of those will never run, and what needs that."""
+        while gone := [j for j in self.waiting if names.intersection(j.needs)]:
+            self.waiting = [j for j in self.waiting if j not in gone]
+            self.dropped += gone
+            names = {j.name for j in gone}
+
+    def run(self):
+        """Until nothing is left. Returns the jobs that were dropped because what they need failed."""
+        while self.waiting or self.running:
+            while job := self.next():
+                self.start(job)
+            if not self.running:
+                raise RuntimeError(f"nobody does what these need: {[j.name for j in self.waiting]}")
+            job, result = self.ended.get()
+            self.running.remove(job)
+            if isinstance(result, BaseException):
+                raise result
+            if result is False:
+                self.drop({job.name})
+            else:
+                self.done.add(job.name)
+                self.waiting += result or []
+        return self.dropped

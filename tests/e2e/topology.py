@@ -26,6 +26,7 @@ _living = []
 
 SERVER4, SERVER6 = "203.0.113.1", "2001:db8:0:1::1"
 UPLINK4, UPLINK6 = "198.51.100.1", "2001:db8:0:2::1"
+OUTER_MAC, UPLINK_MAC, INTERNET_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 INTERNET4, INTERNET6 = "198.51.100.2", "2001:db8:0:2::2"
 # What the internet namespace answers to as well: networks that tunnels must not reach.
 PRIVATE4 = ["10.1.2.3", "172.16.9.9", "192.168.55.5", "100.64.7.7", "169.254.169.254"]
@@ -145,9 +146,10 @@ class Net:
         self.server = self._namespace("s")
         self.internet = self._namespace("i")
         s, i = self.server, self.internet
-        s.ip("link", "add", "inner0", "type", "veth", "peer", "name", "eth0", "netns", i.name)
+        s.ip("link", "add", "inner0", "address", UPLINK_MAC, "type", "veth",
+             "peer", "name", "eth0", "address", INTERNET_MAC, "netns", i.name)
         # The bridge keeps its address when ports come and go.
-        s.ip("link", "add", "outer0", "address", "02:00:00:00:00:01", "type", "bridge")
+        s.ip("link", "add", "outer0", "address", OUTER_MAC, "type", "bridge")
         for ns, dev, addresses in ((s, "outer0", (f"{SERVER4}/24", f"{SERVER6}/64")),
                                    (s, "inner0", (f"{UPLINK4}/24", f"{UPLINK6}/64")),
                                    (i, "eth0", (f"{INTERNET4}/24", f"{INTERNET6}/64"))):
@@ -156,6 +158,8 @@ class Net:
             ns.ip("link", "set", dev, "up")
         s.ip("route", "add", "default", "via", INTERNET4)
         s.ip("-6", "route", "add", "default", "via", INTERNET6)
+        add_neighbour(s, "inner0", INTERNET6, INTERNET_MAC)
+        add_neighbour(i, "eth0", UPLINK6, UPLINK_MAC)
         for a in PRIVATE4 + PRIVATE6:
             add_address(i, "lo", a)
         s.run("nft", "table inet outside { chain forward { type filter hook forward priority -100; "
@@ -171,6 +175,7 @@ class Net:
         add_address(ns, "eth0", f"{ns.address4}/24")
         add_address(ns, "eth0", f"{ns.address6}/64")
         ns.ip("link", "set", "eth0", "up")
+        add_neighbour(ns, "eth0", SERVER6, OUTER_MAC)
         ns.number = n
         self.clients.append(ns)
         return ns
@@ -202,6 +207,12 @@ def add_address(ns, dev, address):
     """Adds an address that is usable at once (no duplicate address detection)."""
     nodad = ["nodad"] if ":" in address else []
     ns.ip("address", "add", address, "dev", dev, *nodad)
+
+
+def add_neighbour(ns, dev, address, mac):
+    """Says who an IPv6 address is. Asking works only when both links have been up for a second or two: until then the
+    question has no address to come from, or nobody listens, and the first packets are late or lost."""
+    ns.ip("neighbour", "replace", address, "lladdr", mac, "dev", dev, "nud", "permanent")
 
 
 def sweep():

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Callable
 
 CROWD, PLAIN, QUIET = range(3)
-ROOM = {CROWD: 1.25, PLAIN: 1.25, QUIET: 1.0}  # of the cores. Half of a crowd is nice, and no figure is asked of it
-LANES = 3                                      # jobs at once for each core, however little they want
-FIRST = 10_000                                 # seconds of what others wait for: it goes before everything
+# For each core, by what runs: the sum of what jobs want, and how many there are at once however little they want. In a
+# crowd the builds and fuzzers are nice to the others.
+ROOM = {CROWD: (1.25, 4), PLAIN: (1.0, 2), QUIET: (1.0, 1.5)}
+FIRST = 10_000  # seconds of what others wait for: it goes before everything
 
 
 @dataclass(eq=False)
@@ -45,16 +46,17 @@ class Schedule:
             return True
         if job.lane and any(r.lane == job.lane for r in self.running):
             return False
-        kinds = {job.kind, *(r.kind for r in self.running)}
-        room = ROOM[max(kinds)] * self.cores
-        return len(self.running) < LANES * self.cores and job.cores + sum(r.cores for r in self.running) <= room + 1e-6
+        together = [job, *self.running]
+        kinds = {j.kind for j in together}
+        room, lanes = ROOM[next(k for k in (QUIET, CROWD, PLAIN) if k in kinds)]
+        return len(together) <= lanes * self.cores and sum(j.cores for j in together) <= room * self.cores + 1e-6
 
     def next(self):
         """The job that begins now, or None. A quiet one waits until there is no crowd left, not even one that waits."""
         crowd = any(j.kind == CROWD for j in itertools.chain(self.waiting, self.running))
         ready = [j for j in self.waiting if self.done.issuperset(j.needs) and not (crowd and j.kind == QUIET)]
-        # What is alone in its time goes before what may run beside everything.
-        ready.sort(key=lambda j: (j.kind == PLAIN, -j.seconds))
+        # What is alone in its time goes before what may run beside everything; what is long and wants much, first.
+        ready.sort(key=lambda j: (j.kind == PLAIN, -j.seconds * (1 + j.cores)))
         return next((j for j in ready if self.fits(j)), None)
 
     def start(self, job):

@@ -79,7 +79,11 @@ class OpenVpn(Tunnel):
         return super().connect(seconds)
 
     def find_addresses(self):
-        text = self.ns.ip("-o", "address", "show", "dev", self.device, "scope", "global")
+        def usable():
+            """The kernel lets nobody use an IPv6 address at once: packets would go out with another one."""
+            text = self.ns.ip("-o", "address", "show", "dev", self.device, "scope", "global")
+            return "tentative" not in text and text
+        text = until(usable, 3, "addresses are usable")
         self.address4 = next(iter(re.findall(r"inet (\S+)/", text)), None)
         self.address6 = next(iter(re.findall(r"inet6 (\S+)/", text)), None)
 

@@ -20,10 +20,11 @@ SIZE = 200 * 10**6
 
 @pytest.fixture(scope="module", params=kinds.ALL, ids=str)
 def job(request, module_gateway):
-    g = module_gateway()
+    # A loss is the tunnel's, not that of a machine which has no time for its ends.
+    g = module_gateway(nice=-10)
     kind = g.kind = request.param
     g.person, g.laptop, g.issued = g.provision("laptop", protocol=kind.protocol)
-    g.tunnel = g.client(g.issued, **kind.options)
+    g.tunnel = g.client(g.issued, nice=-10, **kind.options)
     return g
 
 
@@ -72,18 +73,19 @@ def test_credential_gives_a_whole_profile_once(job):
 
 def test_ping(job):
     for host in (topology.INTERNET4, topology.INTERNET6):
-        assert job.tunnel.ping(host, count=20, interval=0.02), host
+        assert job.tunnel.ping(host, count=20), host
     # The server's own addresses in the tunnel answer as well.
     status = job.ns.run("ip", "-o", "address", "show", "dev", "ireko0")
     own = re.findall(r"inet6? ([0-9a-f.:]+)/", status)
     assert "10.77.0.1" in own and len(own) == 2
     for host in own:
-        assert job.tunnel.ping(host, count=5, interval=0.02), host
+        assert job.tunnel.ping(host, count=5), host
 
 
 def test_http_200_mb_both_ways(job, figure):
     web = job.own(traffic.WebServer(job.net.internet, SIZE))
     before, tun_before = job.api.get(f"/v1/devices/{job.laptop['id']}")["status"], job.tunnel.bytes()
+    served_before = job.net.internet.link_bytes("eth0")["tx_bytes"]
     start = time.monotonic()
     assert traffic.download(job.tunnel.ns) == (SIZE, web.sha256)
     down = time.monotonic()
@@ -92,6 +94,7 @@ def test_http_200_mb_both_ways(job, figure):
     figure("download", f"{SIZE * 8e-6 / (down - start):.0f} Mbit/s")
     figure("upload", f"{SIZE * 8e-6 / (up - down):.0f} Mbit/s")
     tun = {k: v - tun_before[k] for k, v in job.tunnel.bytes().items()}
+    served = job.net.internet.link_bytes("eth0")["tx_bytes"] - served_before  # with all that TCP repeated
 
     def counted():
         s = job.api.get(f"/v1/devices/{job.laptop['id']}")["status"]
@@ -100,10 +103,11 @@ def test_http_200_mb_both_ways(job, figure):
     # Debian 13's wireguard-go takes TCP in super-packets: its device counts one header where the tunnel carries many.
     super_packets = tun["tx_bytes"] > 1500 * tun["tx_packets"]
     sent = tun["tx_bytes"] + (SIZE // 1300 * 52 if super_packets else 0)
-    # No less than arrived, no more than was sent. Each side may lose what TCP then repeats.
+    # No less than arrived, no more than was sent. Each side may lose what TCP then repeats. The server's link carries
+    # super-packets, so that a twentieth comes to it in headers.
     until(lambda: SIZE < counted()["rx_bytes"] <= sent * 1.01
-          and tun["rx_bytes"] * 0.99 <= counted()["tx_bytes"] <= SIZE * 1.25, 5,
-          f"counters of the bulk transfer: {counted()} against {tun}")
+          and tun["rx_bytes"] * 0.99 <= counted()["tx_bytes"] <= served * 1.05, 5,
+          f"counters of the bulk transfer: {counted()} against {tun}, {served} served")
     job.owned.remove(web)
     web.stop()
 
@@ -128,9 +132,15 @@ def test_iperf3(job, figure, host):
         speed = end["sum_received"]["bits_per_second"] / 1e6
         figure(f"TCP {name} {host}", f"{speed:.0f} Mbit/s")
         assert speed > 5
+        before = theirs(job)
         end = traffic.iperf(job.tunnel.ns, "-u", *traffic.ROOM, "-b", "20M", "-l", 1200, "-t", 2, *extra, host=host)["end"]["sum"]
         figure(f"UDP {name} {host}", f"{end['packets']} packets, {end['lost_percent']:.2f} % lost")
-        assert end["packets"] > 3000 and end["lost_percent"] < 1
+        assert end["packets"] > 3000 and end["lost_packets"] - (theirs(job) - before) < end["packets"] / 100
+
+
+def theirs(job):
+    """Packets that the stock client and iperf3 have lost themselves, because they were not there to read them."""
+    return traffic.overflowed(job.tunnel.ns) + traffic.overflowed(job.net.internet)
 
 
 def test_sessions_and_status(job):

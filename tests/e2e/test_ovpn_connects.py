@@ -24,7 +24,7 @@ def served6(module_gateway):
 def carries(g, device, tunnel):
     """Packets of both families and of full size pass, and the session is listed."""
     for host in (topology.INTERNET4, topology.INTERNET6):
-        assert tunnel.ping(host, count=3, interval=0.02), f"{host}\n{tunnel.tail()}"
+        assert tunnel.ping(host, count=3), f"{host}\n{tunnel.tail()}"
     s = until(lambda: g.session_of(device), 3, "session is listed")
     assert s["protocol"] == "openvpn"
     return s

@@ -143,6 +143,14 @@ def iperf(ns, *argv, host=topology.INTERNET4):
     return until(once, 10, "iperf3 server is free", every=0.2)
 
 
+def overflowed(ns):
+    """UDP packets that sockets of this namespace have had no room for: lost by whoever should have read them."""
+    text = ns.run("cat", "/proc/net/snmp", "/proc/net/snmp6")
+    names, values = [line.split() for line in text.splitlines() if line.startswith("Udp:")]
+    six = next(line.split()[1] for line in text.splitlines() if line.startswith("Udp6RcvbufErrors"))
+    return int(values[names.index("RcvbufErrors")]) + int(six)
+
+
 # ---- counted streams ----
 
 def tool(name, *libraries):

@@ -62,9 +62,9 @@ def test_kill_and_start(gateway, figure):
 
 def test_killed_again_at_once(gateway, figure):
     """A second and third time before the first call is 5 s old: a lost session is called for without waiting."""
-    g = gateway()
+    g = gateway(nice=-10)
     _, _, issued = g.provision("laptop")
-    tunnel = g.client(issued)
+    tunnel = g.client(issued, nice=-10)
     wire = g.own(capture.Capture(g.ns, "outer0", "udp port 51820", snaplen=192))
     stream = g.stream(tunnel).wait_flowing(packets=100)
     starts = [restart(g, stream) for _ in range(3)]

@@ -39,14 +39,14 @@ def newcomers(g, n, name):
     """Seconds that stock clients need to connect."""
     took = []
     for i in range(n):
-        _, client = g.connected(f"{name}-{i}", kinds.UDP)
+        _, client = g.connected(f"{name}-{i}", kinds.UDP, nice=-10)
         took.append(client.up_after())
         client.remove()
     return took
 
 
 def test_half_open_handshakes(gateway, figure):
-    g = gateway()
+    g = gateway(nice=-10)
     _, _, issued = g.provision("attacker", protocol="openvpn")
     attacker = g.net.elsewhere("100.64.0.0/10", "2001:db8:f000::/36")
     g.connected("before", kinds.UDP)
@@ -72,7 +72,7 @@ def test_half_open_handshakes(gateway, figure):
 
 def test_one_prefix_is_bounded(gateway, figure):
     """From one /24 no more than a few are kept, and whoever comes from elsewhere does not notice."""
-    g = gateway()
+    g = gateway(nice=-10)
     _, _, issued = g.provision("attacker", protocol="openvpn")
     attacker = g.net.elsewhere("100.64.0.0/24")
     knock, hello = ovpn_knock.Knock(issued["profile"]), ovpn_knock.client_hello()

@@ -63,4 +63,4 @@ UNIT = {
     "test_tun": (5, 0.1),
     "test_password": (3, 1.0),
 }
-OTHER_UNIT = (1, 0.7)
+OTHER_UNIT = (1, 0.5)

@@ -56,14 +56,15 @@ uint64_t clock_ticks_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* A test turns it while the threads of what it tests look at it. */
 static uint64_t fake_mono_ms(void *arg)
 {
-	return ((const struct fake_clock *)arg)->mono_ms;
+	return __atomic_load_n(&((const struct fake_clock *)arg)->mono_ms, __ATOMIC_RELAXED);
 }
 
 static int64_t fake_real_us(void *arg)
 {
-	return ((const struct fake_clock *)arg)->real_us;
+	return __atomic_load_n(&((const struct fake_clock *)arg)->real_us, __ATOMIC_RELAXED);
 }
 
 struct clock clock_fake(struct fake_clock *f)
@@ -73,8 +74,8 @@ struct clock clock_fake(struct fake_clock *f)
 
 void fake_clock_advance(struct fake_clock *f, uint64_t ms)
 {
-	f->mono_ms += ms;
-	f->real_us += (int64_t)ms * 1000;
+	__atomic_fetch_add(&f->mono_ms, ms, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&f->real_us, (int64_t)ms * 1000, __ATOMIC_RELAXED);
 }
 
 /* Writes v in exactly width digits and one character after them; returns what comes next. */

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
@@ -90,7 +91,7 @@ def say(*lines):
 
 
 def clock(seconds):
-    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+    return "%d:%02d" % divmod(round(seconds), 60)
 
 
 class Ran:
@@ -98,29 +99,29 @@ class Ran:
 
     def __init__(self, command, timeout=PROGRAM_TIMEOUT_S, nice=0, env=None):
         began = time.monotonic()
-        process = subprocess.Popen((["nice", "-n", str(nice)] if nice else []) + [str(c) for c in command], cwd=TOP, env=env,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        late = threading.Timer(timeout, self._late, [process])
-        late.start()
-        self.timed_out = False
-        self.output = process.stdout.read().decode(errors="replace")
-        _, status, used = os.wait4(process.pid, 0)
-        late.cancel()
+        self.timed_out, self.over = False, threading.Event()
+        with tempfile.TemporaryFile() as out:  # no pipe: who is left behind by it may hold one open for good
+            process = subprocess.Popen((["nice", "-n", str(nice)] if nice else []) + [str(c) for c in command], cwd=TOP,
+                                       env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            late = threading.Timer(timeout, self._late, [process.pid])
+            late.start()
+            _, status, used = os.wait4(process.pid, 0)
+            self.over.set()
+            late.cancel()
+            out.seek(0)
+            self.output = out.read().decode(errors="replace")
         process.returncode = self.code = 124 if self.timed_out else os.waitstatus_to_exitcode(status)
         if self.timed_out:
             self.output += "\ntimed out"
         self.seconds = time.monotonic() - began
         self.cores = (used.ru_utime + used.ru_stime) / self.seconds
 
-    def _late(self, process):
+    def _late(self, pid):
         """An interrupt lets pytest put everything away; who does not listen is killed."""
         self.timed_out = True
-        for sign, patience in ((signal.SIGINT, 30), (signal.SIGKILL, 0)):
-            try:
-                os.kill(process.pid, sign)
-            except ProcessLookupError:
-                return
-            time.sleep(patience)
+        os.kill(pid, signal.SIGINT)
+        if not self.over.wait(30):
+            os.kill(pid, signal.SIGKILL)
 
 
 def tap(tally, suite, about, ran):

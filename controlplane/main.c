@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/health.h"
 #include "base/isolate.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -281,8 +282,7 @@ static int start_api(struct house *h)
 	struct api_conf ac = {
 		.listen = c->http_listen,
 		.public_url = c->public_url[0] ? c->public_url : NULL,
-		.tls = c->tls_cert[0] ||
-		       (!ip_addr_is_loopback(&c->http_listen.addr) && !c->http_insecure),
+		.tls = config_serves_tls(c),
 		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,
 		.tls_key_file = c->tls_key[0] ? c->tls_key : NULL,
 		.max_connections = 4096,
@@ -363,6 +363,16 @@ static int restore(struct house *h)
 	return r;
 }
 
+/* Over the settings' own address, as whoever watches a container does it from inside. */
+static int healthcheck(const struct config *c)
+{
+	char why[API_HEALTH_TEXT];
+	const bool well = api_health(&c->http_listen, config_serves_tls(c), why) == 0;
+	fprintf(well ? stdout : stderr, "ireko-controlplane: %s: %s\n",
+		well ? "healthy" : "not healthy", why);
+	return well ? 0 : 1;
+}
+
 static int start(struct house *h)
 {
 	if (settle(h) < 0)
@@ -391,6 +401,11 @@ int main(int argc, char **argv)
 	int r = config_load(&h.conf, argc, argv);
 	if (r)
 		return r == SETTINGS_DONE ? 0 : 2;
+	if (h.conf.healthcheck) {
+		r = healthcheck(&h.conf);
+		config_wipe(&h.conf);
+		return r;
+	}
 	log_init(h.conf.log_level, h.conf.log_format);
 	h.clock = clock_system();
 	umask(0077);

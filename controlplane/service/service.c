@@ -335,7 +335,7 @@ int svc_status(
 bool svc_ready(struct service *s, char *why)
 {
 	struct dataplane_status *st;
-	bool connected;
+	bool connected, silent;
 
 	why[0] = '\0';
 	if (!db_answers(s->db)) {
@@ -346,10 +346,13 @@ bool svc_ready(struct service *s, char *why)
 	if (st && s->coordinator)
 		coordinator_dataplane_status(s->coordinator, st);
 	connected = st && st->connected;
+	silent = st && st->silent;
 	free(st);
 	if (!connected)
 		snprintf(why, 96, "the dataplane is not connected");
-	return connected;
+	else if (silent)
+		snprintf(why, 96, "the dataplane does not answer");
+	return connected && !silent;
 }
 
 /* Protocols and transports are numbered from 1. */

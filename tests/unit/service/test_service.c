@@ -211,7 +211,10 @@ static void status_and_readiness(void **state)
 	assert_string_equal(why, "");
 	t->c->connected = false;
 	assert_false(svc_ready(t->s, why));
-	assert_non_null(strstr(why, "dataplane"));
+	assert_string_equal(why, "the dataplane is not connected");
+	t->c->connected = t->c->silent = true;
+	assert_false(svc_ready(t->s, why));
+	assert_string_equal(why, "the dataplane does not answer");
 	free(st);
 }
 

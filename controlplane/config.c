@@ -38,6 +38,7 @@ TEXT_SETTING(master_key_file)
 TEXT_SETTING(tls_cert)
 TEXT_SETTING(tls_key)
 TEXT_SETTING(restore)
+TEXT_SETTING(admin_password_to)
 
 static int parse_http_listen(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -227,6 +228,9 @@ static const struct setting settings[] = {
 	{"ADMIN_PASSWORD", NULL,
 		"password of user admin at first start; without it random, printed once",
 		parse_admin_password, false},
+	{"ADMIN_PASSWORD_TO", NULL,
+		"new file that a random one is written to, instead of being printed",
+		parse_admin_password_to, true},
 	{"MASTER_KEY_FILE", NULL,
 		"32 bytes that encrypt private keys; without it DATA_DIR/master.key",
 		parse_master_key_file, true},

@@ -24,6 +24,7 @@ struct config {
 	bool has_openvpn_tls_crypt;
 	struct ovpn_key2 openvpn_tls_crypt; /* wiped by config_wipe */
 	char admin_password[257];	    /* "": make one; wiped by config_wipe */
+	char admin_password_to[512];	    /* "": print it */
 	int log_level, log_format;
 	char restore[512]; /* "": serve */
 	bool healthcheck;  /* ask the one that runs, then end */

@@ -156,8 +156,11 @@ static int first_start(struct service *s, char made_password[33])
 
 	if (err || n > 0)
 		return err;
-	if (!s->conf.admin_password)
+	if (!s->conf.admin_password) {
 		err = make_password(made_password);
+		if (!err && s->conf.keep_password)
+			err = s->conf.keep_password(s->conf.keep_arg, made_password);
+	}
 	if (!err)
 		err = insert_admin(
 			s, s->conf.admin_password ? s->conf.admin_password : made_password);

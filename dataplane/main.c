@@ -1,7 +1,8 @@
 /*
  * Composition root of the dataplane: the startup ladder, the control thread's loop, the stop.
  *
- *   root: settings, self-tests, run folder, door, outer sockets, TUN, netconf helper (forked)
+ *   root, or a user with CAP_NET_ADMIN permitted by the file: settings, no_new_privs, self-tests,
+ *   run folder, door, outer sockets, TUN, netconf helper (forked)
  *   user without capabilities, no_new_privs, no dumps: engine, worker threads
  *   seccomp for all threads
  *   serve: door, timers, signals
@@ -33,6 +34,7 @@
 #include "crypto/blake2s.h"
 #include "crypto/epoch.h"
 #include "fwd/fwd.h"
+#include "health.h"
 #include "io/ctl_apply.h"
 #include "io/ctl_server.h"
 #include "io/offloads.h"
@@ -53,7 +55,8 @@ enum {
 	OPEN_FILES = 8192, /* TCP connections, and the sockets of all workers */
 	TICK_MS = 100,
 	TICK_SOON_MS = 5, /* when one is due at once: many peers that we called answer together */
-	NICER = 5,	  /* the control thread steps back behind the workers */
+	DOOR_LOOK_MS = 1000,
+	NICER = 5, /* the control thread steps back behind the workers */
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -71,6 +74,7 @@ struct outside {
 	struct tun_mode tun;
 	struct netconf *netconf;
 	char door_path[DOOR_PATH_MAX];
+	struct door_place door_place; /* of what we have bound there */
 	int door;
 };
 
@@ -91,7 +95,8 @@ struct dataplane {
 	struct ctl_facts facts;
 	char texts[CONFIG_LISTENERS][LISTENER_TEXT];
 	const char *listeners[CONFIG_LISTENERS];
-	bool tick_due;
+	bool tick_due, door_missed;
+	uint64_t door_looked;
 	int waits; /* for what is in use, while starting */
 };
 _Static_assert((int)CONFIG_LISTENERS == (int)NETCONF_PORTS, "every listener has a port");
@@ -123,6 +128,7 @@ static const char *const allowed[] = {
 	"recvmsg",
 	"getsockopt",
 	"dup3",
+	"newfstatat",
 	/* memory; with many threads malloc asks how many processors there are */
 	"brk",
 	"mmap",
@@ -203,12 +209,23 @@ static int aead_pick(struct dataplane *d)
 	return 0;
 }
 
+/* First of all. A file capability was given when we were executed, and nobody has to give any
+ * later. */
+static int privilege_take(void)
+{
+	int r = isolate_no_new_privs();
+
+	if (r == 0 && geteuid() != 0)
+		r = isolate_raise();
+	return r == 0 ? 0 : failed("privileges", strerror(-r));
+}
+
 static int basics(struct dataplane *d)
 {
 	int r;
 
-	if (identity_lookup(d->conf.user, &d->who) != 0)
-		return failed(d->conf.user, "no such user");
+	if (data_config_identity(&d->conf, &d->who) != 0)
+		return failed(d->conf.user[0] != '\0' ? d->conf.user : "ireko", "no such user");
 	if (aead_init() != 0 || blake2s_init() != 0 || epoch_init() != 0)
 		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
 	if (aead_pick(d) != 0)
@@ -257,6 +274,9 @@ static int door_open(struct dataplane *d)
 	if (r < 0)
 		return failed(o->door_path, strerror(-r));
 	o->door = r;
+	r = door_place(&o->door_place, o->door_path);
+	if (r != 0)
+		return failed(o->door_path, strerror(-r));
 	/* Not through a symbolic link: the folder may already be that user's. */
 	if (lchown(o->door_path, d->who.uid, d->who.gid) != 0)
 		return failed(o->door_path, strerror(errno));
@@ -322,8 +342,9 @@ static int device_open(struct dataplane *d)
 	case ENOENT:
 	case ENODEV:
 		return failed(d->conf.tun, "/dev/net/tun is missing");
-	case EPERM:
 	case EACCES:
+		return failed("/dev/net/tun", "this user may not open it");
+	case EPERM:
 		return failed(d->conf.tun, "making a TUN device needs CAP_NET_ADMIN");
 	default:
 		return failed(d->conf.tun, strerror(-r));
@@ -562,7 +583,8 @@ static int start(struct dataplane *d)
 
 	d->out.n_workers = d->conf.workers ? d->conf.workers : cpus();
 	atomic_init(&d->offloads.used, d->conf.offloads);
-	if (signals_open(d) != 0 || basics(d) != 0 || run_dir_make(d) != 0 || door_open(d) != 0 ||
+	if (privilege_take() != 0 || signals_open(d) != 0 || basics(d) != 0 ||
+		run_dir_make(d) != 0 || door_open(d) != 0 ||
 		sockets_open(&d->out.sockets, &d->conf, &d->out.n_workers, &d->waits) != 0 ||
 		device_open(d) != 0)
 		return -1;
@@ -577,6 +599,31 @@ static int start(struct dataplane *d)
 }
 
 /* ---- running ---- */
+
+/*
+ * Somebody has removed the run folder or what is in it, as happens to a volume. We have given up
+ * what it takes to make it again; our supervisor starts us with it. But while a control plane is
+ * connected nothing is missing yet, and its tunnels are worth more than tidiness: only who has
+ * neither a connection nor a door is of no use. Returns: whether to go on.
+ */
+static bool door_look(struct dataplane *d, uint64_t now)
+{
+	if (now < d->door_looked + DOOR_LOOK_MS)
+		return true;
+	d->door_looked = now;
+	if (door_stands(&d->out.door_place, d->out.door_path)) {
+		d->door_missed = false;
+		return true;
+	}
+	if (!d->door_missed)
+		log_error("main", "%s: was removed or replaced: nobody can connect any more",
+			d->out.door_path);
+	d->door_missed = true;
+	if (ctl_server_has_control(d->server))
+		return true;
+	log_error("main", "stopping: no control plane is connected, and none can");
+	return false;
+}
 
 static void tick(struct dataplane *d, uint64_t now)
 {
@@ -627,6 +674,8 @@ static int serve(struct dataplane *d)
 			continue;
 		last = now;
 		tick(d, now);
+		if (!door_look(d, now))
+			return 1;
 	}
 }
 
@@ -636,7 +685,9 @@ static void stop(struct dataplane *d)
 	struct outside *o = &d->out;
 
 	if (o->door >= 0) {
-		(void)!unlink(o->door_path);
+		/* Another's that has come there is not ours to remove. */
+		if (door_stands(&o->door_place, o->door_path))
+			(void)!unlink(o->door_path);
 		close(o->door);
 	}
 	ctl_server_free(d->server);
@@ -681,6 +732,11 @@ int main(int argc, char **argv)
 	default:
 		free(d);
 		return 2;
+	}
+	if (d->conf.healthcheck) {
+		status = data_health(&d->conf);
+		free(d);
+		return status;
 	}
 	log_init((enum log_level)d->conf.log_level, (enum log_format)d->conf.log_format);
 	d->clock = clock_system();

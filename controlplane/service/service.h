@@ -38,7 +38,7 @@ enum svc_outcome {
 	SVC_FULL,	     /* 409: no address is free, or a limit below is reached */
 	SVC_PRECONDITION,    /* 412: If-Match does not match any more */
 	SVC_RATE_LIMITED,    /* 429, retry_after_s */
-	SVC_NO_SPACE,	     /* 507: the disk is full; nothing was changed */
+	SVC_NO_SPACE,	     /* 507: the disk is full, read-only or gone; nothing was changed */
 	SVC_TOTP_REQUIRED, /* 401 of a kind of its own: the password was right, a code is needed */
 	SVC_UNAVAILABLE,   /* 503: done here, but the dataplane has not acknowledged it yet */
 };
@@ -96,6 +96,11 @@ struct svc_conf {
 	uint16_t mtu, keepalive_s;
 	struct clock clock;
 	const char *admin_password; /* for first start; NULL: make one */
+	/* Given the one that was made before there is a user with it, so that no password is lost:
+	 * when this fails, first start has not been. NULL: nothing is to be kept.
+	 * Returns: 0, -errno. */
+	int (*keep_password)(void *arg, const char *password);
+	void *keep_arg;
 };
 
 /* Opens the house: migrates nothing (db_open did), creates user admin at first start. When it made
@@ -457,7 +462,7 @@ void svc_traffic_fini(struct svc_traffic *t);
 /* For those who watch the machine. The caller has seen to it who that is. */
 struct svc_figures {
 	int64_t started_at;
-	bool ready;
+	bool ready, db_writable;
 	uint32_t schema_version;
 	uint64_t db_bytes, wal_bytes, db_writes, db_failures;
 	uint32_t sessions[2][2]; /* WireGuard, OpenVPN; UDP, TCP */

@@ -94,6 +94,43 @@ static void first_start_makes_a_password_once(void **state)
 	end(t);
 }
 
+struct kept {
+	char text[33];
+	int calls, result;
+};
+
+static int keep(void *arg, const char *password)
+{
+	struct kept *k = arg;
+
+	snprintf(k->text, sizeof(k->text), "%s", password);
+	k->calls++;
+	return k->result;
+}
+
+static void the_made_password_is_kept_first(void **state)
+{
+	struct servicetest *t = *state;
+	struct kept k = {.result = -ENOSPC};
+	char made[33];
+
+	t->conf.keep_password = keep;
+	t->conf.keep_arg = &k;
+	/* Nowhere to keep it: nobody is made, and next time is a first start again. */
+	assert_int_equal(start(t, NULL, made), -ENOSPC);
+	assert_string_equal(made, "");
+	end(t);
+	k.result = 0;
+	assert_int_equal(start(t, NULL, made), 0);
+	assert_int_equal(k.calls, 2);
+	assert_string_equal(k.text, made);
+	assert_int_equal(log_in(t, "admin", k.text), 0);
+	end(t);
+	assert_int_equal(start(t, NULL, made), 0);
+	end(t);
+	assert_int_equal(k.calls, 2);
+}
+
 static void first_start_takes_the_given_one(void **state)
 {
 	struct servicetest *t = *state;
@@ -194,6 +231,25 @@ static void damaged_key_is_left_out(void **state)
 	assert_non_null(fake_credential(t->c, &good));
 }
 
+/* What can't be written is not ready, whoever asks first; and ready again without a restart. */
+static void readiness_sees_the_storage(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user ann = new_user(t, "ann", SVC_ROLE_USER);
+	char path[128], other[128], why[96];
+
+	snprintf(path, sizeof(path), "%s/ireko.db", t->dir);
+	snprintf(other, sizeof(other), "%s/other", t->dir);
+	assert_int_equal(rename(path, other), 0);
+	assert_false(svc_ready(t->s, why));
+	assert_non_null(strstr(why, "deleted"));
+	assert_int_equal(svc_user_delete(t->s, &t->admin, &ann.id, 0, &t->e), SVC_NO_SPACE);
+	assert_non_null(strstr(t->e.message, "deleted or replaced"));
+	assert_int_equal(rename(other, path), 0);
+	assert_true(svc_ready(t->s, why));
+	assert_int_equal(svc_user_delete(t->s, &t->admin, &ann.id, 0, &t->e), 0);
+}
+
 static void status_and_readiness(void **state)
 {
 	struct servicetest *t = *state;
@@ -211,7 +267,10 @@ static void status_and_readiness(void **state)
 	assert_string_equal(why, "");
 	t->c->connected = false;
 	assert_false(svc_ready(t->s, why));
-	assert_non_null(strstr(why, "dataplane"));
+	assert_string_equal(why, "the dataplane is not connected");
+	t->c->connected = t->c->silent = true;
+	assert_false(svc_ready(t->s, why));
+	assert_string_equal(why, "the dataplane does not answer");
 	free(st);
 }
 
@@ -222,11 +281,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(roles_have_names),
 		E(first_start_makes_a_password_once),
+		E(the_made_password_is_kept_first),
 		E(first_start_takes_the_given_one),
 		E(weak_or_odd_settings_are_refused),
 		T(attach_brings_everything_back),
 		T(damaged_key_is_left_out),
 		T(status_and_readiness),
+		T(readiness_sees_the_storage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,10 +232,12 @@ static void take_end(struct worker *w)
 
 void inward_udp(struct worker *w, uint8_t listener, uint64_t now)
 {
+	int got = udp_receive(w->batch, &w->sockets[listener]);
 	uint32_t n;
 
-	if (udp_receive(w->batch, &w->sockets[listener]) <= 0)
+	if (got <= 0)
 		return;
+	w->more |= (uint32_t)got == w->batch->n;
 	take_begin(w);
 	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0)
 		take_in(w, n, now);

@@ -173,6 +173,7 @@ void outward_tun(struct worker *w, uint64_t now)
 		if (!outgoing_read(&o))
 			break;
 	}
+	w->more |= o.total + o.n >= TUN_TURN;
 	outgoing_flush(&o);
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "io/merge.h"
+#include "io/moderation.h"
 #include "io/worker.h"
 #include "wire/ovpn_wire.h"
 
@@ -51,6 +52,8 @@ struct worker {
 	uint8_t *read, *cut;
 	struct merge *merge;
 	struct udp_batch *batch;
+	struct moderation moderation;
+	bool more;			/* in this turn a source had more than it takes of one */
 	struct fwd_packet p[UDP_BATCH]; /* one batch is in work at a time */
 };
 
@@ -81,7 +84,7 @@ static inline void worker_count(const struct worker *w, enum fwd_verdict v, uint
 /* Logs, and lets the process end in order; the rest of this worker goes on until then. */
 void worker_fail(struct worker *w, const char *what, int error);
 
-/* A listener is readable, or a connection has an event. */
+/* A listener is readable, or a connection has an event. These and outward_tun set more. */
 void inward_udp(struct worker *w, uint8_t listener, uint64_t now);
 void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint64_t now);
 /* The device is readable. */

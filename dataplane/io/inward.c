@@ -251,6 +251,7 @@ void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint6
 
 	if (!tcp_ready(t, w->number, number, events))
 		return;
+	w->more |= tcp_read_full(t, w->number);
 	for (;;) {
 		worker_packets_reset(w);
 		got = tcp_frames(t, w->number, w->p, UDP_BATCH);

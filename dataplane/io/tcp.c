@@ -308,10 +308,16 @@ bool tcp_ready(struct tcp *t, uint32_t worker, uint64_t event, uint32_t events)
 	if (!open)
 		return false; /* it has been told to go; what it still says is not heard */
 	w->reading = c;
+	w->full = n == READ;
 	w->at = 0;
 	w->end = c->part_len + (size_t)n;
 	c->part_len = 0;
 	return true;
+}
+
+bool tcp_read_full(const struct tcp *t, uint32_t worker)
+{
+	return t->workers[worker].full;
 }
 
 /* The length of the frame that bytes begin with, 0 when it is not whole. Returns: the length,

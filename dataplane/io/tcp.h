@@ -66,6 +66,8 @@ void tcp_accept(struct tcp *t, uint32_t worker, uint32_t listener, uint64_t now)
 /* Deals with the event of a connection: sends what waits, reads once. Returns: whether there may be
  * frames to be taken. */
 bool tcp_ready(struct tcp *t, uint32_t worker, uint64_t event, uint32_t events) must_check;
+/* Whether that was as much as is read at once. */
+bool tcp_read_full(const struct tcp *t, uint32_t worker);
 /* Takes up to n (at most TCP_RUN) whole frames of what was read, all of one connection, into
  * p[i].data (OVPN_FRAME_MAX bytes); sets len and path. Until it returns 0, no other event may be
  * dealt with. */

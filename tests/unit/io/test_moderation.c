@@ -57,8 +57,8 @@ static void lone_packets_go_on(void **state)
 		assert_false(turn(f, 20 * MS, 30 * US, false));
 		assert_false(turn(f, 50 * US, 30 * US, false));
 	}
-	/* 4,000 a second */
-	assert_int_equal(first_yield(f, 250 * US, 10 * US, 1000), 0);
+	/* 800 a second */
+	assert_int_equal(first_yield(f, 1250 * US, 10 * US, 1000), 0);
 }
 
 static void many_turns_one_after_the_other_yield(void **state)

@@ -253,7 +253,6 @@ void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint6
 		return;
 	w->more |= tcp_read_full(t, w->number);
 	for (;;) {
-		worker_packets_reset(w);
 		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
 		if (got == 0)
 			return;

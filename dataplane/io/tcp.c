@@ -361,9 +361,11 @@ uint32_t tcp_frames(struct tcp *t, uint32_t worker, struct fwd_packet *p, uint32
 		len = frame_len(w->buffer + w->at, w->end - w->at);
 		if (len <= 0)
 			break;
-		memcpy(p[got].data, w->buffer + w->at + OVPN_FRAME_HEAD, (size_t)len);
-		p[got].len = (uint32_t)len;
-		p[got++].path = w->reading->path;
+		p[got++] = (struct fwd_packet){
+			.data = w->buffer + w->at + OVPN_FRAME_HEAD,
+			.len = (uint32_t)len,
+			.path = w->reading->path,
+		};
 		w->at += OVPN_FRAME_HEAD + (size_t)len;
 		w->reading->heard = true;
 	}

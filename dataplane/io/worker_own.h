@@ -24,7 +24,6 @@ enum {
 	CUT_AREA = 160 << 10, /* what super-packets are cut into */
 };
 _Static_assert(BUFFER_SIZE % 64 == 0, "every buffer begins a cache line");
-_Static_assert((int)PACKET_MAX >= (int)OVPN_FRAME_MAX, "frames are copied whole");
 _Static_assert((int)UDP_LISTENERS == (int)TCP_LISTENERS, "they share the numbers");
 _Static_assert((int)UDP_BATCH <= (int)TCP_RUN, "a batch may be one run");
 _Static_assert((int)FWD_HEADROOM >= (int)sizeof(struct vnet_hdr), "it is read into the headroom");
@@ -48,7 +47,7 @@ struct worker {
 	struct admission *admission;
 	struct ovpn_admission *ovpn_admission;
 	unsigned judge_generation;
-	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: frames of TCP, staged packets */
+	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: staged packets */
 	uint8_t *read, *cut;
 	struct merge *merge;
 	struct udp_batch *batch;
@@ -68,12 +67,6 @@ struct workers {
 	uint32_t running;
 	struct worker w[];
 };
-
-static inline void worker_packets_reset(struct worker *w)
-{
-	for (uint32_t i = 0; i < UDP_BATCH; i++)
-		w->p[i].data = w->buffers + (size_t)i * BUFFER_SIZE + FWD_HEADROOM;
-}
 
 static inline void worker_count(const struct worker *w, enum fwd_verdict v, uint64_t n)
 {

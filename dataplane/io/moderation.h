@@ -21,7 +21,7 @@
 enum {
 	MODERATION_CLOSE_NS = 1000 * 1000, /* a wait that is shorter is a short one */
 	MODERATION_TURNS = 8,		   /* that begin after short waits, one after the other */
-	MODERATION_LATE_NS = 5000 * 1000,  /* a yield that takes longer was too long */
+	MODERATION_LATE_NS = 8000 * 1000,  /* a yield that takes longer was too long */
 	MODERATION_REST = 4,		   /* times its length there are none after it */
 };
 

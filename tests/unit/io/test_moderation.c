@@ -112,11 +112,11 @@ static void late_returns_are_rare(void **state)
 	for (int i = 0; i < 100000; i++) {
 		if (!turn(f, 20 * US, 5 * US, false))
 			continue;
-		back(f, 6 * MS);
-		lost += 6 * MS;
+		back(f, 9 * MS);
+		lost += 9 * MS;
 	}
 	assert_true(lost > 0);
-	assert_true(lost <= (f->now - since) / MODERATION_REST + 6 * MS);
+	assert_true(lost <= (f->now - since) / MODERATION_REST + 9 * MS);
 }
 
 static void rest_is_measured_by_the_yield(void **state)

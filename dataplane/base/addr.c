@@ -59,11 +59,6 @@ const char *ip_addr_format(const struct ip_addr *a, char *buf)
 	return buf;
 }
 
-bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
-{
-	return a->family == b->family && memcmp(a->bytes, b->bytes, ip_addr_size(a)) == 0;
-}
-
 bool ip_addr_is_loopback(const struct ip_addr *a)
 {
 	static const uint8_t six[16] = {[15] = 1};
@@ -242,18 +237,6 @@ const char *endpoint_format(const struct endpoint *e, char *buf)
 	else
 		buf[0] = '\0';
 	return buf;
-}
-
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->port == b->port && a->scope_id == b->scope_id &&
-	       ip_addr_equal(&a->addr, &b->addr);
-}
-
-bool path_equal(const struct path *a, const struct path *b)
-{
-	return a->listener == b->listener && a->connection == b->connection &&
-	       endpoint_equal(&a->remote, &b->remote) && ip_addr_equal(&a->local, &b->local);
 }
 
 int endpoint_from_sockaddr(struct endpoint *out, const struct sockaddr *sa)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/compiler.h"
@@ -52,7 +53,14 @@ int ip_addr_parse(struct ip_addr *out, const char *text) must_check;
 /* Writes the canonical text (RFC 5952) into buf of IP_ADDR_TEXT bytes and returns buf; "" for
  * IP_NONE. */
 const char *ip_addr_format(const struct ip_addr *a, char *buf);
-bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
+/* Here, as are the two below, because every packet asks: no call, and lengths known beforehand. */
+static inline bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
+{
+	if (a->family != b->family)
+		return false;
+	return a->family == IP_V4 ? memcmp(a->bytes, b->bytes, 4) == 0
+				  : memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
 /* 127.0.0.0/8 or ::1. */
 bool ip_addr_is_loopback(const struct ip_addr *a);
 /* Bytes of the address: 4, 16, or 0. */
@@ -75,8 +83,16 @@ struct ip_addr ip_prefix_nth(const struct ip_prefix *p, uint64_t n);
 int endpoint_parse(struct endpoint *out, const char *text) must_check;
 /* Buf has ENDPOINT_TEXT bytes; returns buf; "" for IP_NONE. */
 const char *endpoint_format(const struct endpoint *e, char *buf);
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
-bool path_equal(const struct path *a, const struct path *b);
+static inline bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && a->scope_id == b->scope_id &&
+	       ip_addr_equal(&a->addr, &b->addr);
+}
+static inline bool path_equal(const struct path *a, const struct path *b)
+{
+	return a->listener == b->listener && a->connection == b->connection &&
+	       endpoint_equal(&a->remote, &b->remote) && ip_addr_equal(&a->local, &b->local);
+}
 
 /* From AF_INET or AF_INET6 (mapped addresses become IPv4). Returns: 0, -EAFNOSUPPORT. */
 int endpoint_from_sockaddr(struct endpoint *out, const struct sockaddr *sa) must_check;

@@ -16,11 +16,15 @@ enum {
 	V4_TTL = 8,
 	V4_PROTOCOL = 9,
 	V4_CHECKSUM = 10,
+	V4_ADDRESSES = 12,
+	V4_ADDRESSES_LEN = 8,
 	V4_DF = 0x4000,
 	V6_HEADER = 40,
 	V6_PAYLOAD = 4,
 	V6_NEXT = 6,
 	V6_HOPS = 7,
+	V6_ADDRESSES = 8,
+	V6_ADDRESSES_LEN = 32,
 	TCP_HEADER = 20,
 	TCP_SEQ = 4,
 	TCP_ACK = 8,
@@ -46,16 +50,6 @@ struct shape {
 	bool v6, udp;
 	bool joins; /* may be part of a super-packet */
 };
-
-static uint32_t addresses(bool v6)
-{
-	return v6 ? 8 : 12;
-}
-
-static uint32_t addresses_len(bool v6)
-{
-	return v6 ? 32 : 8;
-}
 
 /* ---- looking ---- */
 
@@ -110,24 +104,33 @@ static bool see(struct shape *s, const uint8_t *p, uint32_t len)
 	return protocol == IPPROTO_UDP && see_udp(s, p, len);
 }
 
+static bool same_addresses(const uint8_t *a, const uint8_t *b, bool v6)
+{
+	if (v6)
+		return memcmp(a + V6_ADDRESSES, b + V6_ADDRESSES, V6_ADDRESSES_LEN) == 0;
+	return memcmp(a + V4_ADDRESSES, b + V4_ADDRESSES, V4_ADDRESSES_LEN) == 0;
+}
+
 static bool same_flow(
 	const struct merge_run *r, const uint8_t *a, const struct shape *s, const uint8_t *b)
 {
 	return r->v6 == s->v6 && r->udp == s->udp && memcmp(a + s->l4, b + s->l4, PORTS) == 0 &&
-	       memcmp(a + addresses(s->v6), b + addresses(s->v6), addresses_len(s->v6)) == 0;
+	       same_addresses(a, b, s->v6);
 }
 
 static uint64_t pseudo(const uint8_t *p, bool v6, bool udp, uint32_t len)
 {
-	return inet_sum(p + addresses(v6), addresses_len(v6), 0) +
-	       htons(udp ? IPPROTO_UDP : IPPROTO_TCP) + htons((uint16_t)len);
+	const uint64_t rest = htons(udp ? IPPROTO_UDP : IPPROTO_TCP) + htons((uint16_t)len);
+
+	return v6 ? inet_sum_words(p + V6_ADDRESSES, V6_ADDRESSES_LEN, rest)
+		  : inet_sum_words(p + V4_ADDRESSES, V4_ADDRESSES_LEN, rest);
 }
 
 static bool sums_right(const uint8_t *p, uint32_t len, bool v6, bool udp)
 {
 	uint32_t l4 = v6 ? V6_HEADER : V4_HEADER;
 
-	if (!v6 && inet_fold(inet_sum(p, V4_HEADER, 0)) != 0xffff)
+	if (!v6 && inet_fold(inet_sum_words(p, V4_HEADER, 0)) != 0xffff)
 		return false;
 	return inet_fold(inet_sum(p + l4, len - l4, pseudo(p, v6, udp, len - l4))) == 0xffff;
 }
@@ -298,7 +301,7 @@ static void ip_lengthen(const struct merge_run *r, uint8_t *p)
 	}
 	wire_put_be16(p + V4_TOTAL, (uint16_t)r->len);
 	inet_word_put(p + V4_CHECKSUM, 0);
-	inet_word_put(p + V4_CHECKSUM, (uint16_t)~inet_fold(inet_sum(p, V4_HEADER, 0)));
+	inet_word_put(p + V4_CHECKSUM, (uint16_t)~inet_fold(inet_sum_words(p, V4_HEADER, 0)));
 }
 
 /* The header of the first packet becomes that of the super-packet; its checksum is begun, with the

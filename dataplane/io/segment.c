@@ -51,6 +51,24 @@ static bool ip_fits(const struct segments *s)
 	return p[0] >> 4 == 4 && s->l4 >= V4_MIN && s->l4 == (p[0] & 15) * 4;
 }
 
+/* The field of the checksum holds the pseudo-header's sum with the length of the whole; a routing
+ * header may have given that another destination than the packet names, so it is adjusted and not
+ * made anew. */
+static void sums_begin(struct segments *s)
+{
+	const uint8_t *p = s->packet, *l4 = p + s->l4;
+
+	if (!s->v6)
+		s->ip_sum = inet_sum_words(p, s->l4, 0) - inet_word(p + V4_TOTAL) -
+			    inet_word(p + V4_ID) - inet_word(p + V4_CHECKSUM);
+	s->l4_sum =
+		inet_sum_words(l4, s->head - s->l4, (uint16_t)~htons((uint16_t)(s->len - s->l4)));
+	if (s->udp)
+		s->l4_sum -= inet_word(l4 + UDP_LENGTH);
+	else
+		s->l4_sum -= inet_sum_words(l4 + TCP_SEQ, 4, 0) + inet_word(l4 + TCP_DATA_OFFSET);
+}
+
 enum segment_outcome segment_begin(
 	struct segments *s, const struct vnet_hdr *h, uint8_t *packet, uint32_t len)
 {
@@ -77,6 +95,7 @@ enum segment_outcome segment_begin(
 		return SEGMENT_BAD;
 	s->head = (uint16_t)(s->l4 + head);
 	s->at = s->head;
+	sums_begin(s);
 	return SEGMENT_SUPER;
 }
 
@@ -94,49 +113,56 @@ uint32_t segment_max(const struct segments *s)
 
 static void ip_put(const struct segments *s, uint8_t *out, uint32_t len)
 {
+	const uint16_t id = (uint16_t)(wire_be16(s->packet + V4_ID) + s->n);
+
 	if (s->v6) {
 		wire_put_be16(out + V6_PAYLOAD, (uint16_t)(len - V6_FIXED));
 		return;
 	}
 	wire_put_be16(out + V4_TOTAL, (uint16_t)len);
-	wire_put_be16(out + V4_ID, (uint16_t)(wire_be16(out + V4_ID) + s->n));
-	inet_word_put(out + V4_CHECKSUM, 0);
-	inet_word_put(out + V4_CHECKSUM, (uint16_t)~inet_fold(inet_sum(out, s->l4, 0)));
+	wire_put_be16(out + V4_ID, id);
+	inet_word_put(out + V4_CHECKSUM,
+		(uint16_t)~inet_fold(s->ip_sum + htons((uint16_t)len) + htons(id)));
 }
 
-static void tcp_put(const struct segments *s, uint8_t *tcp, bool last)
+/* Returns: the sum of what it wrote; what was just written in pieces is slow to read. */
+static uint64_t tcp_put(const struct segments *s, uint8_t *out, bool last)
 {
-	wire_put_be32(tcp + TCP_SEQ, wire_be32(tcp + TCP_SEQ) + (s->at - s->head));
+	const uint8_t *tcp = s->packet + s->l4;
+	const uint32_t seq = htonl(wire_be32(tcp + TCP_SEQ) + (s->at - s->head));
+	uint8_t flags[2] = {tcp[TCP_DATA_OFFSET], tcp[TCP_FLAGS]};
+
 	if (!last)
-		tcp[TCP_FLAGS] &= (uint8_t)~TCP_LAST_ONLY;
+		flags[1] &= (uint8_t)~TCP_LAST_ONLY;
 	if (s->n > 0)
-		tcp[TCP_FLAGS] &= (uint8_t)~TCP_FIRST_ONLY;
+		flags[1] &= (uint8_t)~TCP_FIRST_ONLY;
+	memcpy(out + TCP_SEQ, &seq, sizeof(seq));
+	memcpy(out + TCP_DATA_OFFSET, flags, sizeof(flags));
+	return (uint64_t)seq + inet_word(flags);
 }
 
-/* The field holds the pseudo-header's sum with the length of the whole; a routing header may have
- * given that another destination than the packet names, so it is adjusted and not made anew. */
-static void sum_put(const struct segments *s, uint8_t *out, uint32_t len, uint64_t payload)
+/* Returns: the sum of what it wrote. */
+static uint64_t udp_put(uint8_t *out, uint32_t len)
 {
-	uint8_t *field = out + s->l4 + (s->udp ? UDP_CHECKSUM : TCP_CHECKSUM);
-	uint64_t sum = payload + (uint16_t)~htons((uint16_t)(s->len - s->l4)) +
-		       htons((uint16_t)(len - s->l4));
-	uint16_t check = (uint16_t)~inet_fold(inet_sum(out + s->l4, s->head - s->l4, sum));
-
-	inet_word_put(field, check == 0 && s->udp ? 0xffff : check);
+	wire_put_be16(out + UDP_LENGTH, (uint16_t)len);
+	return htons((uint16_t)len);
 }
 
 uint32_t segment_next(struct segments *s, uint8_t *out)
 {
-	const uint32_t len = segment_max(s), payload = len - s->head;
-	uint64_t sum = inet_sum_copy(out + s->head, s->packet + s->at, payload, 0);
+	const uint32_t len = segment_max(s), payload = len - s->head, l4_len = len - s->l4;
+	const bool last = s->at + payload == s->len;
+	uint8_t *l4 = out + s->l4;
+	uint64_t sum = inet_sum_copy(out + s->head, s->packet + s->at, payload, s->l4_sum);
+	uint16_t check;
 
 	memcpy(out, s->packet, s->head);
 	ip_put(s, out, len);
-	if (s->udp)
-		wire_put_be16(out + s->l4 + UDP_LENGTH, (uint16_t)(len - s->l4));
-	else
-		tcp_put(s, out + s->l4, s->at + payload == s->len);
-	sum_put(s, out, len, sum);
+	sum += htons((uint16_t)l4_len);
+	sum += s->udp ? udp_put(l4, l4_len) : tcp_put(s, l4, last);
+	check = (uint16_t)~inet_fold(sum);
+	inet_word_put(
+		l4 + (s->udp ? UDP_CHECKSUM : TCP_CHECKSUM), check == 0 && s->udp ? 0xffff : check);
 	s->at += payload;
 	s->n++;
 	return len;

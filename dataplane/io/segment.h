@@ -23,6 +23,9 @@ struct segments {
 	uint16_t head; /* where the payload begins */
 	uint16_t size; /* payload of each but the last */
 	bool v6, udp;
+	/* Running sums (wire/inet_sum.h) of what no packet changes: of the IPv4 header; of the
+	 * pseudo-header and the header of TCP or UDP. */
+	uint64_t ip_sum, l4_sum;
 	uint32_t at; /* what has been cut off ends here */
 	uint32_t n;  /* packets cut off so far */
 };

@@ -22,7 +22,7 @@ uint64_t clock_mono_ms(const struct clock *c);
 int64_t clock_real_us(const struct clock *c);
 int64_t clock_real_ms(const struct clock *c);
 
-/* Nanoseconds since some moment, for measuring how long a computation takes; never decides anything
+/* Nanoseconds since some moment, for measuring how long something takes; never decides anything
  * that a fake clock would have to. */
 uint64_t clock_ticks_ns(void);
 

@@ -232,10 +232,12 @@ static void take_end(struct worker *w)
 
 void inward_udp(struct worker *w, uint8_t listener, uint64_t now)
 {
+	int got = udp_receive(w->batch, &w->sockets[listener]);
 	uint32_t n;
 
-	if (udp_receive(w->batch, &w->sockets[listener]) <= 0)
+	if (got <= 0)
 		return;
+	w->more |= (uint32_t)got == w->batch->n;
 	take_begin(w);
 	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0)
 		take_in(w, n, now);
@@ -249,8 +251,8 @@ void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint6
 
 	if (!tcp_ready(t, w->number, number, events))
 		return;
+	w->more |= tcp_read_full(t, w->number);
 	for (;;) {
-		worker_packets_reset(w);
 		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
 		if (got == 0)
 			return;

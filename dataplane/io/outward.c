@@ -173,6 +173,7 @@ void outward_tun(struct worker *w, uint64_t now)
 		if (!outgoing_read(&o))
 			break;
 	}
+	w->more |= o.total + o.n >= TUN_TURN;
 	outgoing_flush(&o);
 }
 
@@ -181,7 +182,8 @@ bool outward_unstage(struct worker *w, uint64_t now)
 	struct fwd *f = w->group->conf.fwd;
 	size_t n;
 
-	worker_packets_reset(w);
+	for (uint32_t i = 0; i < UDP_BATCH; i++)
+		w->p[i].data = w->buffers + (size_t)i * BUFFER_SIZE + FWD_HEADROOM;
 	fwd_enter(f, w->number);
 	n = fwd_unstage(f, w->number, w->p, UDP_BATCH, PACKET_MAX, now);
 	send_out(w, (uint32_t)n, now);

@@ -308,10 +308,16 @@ bool tcp_ready(struct tcp *t, uint32_t worker, uint64_t event, uint32_t events)
 	if (!open)
 		return false; /* it has been told to go; what it still says is not heard */
 	w->reading = c;
+	w->full = n == READ;
 	w->at = 0;
 	w->end = c->part_len + (size_t)n;
 	c->part_len = 0;
 	return true;
+}
+
+bool tcp_read_full(const struct tcp *t, uint32_t worker)
+{
+	return t->workers[worker].full;
 }
 
 /* The length of the frame that bytes begin with, 0 when it is not whole. Returns: the length,
@@ -355,9 +361,11 @@ uint32_t tcp_frames(struct tcp *t, uint32_t worker, struct fwd_packet *p, uint32
 		len = frame_len(w->buffer + w->at, w->end - w->at);
 		if (len <= 0)
 			break;
-		memcpy(p[got].data, w->buffer + w->at + OVPN_FRAME_HEAD, (size_t)len);
-		p[got].len = (uint32_t)len;
-		p[got++].path = w->reading->path;
+		p[got++] = (struct fwd_packet){
+			.data = w->buffer + w->at + OVPN_FRAME_HEAD,
+			.len = (uint32_t)len,
+			.path = w->reading->path,
+		};
 		w->at += OVPN_FRAME_HEAD + (size_t)len;
 		w->reading->heard = true;
 	}

@@ -66,9 +66,11 @@ void tcp_accept(struct tcp *t, uint32_t worker, uint32_t listener, uint64_t now)
 /* Deals with the event of a connection: sends what waits, reads once. Returns: whether there may be
  * frames to be taken. */
 bool tcp_ready(struct tcp *t, uint32_t worker, uint64_t event, uint32_t events) must_check;
-/* Takes up to n (at most TCP_RUN) whole frames of what was read, all of one connection, into
- * p[i].data (OVPN_FRAME_MAX bytes); sets len and path. Until it returns 0, no other event may be
- * dealt with. */
+/* Whether that was as much as is read at once. */
+bool tcp_read_full(const struct tcp *t, uint32_t worker);
+/* Takes up to n whole frames of what was read, all of one connection: sets data, len and path. They
+ * stay where they were read, without room around them, until the next call. Until it returns 0, no
+ * other event may be dealt with. */
 uint32_t tcp_frames(struct tcp *t, uint32_t worker, struct fwd_packet *p, uint32_t n) must_check;
 /* A packet of it was given to the control plane, which must then hear of its end. */
 void tcp_punted(struct tcp *t, uint32_t worker, uint32_t connection);

@@ -15,6 +15,7 @@ struct tcp_worker {
 	struct tcp_connection *reading;
 	uint8_t *buffer;
 	size_t at, end;
+	bool full; /* it was as much as is read at once */
 };
 
 struct tcp {

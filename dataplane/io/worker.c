@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -76,6 +77,21 @@ static int patience(const struct worker *w)
 	return tcp_has_deadlines(w->group->conf.tcp, w->number) ? TCP_TICK_MS : -1;
 }
 
+/* Deals with what has come, and lets others on this processor go on first when that pays. */
+static void turn(struct worker *w, const struct epoll_event *events, int n)
+{
+	const uint64_t now = clock_mono_ms(&w->group->conf.clock);
+
+	w->more = false;
+	moderation_begin(&w->moderation, clock_ticks_ns());
+	for (int i = 0; i < n; i++)
+		on_event(w, &events[i], now);
+	if (!moderation_end(&w->moderation, w->more, clock_ticks_ns()))
+		return;
+	sched_yield();
+	moderation_back(&w->moderation, clock_ticks_ns());
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -89,10 +105,10 @@ static void *run(void *arg)
 	while (!atomic_load_explicit(&g->stop, memory_order_acquire)) {
 		struct epoll_event events[EVENTS];
 		int n = epoll_wait(w->epoll, events, EVENTS, more ? 0 : patience(w));
-		uint64_t now = clock_mono_ms(&g->conf.clock);
 
-		for (int i = 0; i < n; i++)
-			on_event(w, &events[i], now);
+		if (n > 0)
+			turn(w, events, n);
+		const uint64_t now = clock_mono_ms(&g->conf.clock);
 		tcp_tick(g->conf.tcp, w->number, now);
 		more = fwd_has_staged(g->conf.fwd, w->number) && outward_unstage(w, now);
 	}

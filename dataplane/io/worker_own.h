@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "io/merge.h"
+#include "io/moderation.h"
 #include "io/worker.h"
 #include "wire/ovpn_wire.h"
 
@@ -23,7 +24,6 @@ enum {
 	CUT_AREA = 160 << 10, /* what super-packets are cut into */
 };
 _Static_assert(BUFFER_SIZE % 64 == 0, "every buffer begins a cache line");
-_Static_assert((int)PACKET_MAX >= (int)OVPN_FRAME_MAX, "frames are copied whole");
 _Static_assert((int)UDP_LISTENERS == (int)TCP_LISTENERS, "they share the numbers");
 _Static_assert((int)UDP_BATCH <= (int)TCP_RUN, "a batch may be one run");
 _Static_assert((int)FWD_HEADROOM >= (int)sizeof(struct vnet_hdr), "it is read into the headroom");
@@ -47,10 +47,12 @@ struct worker {
 	struct admission *admission;
 	struct ovpn_admission *ovpn_admission;
 	unsigned judge_generation;
-	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: frames of TCP, staged packets */
+	uint8_t *buffers; /* UDP_BATCH times BUFFER_SIZE: staged packets */
 	uint8_t *read, *cut;
 	struct merge *merge;
 	struct udp_batch *batch;
+	struct moderation moderation;
+	bool more;			/* in this turn a source had more than it takes of one */
 	struct fwd_packet p[UDP_BATCH]; /* one batch is in work at a time */
 };
 
@@ -66,12 +68,6 @@ struct workers {
 	struct worker w[];
 };
 
-static inline void worker_packets_reset(struct worker *w)
-{
-	for (uint32_t i = 0; i < UDP_BATCH; i++)
-		w->p[i].data = w->buffers + (size_t)i * BUFFER_SIZE + FWD_HEADROOM;
-}
-
 static inline void worker_count(const struct worker *w, enum fwd_verdict v, uint64_t n)
 {
 	if (n > 0)
@@ -81,7 +77,7 @@ static inline void worker_count(const struct worker *w, enum fwd_verdict v, uint
 /* Logs, and lets the process end in order; the rest of this worker goes on until then. */
 void worker_fail(struct worker *w, const char *what, int error);
 
-/* A listener is readable, or a connection has an event. */
+/* A listener is readable, or a connection has an event. These and outward_tun set more. */
 void inward_udp(struct worker *w, uint8_t listener, uint64_t now);
 void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint64_t now);
 /* The device is readable. */

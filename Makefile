@@ -151,7 +151,7 @@ $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT
 
 # What the benchmark runs beside stock programs.
 BENCH     := $(addprefix $(OUT)/tests/bench/,saturate handshakes blast forward)
-BENCH_AUX := $(addprefix tests/bench/,wg_peer.c lane.c entry.c) $(addprefix tests/sim/ovpn_,client.c data.c profile.c)
+BENCH_AUX := $(addprefix tests/bench/,wg_peer.c lane.c outer.c entry.c) $(addprefix tests/sim/ovpn_,client.c data.c profile.c)
 $(OUT)/obj/tests/bench/%.o: CFLAGS += -Itests/sim
 $(BENCH): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(BENCH_AUX)) $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)

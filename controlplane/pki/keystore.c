@@ -33,7 +33,7 @@ _Static_assert(BODY + TAG == KEYSTORE_SEAL_OVERHEAD, "what the header promises")
 
 struct keystore {
 	struct key32 master;
-	struct key32 wg_private;
+	struct x25519_key *wg_private; /* NULL: neither made nor loaded yet */
 	uint8_t wg_public[32];
 	EVP_CIPHER *gcm;
 };
@@ -182,6 +182,7 @@ void keystore_free(struct keystore *ks)
 	if (!ks)
 		return;
 	EVP_CIPHER_free(ks->gcm);
+	x25519_key_free(ks->wg_private);
 	secret_wipe(ks, sizeof(*ks));
 	free(ks);
 }
@@ -281,33 +282,39 @@ int keystore_mac(struct keystore *ks, const char *label, const void *p, size_t n
 
 /* ---- WireGuard ---- */
 
+/* From now on it is the server's. */
+static int wg_take(struct keystore *ks, const uint8_t private_key[32])
+{
+	struct x25519_key *k = NULL;
+	uint8_t public_key[32];
+
+	if (x25519_key_new(&k, private_key) < 0 || x25519_key_public(k, public_key) < 0) {
+		x25519_key_free(k);
+		return -EIO;
+	}
+	x25519_key_free(ks->wg_private);
+	ks->wg_private = k;
+	memcpy(ks->wg_public, public_key, sizeof(public_key));
+	return 0;
+}
+
 int keystore_wg_create(struct keystore *ks, uint8_t blob[KEYSTORE_WG_BLOB])
 {
 	secret_key private_key = {{0}};
-	uint8_t public_key[32];
 
-	if (x25519_keypair(private_key.bytes, public_key) < 0 ||
+	if (x25519_private(private_key.bytes) < 0 ||
 		keystore_seal(ks, KEYSTORE_WG_LABEL, private_key.bytes, 32, blob) < 0)
 		return -EIO;
-	ks->wg_private = private_key;
-	memcpy(ks->wg_public, public_key, sizeof(public_key));
-	return 0;
+	return wg_take(ks, private_key.bytes);
 }
 
 int keystore_wg_load(struct keystore *ks, const uint8_t blob[KEYSTORE_WG_BLOB])
 {
 	secret_key private_key = {{0}};
-	uint8_t public_key[32];
 	int rc = keystore_open_blob(
 		ks, KEYSTORE_WG_LABEL, blob, KEYSTORE_WG_BLOB, private_key.bytes);
 
-	if (rc == 0)
-		rc = x25519_public(public_key, private_key.bytes);
-	if (rc < 0)
-		return rc;
-	ks->wg_private = private_key;
-	memcpy(ks->wg_public, public_key, sizeof(public_key));
-	return 0;
+	return rc < 0 ? rc : wg_take(ks, private_key.bytes);
 }
 
 const uint8_t *keystore_wg_public(const struct keystore *ks)
@@ -317,7 +324,7 @@ const uint8_t *keystore_wg_public(const struct keystore *ks)
 
 int keystore_wg_dh(struct keystore *ks, const uint8_t peer[32], uint8_t out[32])
 {
-	return x25519_dh(out, ks->wg_private.bytes, peer);
+	return ks->wg_private ? x25519_key_dh(ks->wg_private, out, peer) : -EIO;
 }
 
 int keystore_wg_keypair(uint8_t private_key[32], uint8_t public_key[32])

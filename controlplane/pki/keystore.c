@@ -4,8 +4,8 @@
  *
  * A blob: version (1) | nonce (12) | ciphertext | tag (16), AES-256-GCM, with version and label as
  * associated data. Nonces are random: good for 2^32 blobs under one master key, and a database
- * holds a few per credential. Threads share a keystore without a lock, because after keystore_open
- * and the loading of the server key nothing in it changes.
+ * holds a few per credential. Threads share a keystore without a lock but for the server key's use,
+ * because after keystore_open and the loading of that key nothing else in it changes.
  */
 #include "pki/keystore.h"
 
@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ _Static_assert(BODY + TAG == KEYSTORE_SEAL_OVERHEAD, "what the header promises")
 
 struct keystore {
 	struct key32 master;
+	pthread_mutex_t wg_lock;       /* for the use of wg_private */
 	struct x25519_key *wg_private; /* NULL: neither made nor loaded yet */
 	uint8_t wg_public[32];
 	EVP_CIPHER *gcm;
@@ -162,6 +164,10 @@ int keystore_open(struct keystore **out, const char *master_key_file, bool creat
 
 	if (!ks)
 		return -ENOMEM;
+	if (pthread_mutex_init(&ks->wg_lock, NULL) != 0) {
+		free(ks);
+		return -ENOMEM;
+	}
 	ks->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	rc = ks->gcm ? master_read(master_key_file, ks->master.bytes) : -EIO;
 	if (rc == -ENOENT && create) {
@@ -183,6 +189,7 @@ void keystore_free(struct keystore *ks)
 		return;
 	EVP_CIPHER_free(ks->gcm);
 	x25519_key_free(ks->wg_private);
+	pthread_mutex_destroy(&ks->wg_lock);
 	secret_wipe(ks, sizeof(*ks));
 	free(ks);
 }
@@ -324,7 +331,14 @@ const uint8_t *keystore_wg_public(const struct keystore *ks)
 
 int keystore_wg_dh(struct keystore *ks, const uint8_t peer[32], uint8_t out[32])
 {
-	return ks->wg_private ? x25519_key_dh(ks->wg_private, out, peer) : -EIO;
+	int rc;
+
+	if (!ks->wg_private)
+		return -EIO;
+	pthread_mutex_lock(&ks->wg_lock);
+	rc = x25519_key_dh(ks->wg_private, out, peer);
+	pthread_mutex_unlock(&ks->wg_lock);
+	return rc;
 }
 
 int keystore_wg_keypair(uint8_t private_key[32], uint8_t public_key[32])

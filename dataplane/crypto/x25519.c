@@ -17,39 +17,44 @@
 #include "base/secret.h"
 
 struct x25519_key {
-	EVP_PKEY *key; /* good for deriving only */
+	EVP_PKEY_CTX *maker;  /* of key objects */
+	EVP_PKEY *key;	      /* good for deriving only */
+	EVP_PKEY_CTX *derive; /* of it */
 };
 
 static const uint8_t base_point[32] = {9};
 
-/* From the private half alone OpenSSL would compute the public one, which takes longer than a
- * derivation and is not looked at by it; so it is given any. */
-static EVP_PKEY *private_key(const uint8_t priv[32])
+/* pub is left out of a pair by OpenSSL when it derives; without one it would compute it, which
+ * takes longer than a derivation. So it is given any. priv NULL: a public key. */
+static EVP_PKEY *key_make(EVP_PKEY_CTX *maker, const uint8_t *priv, const uint8_t pub[32])
 {
 	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)pub, 32),
 		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)priv, 32),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)base_point, 32),
 		OSSL_PARAM_construct_end(),
 	};
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
 	EVP_PKEY *key = NULL;
 
-	if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
-		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1)
-		key = NULL;
-	EVP_PKEY_CTX_free(ctx);
+	if (!priv)
+		params[1] = OSSL_PARAM_construct_end();
+	if (EVP_PKEY_fromdata_init(maker) != 1 ||
+		EVP_PKEY_fromdata(
+			maker, &key, priv ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params) != 1)
+		return NULL;
 	return key;
 }
 
 int x25519_key_new(struct x25519_key **out, const uint8_t priv[32])
 {
-	struct x25519_key *k = malloc(sizeof(*k));
+	struct x25519_key *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return -ENOMEM;
-	k->key = private_key(priv);
-	if (!k->key) {
-		free(k);
+	k->maker = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+	k->key = k->maker ? key_make(k->maker, priv, base_point) : NULL;
+	k->derive = k->key ? EVP_PKEY_CTX_new_from_pkey(NULL, k->key, NULL) : NULL;
+	if (!k->derive || EVP_PKEY_derive_init(k->derive) != 1) {
+		x25519_key_free(k);
 		return -ENOMEM;
 	}
 	*out = k;
@@ -60,38 +65,36 @@ void x25519_key_free(struct x25519_key *k)
 {
 	if (!k)
 		return;
+	EVP_PKEY_CTX_free(k->derive);
 	EVP_PKEY_free(k->key); /* which wipes it */
+	EVP_PKEY_CTX_free(k->maker);
 	free(k);
 }
 
-int x25519_key_dh(const struct x25519_key *k, uint8_t out[32], const uint8_t pub[32])
+int x25519_key_dh(struct x25519_key *k, uint8_t out[32], const uint8_t pub[32])
 {
-	EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, pub, 32);
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->key, NULL);
-	struct key32 point = {{0}};
+	EVP_PKEY *theirs = key_make(k->maker, NULL, pub);
+	secret_key point = {{0}};
 	size_t len = sizeof(point.bytes);
 	int rc = -EIO;
 
-	if (!ctx || !theirs || EVP_PKEY_derive_init(ctx) != 1 ||
-		EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) != 1)
+	if (!theirs || EVP_PKEY_derive_set_peer_ex(k->derive, theirs, 0) != 1)
 		goto out;
 	/* All that can go wrong from here is the all-zero result, which OpenSSL refuses itself. Its
 	 * queue of errors belongs to whoever does TLS on this thread. */
 	ERR_set_mark();
-	rc = EVP_PKEY_derive(ctx, point.bytes, &len) == 1 && len == 32 ? 0 : -EINVAL;
+	rc = EVP_PKEY_derive(k->derive, point.bytes, &len) == 1 && len == 32 ? 0 : -EINVAL;
 	ERR_pop_to_mark();
 	if (rc == 0)
 		memcpy(out, point.bytes, 32);
 out:
-	key32_wipe(&point);
-	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(theirs);
 	return rc;
 }
 
 /* RFC 7748, 5: a public key is the product with the base point. By the general multiplication,
  * because OpenSSL's own for this point is slower. */
-int x25519_key_public(const struct x25519_key *k, uint8_t pub[32])
+int x25519_key_public(struct x25519_key *k, uint8_t pub[32])
 {
 	return x25519_key_dh(k, pub, base_point);
 }

@@ -13,14 +13,14 @@ int x25519_public(uint8_t pub[32], const uint8_t priv[32]) must_check;
 /* Returns: 0, -EINVAL (all-zero result: a point of low order), -EIO. */
 int x25519_dh(uint8_t out[32], const uint8_t priv[32], const uint8_t pub[32]) must_check;
 
-/* A private key that is used more than once: what has to be set up is set up once. Not changed by
- * use, so threads may share it. Freeing wipes it; free takes NULL. New returns: 0, -ENOMEM. */
+/* A private key that is used more than once: what has to be set up is set up once. One thread at a
+ * time. Freeing wipes it; free takes NULL. New returns: 0, -ENOMEM. */
 struct x25519_key;
 int x25519_key_new(struct x25519_key **out, const uint8_t priv[32]) must_check;
 void x25519_key_free(struct x25519_key *k);
 /* As x25519_public and x25519_dh. */
-int x25519_key_public(const struct x25519_key *k, uint8_t pub[32]) must_check;
-int x25519_key_dh(const struct x25519_key *k, uint8_t out[32], const uint8_t pub[32]) must_check;
+int x25519_key_public(struct x25519_key *k, uint8_t pub[32]) must_check;
+int x25519_key_dh(struct x25519_key *k, uint8_t out[32], const uint8_t pub[32]) must_check;
 
 static inline void x25519_key_drop(struct x25519_key **k)
 {

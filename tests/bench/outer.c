@@ -97,9 +97,9 @@ size_t outer_hear(struct outer *o, uint8_t *packet, size_t room, int ms)
 		return whole;
 	if (poll(&p, 1, ms) <= 0)
 		return 0;
-	const ssize_t n =
-		o->stream ? recv(o->fd, o->bytes + o->have, sizeof(o->bytes) - o->have, MSG_DONTWAIT)
-			  : recv(o->fd, packet, room, MSG_DONTWAIT);
+	const ssize_t n = o->stream ? recv(o->fd, o->bytes + o->have, sizeof(o->bytes) - o->have,
+					      MSG_DONTWAIT)
+				    : recv(o->fd, packet, room, MSG_DONTWAIT);
 	if (n <= 0 || !o->stream)
 		return n > 0 ? (size_t)n : 0;
 	o->have += (size_t)n;

@@ -6,12 +6,13 @@
  *      open   this program --sealed beforehand, UDP_SEGMENT--> server --> TUN (counted, dropped)
  *      seal   INNER --UDP_SEGMENT--> server's TUN --> server --UDP_GRO--> OUTER (counted)
  *
- * OUTER is a socket connected to the server, UDP or (without those offloads) TCP, INNER a UDP one on HOST, behind the server, that gets
- * what the tunnel sends to HELLO_PORT; what goes to FLOOD_PORT is dropped behind the server's TUN.
- * BYTES is the length of the inner packets. PIDs are the server's processes, the first one's
- * network namespace has the TUN. The sender keeps a bounded number of packets under way, so next to
- * nothing is lost, and the server always has a full batch to take. Nothing is sealed here while
- * time and CPU are counted. Prints one line of JSON per direction.
+ * OUTER is a socket connected to the server, UDP or (without those offloads) TCP, INNER a UDP one
+ * on HOST, behind the server, that gets what the tunnel sends to HELLO_PORT; what goes to
+ * FLOOD_PORT is dropped behind the server's TUN. BYTES is the length of the inner packets. PIDs are
+ * the server's processes, the first one's network namespace has the TUN. The sender keeps a bounded
+ * number of packets under way, so next to nothing is lost, and the server always has a full batch
+ * to take. Nothing is sealed here while time and CPU are counted. Prints one line of JSON per
+ * direction.
  */
 #include <arpa/inet.h>
 #include <errno.h>

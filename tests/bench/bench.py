@@ -156,7 +156,7 @@ def machine():
 def write(results):
     OUT.mkdir(parents=True, exist_ok=True)
     results["gaps"] = GAPS.found
-    results["verdicts"] = verdicts.of(results, AGAINST)
+    results["verdicts"] = verdicts.of(results, AGAINST, "SYSTEMS" not in os.environ)
     text = text_of(results)
     (OUT / "bench.json").write_text(json.dumps(results, indent=1))
     (OUT / "bench.txt").write_text(text)

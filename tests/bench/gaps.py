@@ -1,4 +1,5 @@
 """What could not be measured. One failure costs one figure: the run goes on, says so at its end, and ends with 1."""
+import traceback
 
 TIRED = 3  # failures of one system in one part: what is left of it there would only take time
 
@@ -17,7 +18,8 @@ class Gaps:
         try:
             return call(*args)
         except Exception as error:  # whatever it is: the other figures are worth having
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            why = " ".join(f"{type(error).__name__} in {where.name}: {error}".split())[:400]
             self.found.append({"part": part, "system": system, "what": what, "why": why})
             self.say(f"FAILED: {part}, {system}, {what}: {why}")
             if self.tired(part, system):

@@ -51,7 +51,7 @@ class Meter:
         self.busy, self.stolen = busy - self.busy, stolen - self.stolen
 
 
-def idle_share(pids, seconds=2.0):
+def idle_share(pids, seconds=1.0):
     """CPU-seconds a second when nothing happens: what is taken off where few things happen in a long time."""
     with Meter(pids) as m:
         time.sleep(seconds)

@@ -80,8 +80,8 @@ def crowd(results):
         yield line(f"CPU of a handshake, {protocol}, both daemons, ms", (ours.get(protocol) or {}).get("cpu_ms"), limit, "{:.3f}")
 
 
-def of(results, against):
-    """All of them, for the parts that ran."""
+def of(results, against, whole):
+    """For the parts that ran. whole: also what could have been measured and was not."""
     rows = []
     if "saturation" in results:
         rows += saturation(results)
@@ -89,7 +89,7 @@ def of(results, against):
         rows += [*stock(results, against), *small(results), *ping(results)]
     if "many" in results:
         rows += crowd(results)
-    return rows
+    return [r for r in rows if whole or r[3] != "not measured"]
 
 
 def text(rows):

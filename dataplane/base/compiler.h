@@ -12,6 +12,16 @@
  * leave this one out, as it costs more than a small packet. Never for what holds secrets. */
 #define written_first __attribute__((uninitialized))
 
+/* For a function that may only be called where has_avx2() says so. */
+#ifdef __x86_64__
+#define with_avx2  __attribute__((target("avx2")))
+#define has_avx2() (__builtin_cpu_supports("avx2") != 0)
+#else
+#define with_avx2
+#define has_avx2() false
+#endif
+#define forced_inline __attribute__((always_inline)) inline
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #endif

@@ -1,9 +1,19 @@
-/* Four lanes of 64 bits take 32-bit halves, so that no carry is ever looked at. */
+/*
+ * Four lanes of 64 bits take 32-bit halves, so that no carry is ever looked at. The same loops are
+ * compiled twice: AVX2 takes half the time over a whole packet, and nothing else is worth a choice.
+ */
 #include "wire/inet_sum.h"
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
 
 typedef uint64_t lanes __attribute__((vector_size(32)));
 
-enum { STEP = sizeof(lanes) };
+enum {
+	STEP = sizeof(lanes),
+	LONG = 4 * STEP, /* worth asking */
+};
 
 /* The last, less than a step. */
 static uint64_t sum_rest(const uint8_t *p, size_t n, uint64_t sum)
@@ -22,7 +32,7 @@ static uint64_t sum_rest(const uint8_t *p, size_t n, uint64_t sum)
 	return sum;
 }
 
-uint64_t inet_sum(const uint8_t *p, size_t n, uint64_t sum)
+static forced_inline uint64_t sum_body(const uint8_t *p, size_t n, uint64_t sum)
 {
 	lanes all = {0};
 
@@ -35,7 +45,7 @@ uint64_t inet_sum(const uint8_t *p, size_t n, uint64_t sum)
 	return sum_rest(p, n, sum + all[0] + all[1] + all[2] + all[3]);
 }
 
-uint64_t inet_sum_copy(uint8_t *to, const uint8_t *from, size_t n, uint64_t sum)
+static forced_inline uint64_t copy_body(uint8_t *to, const uint8_t *from, size_t n, uint64_t sum)
 {
 	lanes all = {0};
 
@@ -48,4 +58,24 @@ uint64_t inet_sum_copy(uint8_t *to, const uint8_t *from, size_t n, uint64_t sum)
 	}
 	memcpy(to, from, n);
 	return sum_rest(from, n, sum + all[0] + all[1] + all[2] + all[3]);
+}
+
+with_avx2 static uint64_t sum_avx2(const uint8_t *p, size_t n, uint64_t sum)
+{
+	return sum_body(p, n, sum);
+}
+
+with_avx2 static uint64_t copy_avx2(uint8_t *to, const uint8_t *from, size_t n, uint64_t sum)
+{
+	return copy_body(to, from, n, sum);
+}
+
+uint64_t inet_sum(const uint8_t *p, size_t n, uint64_t sum)
+{
+	return n >= LONG && has_avx2() ? sum_avx2(p, n, sum) : sum_body(p, n, sum);
+}
+
+uint64_t inet_sum_copy(uint8_t *to, const uint8_t *from, size_t n, uint64_t sum)
+{
+	return n >= LONG && has_avx2() ? copy_avx2(to, from, n, sum) : copy_body(to, from, n, sum);
 }

@@ -144,6 +144,9 @@ static void inner_write(const struct run *r, uint8_t *p, size_t len, uint16_t po
 	memset(p, 0, len);
 	p[0] = 0x45;
 	wire_put_be16(p + 2, (uint16_t)len);
+	/* DF, as in what sockets send. Otherwise each would need an identification of its own, and
+	 * nobody may make one of several that have the same. */
+	p[6] = 0x40;
 	p[8] = 64;
 	p[9] = IPPROTO_UDP;
 	memcpy(p + 12, &r->entry.own, 4);

@@ -5,10 +5,9 @@
  *
  * FD is an unconnected UDP socket whose namespace has all addresses from FIRST_ADDRESS on. FILE has
  * a line "PRIVATE PSK" for each device. Cookies are obeyed, a handshake without an answer begins
- * again after a second, and whoever is done sends a keepalive, so that the server knows it too. BURST:
- * so many begin, and the next ones when all are done and a second is over; seconds without these
- * pauses are printed.
- * Prints one line of JSON.
+ * again after a second, and whoever is done sends a keepalive, so that the server knows it too.
+ * BURST: so many begin, and the next ones when all are done and a second is over; seconds without
+ * these pauses are printed. Prints one line of JSON.
  */
 #include <arpa/inet.h>
 #include <errno.h>

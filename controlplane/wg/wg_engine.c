@@ -230,7 +230,7 @@ static int attempt_send(
 
 	attempt_drop(e, a, ATTEMPT_STALLED);
 	deadline_set(&e->retries, &a->retry, mono_ms + retry_delay());
-	index = e->ops.index_alloc(e->ops.arg);
+	index = e->ops.index_alloc(e->ops.arg, &p->credential);
 	if (!index)
 		return -ENOSPC;
 	if (attempt_write(e, p, index, mono_ms, real_us, &m) < 0) {
@@ -413,7 +413,7 @@ static enum wg_verdict answer(struct wg_engine *e, struct peer *p, const struct 
 	struct noise_keys keys cleanup(noise_keys_wipe) = {0};
 	secret_key ephemeral = {{0}};
 	struct wg_response m;
-	uint32_t index = e->ops.index_alloc(e->ops.arg);
+	uint32_t index = e->ops.index_alloc(e->ops.arg, &p->credential);
 
 	if (!index)
 		return WG_NO_INDEX;

@@ -89,7 +89,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: install uninstall deb openapi-linter browser web web-soak screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets bench bench-aead bench-fwd bench-programs
+.PHONY: install uninstall deb openapi-linter browser web web-soak soak-mixed screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets bench bench-aead bench-fwd bench-programs
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -151,7 +151,7 @@ $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT
 
 # What the benchmark runs beside stock programs.
 BENCH     := $(addprefix $(OUT)/tests/bench/,saturate handshakes blast forward)
-BENCH_AUX := $(addprefix tests/bench/,wg_peer.c lane.c entry.c) $(addprefix tests/sim/ovpn_,client.c data.c profile.c)
+BENCH_AUX := $(addprefix tests/bench/,wg_peer.c lane.c outer.c entry.c) $(addprefix tests/sim/ovpn_,client.c data.c profile.c)
 $(OUT)/obj/tests/bench/%.o: CFLAGS += -Itests/sim
 $(BENCH): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(BENCH_AUX)) $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
@@ -277,6 +277,9 @@ web: check-deps ## only the dashboard's tests, in a browser
 web-soak: check-deps ## the dashboard's memory over SOAK_SECONDS (600) seconds of events
 	$(Q)$(MAKE) all browser
 	$(Q)SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTHON) -m pytest -q tests/web/test_memory.py
+soak-mixed: check-deps ## packets of every kind and size through real tunnels for SOAK_SECONDS (600) seconds
+	$(Q)$(MAKE) all
+	$(Q)SOAK_SECONDS=$${SOAK_SECONDS:-600} $(PYTHON) -m pytest -q tests/e2e/soak_mixed.py
 screenshots: check-deps ## the dashboard's pages into build/screenshots; README's into web/screenshots
 	$(Q)$(MAKE) all browser
 	$(Q)$(PYTHON) -m pytest -q tests/web/test_looks.py

@@ -39,6 +39,7 @@
 #include "io/ctl_server.h"
 #include "io/offloads.h"
 #include "io/punt.h"
+#include "io/steer.h"
 #include "io/tcp.h"
 #include "io/tun.h"
 #include "io/udp.h"
@@ -329,6 +330,18 @@ static void offloads_start(struct dataplane *d)
 	udp_offloads_start(d);
 }
 
+/* Order between whole packets and fragments of a flow; a single worker has it anyway. */
+static void steering_start(struct dataplane *d)
+{
+	int r = d->out.n_workers > 1 ? steer_by_destination(d->out.tuns[0]) : 0;
+
+	if (r < 0)
+		log_warn("main",
+			"%s: the kernel spreads packets its own way: fragments may be overtaken: "
+			"%s",
+			d->conf.tun, strerror(-r));
+}
+
 static int device_open(struct dataplane *d)
 {
 	int r = tun_open(d->conf.tun, d->out.tuns, d->out.n_workers, d->conf.offloads, &d->out.tun);
@@ -336,6 +349,7 @@ static int device_open(struct dataplane *d)
 	switch (-r) {
 	case 0:
 		offloads_start(d);
+		steering_start(d);
 		return 0;
 	case EBUSY:
 		return failed(d->conf.tun, "a device of that name exists already");

@@ -39,6 +39,7 @@ struct channel {
 	struct dp_client *dp;
 	enum uapi_channel kind;
 	int fd;
+	bool wants_room; /* is told when the socket can be written */
 };
 
 struct dp_client {
@@ -46,7 +47,9 @@ struct dp_client {
 	char path[DOOR_PATH_MAX];
 	char run_dir[DOOR_PATH_MAX];
 	uv_loop_t *loop;
-	uv_timer_t retry; /* reconnects when down, gives up a HELLO that is not answered */
+	uv_timer_t retry;     /* reconnects when down, gives up a HELLO that is not answered */
+	uv_prepare_t outward; /* runs while there are unsent requests, before the loop waits */
+	int closing;	      /* handles that libuv has not let go of yet */
 	struct channel *ctl, *punt;
 	enum dp_state state;
 	struct uapi_hello_reply hello;
@@ -110,6 +113,7 @@ static void go_down(struct dp_client *dp)
 
 static void poll_for(struct channel *ch, bool writable)
 {
+	ch->wants_room = writable;
 	uv_poll_start(&ch->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_channel);
 }
 
@@ -269,12 +273,16 @@ static void on_frame(struct channel *ch, const uint8_t *frame, size_t len)
 	}
 }
 
+/* Waits for room in the socket only when there was none. */
 static void flush(struct dp_client *dp)
 {
 	struct request *rq;
+	bool full = false;
+	uv_prepare_stop(&dp->outward);
 	while (dp->state == DP_UP && (rq = STAILQ_FIRST(&dp->unsent))) {
 		int r = door_send(dp->ctl->fd, rq->bytes, rq->len);
-		if (r == -EAGAIN)
+		full = r == -EAGAIN;
+		if (full)
 			break;
 		if (r < 0) {
 			log_warn("dp", "%s: %s", dp->path, strerror(-r));
@@ -287,8 +295,13 @@ static void flush(struct dp_client *dp)
 		rq->bytes = NULL;
 		STAILQ_INSERT_TAIL(&dp->waiting, rq, link);
 	}
-	if (dp->state == DP_UP)
-		poll_for(dp->ctl, !STAILQ_EMPTY(&dp->unsent));
+	if (dp->state == DP_UP && full != dp->ctl->wants_room)
+		poll_for(dp->ctl, full);
+}
+
+static void on_outward(uv_prepare_t *outward)
+{
+	flush(outward->data);
 }
 
 static void on_channel(uv_poll_t *poll, int status, int events)
@@ -314,7 +327,7 @@ static void on_channel(uv_poll_t *poll, int status, int events)
 		}
 		on_frame(ch, frame, (size_t)n);
 	}
-	if (*slot == ch && ch->kind == UAPI_CTL)
+	if (*slot == ch && ch->wants_room && events & UV_WRITABLE)
 		flush(dp);
 }
 
@@ -340,6 +353,8 @@ int dp_client_new(
 		return r;
 	}
 	dp->retry.data = dp;
+	uv_prepare_init(loop, &dp->outward); /* cannot fail */
+	dp->outward.data = dp;
 	*out = dp;
 	return 0;
 }
@@ -349,9 +364,11 @@ void dp_client_start(struct dp_client *dp)
 	uv_timer_start(&dp->retry, on_retry, 0, RECONNECT_MS);
 }
 
-static void on_retry_closed(uv_handle_t *h)
+static void on_handle_closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct dp_client *dp = h->data;
+	if (--dp->closing == 0)
+		free(dp);
 }
 
 void dp_client_close(struct dp_client *dp)
@@ -361,8 +378,9 @@ void dp_client_close(struct dp_client *dp)
 	dp->state = DP_DOWN;
 	requests_fail(dp, &dp->waiting);
 	requests_fail(dp, &dp->unsent);
-	uv_timer_stop(&dp->retry);
-	uv_close((uv_handle_t *)&dp->retry, on_retry_closed);
+	dp->closing = 2;
+	uv_close((uv_handle_t *)&dp->retry, on_handle_closed);
+	uv_close((uv_handle_t *)&dp->outward, on_handle_closed);
 }
 
 bool dp_client_up(const struct dp_client *dp)
@@ -429,7 +447,8 @@ int dp_client_request(struct dp_client *dp, struct dp_frame *f, dp_reply_fn done
 	dp->n_pending++;
 	/* Written when the loop comes round, so that a caller never sees its own connection go down
 	 * in the middle of what it does. */
-	poll_for(dp->ctl, true);
+	if (!dp->ctl->wants_room)
+		uv_prepare_start(&dp->outward, on_outward);
 	return 0;
 }
 

@@ -4,8 +4,8 @@
  *
  * A blob: version (1) | nonce (12) | ciphertext | tag (16), AES-256-GCM, with version and label as
  * associated data. Nonces are random: good for 2^32 blobs under one master key, and a database
- * holds a few per credential. Threads share a keystore without a lock, because after keystore_open
- * and the loading of the server key nothing in it changes.
+ * holds a few per credential. Threads share a keystore without a lock but for the server key's use,
+ * because after keystore_open and the loading of that key nothing else in it changes.
  */
 #include "pki/keystore.h"
 
@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,8 @@ _Static_assert(BODY + TAG == KEYSTORE_SEAL_OVERHEAD, "what the header promises")
 
 struct keystore {
 	struct key32 master;
-	struct key32 wg_private;
+	pthread_mutex_t wg_lock;       /* for the use of wg_private */
+	struct x25519_key *wg_private; /* NULL: neither made nor loaded yet */
 	uint8_t wg_public[32];
 	EVP_CIPHER *gcm;
 };
@@ -162,6 +164,10 @@ int keystore_open(struct keystore **out, const char *master_key_file, bool creat
 
 	if (!ks)
 		return -ENOMEM;
+	if (pthread_mutex_init(&ks->wg_lock, NULL) != 0) {
+		free(ks);
+		return -ENOMEM;
+	}
 	ks->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	rc = ks->gcm ? master_read(master_key_file, ks->master.bytes) : -EIO;
 	if (rc == -ENOENT && create) {
@@ -182,6 +188,8 @@ void keystore_free(struct keystore *ks)
 	if (!ks)
 		return;
 	EVP_CIPHER_free(ks->gcm);
+	x25519_key_free(ks->wg_private);
+	pthread_mutex_destroy(&ks->wg_lock);
 	secret_wipe(ks, sizeof(*ks));
 	free(ks);
 }
@@ -281,33 +289,39 @@ int keystore_mac(struct keystore *ks, const char *label, const void *p, size_t n
 
 /* ---- WireGuard ---- */
 
+/* From now on it is the server's. */
+static int wg_take(struct keystore *ks, const uint8_t private_key[32])
+{
+	struct x25519_key *k = NULL;
+	uint8_t public_key[32];
+
+	if (x25519_key_new(&k, private_key) < 0 || x25519_key_public(k, public_key) < 0) {
+		x25519_key_free(k);
+		return -EIO;
+	}
+	x25519_key_free(ks->wg_private);
+	ks->wg_private = k;
+	memcpy(ks->wg_public, public_key, sizeof(public_key));
+	return 0;
+}
+
 int keystore_wg_create(struct keystore *ks, uint8_t blob[KEYSTORE_WG_BLOB])
 {
 	secret_key private_key = {{0}};
-	uint8_t public_key[32];
 
-	if (x25519_keypair(private_key.bytes, public_key) < 0 ||
+	if (x25519_private(private_key.bytes) < 0 ||
 		keystore_seal(ks, KEYSTORE_WG_LABEL, private_key.bytes, 32, blob) < 0)
 		return -EIO;
-	ks->wg_private = private_key;
-	memcpy(ks->wg_public, public_key, sizeof(public_key));
-	return 0;
+	return wg_take(ks, private_key.bytes);
 }
 
 int keystore_wg_load(struct keystore *ks, const uint8_t blob[KEYSTORE_WG_BLOB])
 {
 	secret_key private_key = {{0}};
-	uint8_t public_key[32];
 	int rc = keystore_open_blob(
 		ks, KEYSTORE_WG_LABEL, blob, KEYSTORE_WG_BLOB, private_key.bytes);
 
-	if (rc == 0)
-		rc = x25519_public(public_key, private_key.bytes);
-	if (rc < 0)
-		return rc;
-	ks->wg_private = private_key;
-	memcpy(ks->wg_public, public_key, sizeof(public_key));
-	return 0;
+	return rc < 0 ? rc : wg_take(ks, private_key.bytes);
 }
 
 const uint8_t *keystore_wg_public(const struct keystore *ks)
@@ -317,7 +331,14 @@ const uint8_t *keystore_wg_public(const struct keystore *ks)
 
 int keystore_wg_dh(struct keystore *ks, const uint8_t peer[32], uint8_t out[32])
 {
-	return x25519_dh(out, ks->wg_private.bytes, peer);
+	int rc;
+
+	if (!ks->wg_private)
+		return -EIO;
+	pthread_mutex_lock(&ks->wg_lock);
+	rc = x25519_key_dh(ks->wg_private, out, peer);
+	pthread_mutex_unlock(&ks->wg_lock);
+	return rc;
 }
 
 int keystore_wg_keypair(uint8_t private_key[32], uint8_t public_key[32])

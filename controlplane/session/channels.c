@@ -65,7 +65,9 @@ static int authorize(
 static uint32_t peer_id_alloc(void *arg)
 {
 	struct coordinator *c = arg;
-	const uint32_t id = c->peer_ids ? index_pool_alloc(c->peer_ids, loop_now(c)) : 0;
+	/* Rekeys keep it: any lane will do. */
+	const uint32_t id =
+		c->peer_ids ? index_pool_alloc(c->peer_ids, INDEX_ANY_LANE, loop_now(c)) : 0;
 	return id ? id : OVPN_NO_PEER_ID;
 }
 

@@ -22,10 +22,14 @@ uint64_t loop_now(struct coordinator *c)
 	return clock_mono_ms(&c->conf.clock);
 }
 
-uint32_t handshake_index_alloc(void *arg)
+/* The dataplane steers by index, and a device's old and new keys are in use at once for a moment:
+ * with the same lane they are one worker's, and no packet overtakes another. */
+uint32_t handshake_index_alloc(void *arg, const struct ulid *credential)
 {
 	struct coordinator *c = arg;
-	return c->indices ? index_pool_alloc(c->indices, loop_now(c)) : 0;
+	const struct dir_credential *cr = directory_credential(c->dir, credential);
+	const uint32_t lane = cr ? cr->device->conf.peer : 0;
+	return c->indices ? index_pool_alloc(c->indices, lane, loop_now(c)) : 0;
 }
 
 void handshake_index_free(void *arg, uint32_t index)

@@ -1,4 +1,5 @@
-/* A ring of slots, each with the time until which it is busy; allocation goes round. */
+/* Lanes of slots, each slot with the time until which it is busy; allocation goes round in its
+ * lane. */
 #include "session/index_pool.h"
 
 #include <errno.h>
@@ -14,7 +15,9 @@ struct slot {
 struct index_pool {
 	uint32_t slots, mask;
 	uint64_t hold_ms;
-	uint32_t next;
+	uint32_t lanes;		    /* a power of two */
+	uint32_t turn;		    /* of those who take any */
+	uint32_t next[INDEX_LANES]; /* the slot that is tried first, in steps of lanes */
 	struct slot slot[];
 };
 
@@ -31,13 +34,15 @@ int index_pool_new(struct index_pool **out, const struct index_pool_conf *conf)
 	p->slots = slots;
 	p->mask = conf->mask;
 	p->hold_ms = conf->hold_ms;
+	p->lanes = slots < INDEX_LANES ? slots : INDEX_LANES;
 	/* A restarted control plane begins elsewhere than the one before it. */
-	int r = secret_random(&p->next, sizeof(p->next));
+	int r = secret_random(p->next, sizeof(p->next));
 	if (r < 0) {
 		free(p);
 		return r;
 	}
-	p->next &= slots - 1;
+	for (uint32_t i = 0; i < p->lanes; i++)
+		p->next[i] = (p->next[i] & (slots - 1) & ~(p->lanes - 1)) | i;
 	*out = p;
 	return 0;
 }
@@ -57,11 +62,11 @@ static uint64_t held_until(const struct index_pool *p, uint64_t now_ms)
 	return p->hold_ms < UINT64_MAX - now_ms ? now_ms + p->hold_ms : UINT64_MAX;
 }
 
-uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
+static uint32_t alloc_in(struct index_pool *p, uint32_t lane, uint64_t now_ms)
 {
-	for (uint32_t tried = 0; tried < p->slots; tried++) {
-		const uint32_t slot = p->next;
-		p->next = (p->next + 1) & (p->slots - 1);
+	for (uint32_t tried = 0; tried < p->slots; tried += p->lanes) {
+		const uint32_t slot = p->next[lane];
+		p->next[lane] = (slot + p->lanes) & (p->slots - 1);
 		if (p->slot[slot].busy_until > now_ms)
 			continue;
 		uint32_t index;
@@ -72,6 +77,18 @@ uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms)
 			continue;
 		p->slot[slot] = (struct slot){held_until(p, now_ms), index};
 		return index;
+	}
+	return 0;
+}
+
+uint32_t index_pool_alloc(struct index_pool *p, uint32_t lane, uint64_t now_ms)
+{
+	if (lane == INDEX_ANY_LANE)
+		lane = p->turn++;
+	for (uint32_t i = 0; i < p->lanes; i++) {
+		const uint32_t index = alloc_in(p, (lane + i) & (p->lanes - 1), now_ms);
+		if (index)
+			return index;
 	}
 	return 0;
 }

@@ -26,9 +26,13 @@ struct index_pool_conf {
 int index_pool_new(struct index_pool **out, const struct index_pool_conf *conf) must_check;
 void index_pool_free(struct index_pool *p);
 uint32_t index_pool_slots(const struct index_pool *p);
-/* Returns: an index, neither 0 nor all ones; 0 when all slots are busy or there is no randomness.
- */
-uint32_t index_pool_alloc(struct index_pool *p, uint64_t now_ms);
+/* Indices of a lane are congruent modulo INDEX_LANES (or the number of slots when that is less), as
+ * long as the lane has a free slot; then they are any. Only the low bits of lane count;
+ * INDEX_ANY_LANE takes the lanes in turn. Returns: an index, neither 0 nor all ones; 0 when all
+ * slots are busy or there is no randomness. */
+enum { INDEX_LANES = 16 };
+#define INDEX_ANY_LANE UINT32_MAX
+uint32_t index_pool_alloc(struct index_pool *p, uint32_t lane, uint64_t now_ms);
 /* It came to nothing, or its session is gone: free in a minute. One that is somebody else's by now
  * stays theirs. */
 void index_pool_release(struct index_pool *p, uint32_t index, uint64_t now_ms);

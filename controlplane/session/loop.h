@@ -146,7 +146,7 @@ void handshake_on_punt(void *arg, const struct path *from, const uint8_t *datagr
 /* Calls the device's client, if it is known where it is. */
 void handshake_call(struct coordinator *c, struct dir_device *dev, const char *why);
 void handshake_tick(struct coordinator *c);
-uint32_t handshake_index_alloc(void *arg);
+uint32_t handshake_index_alloc(void *arg, const struct ulid *credential);
 void handshake_index_free(void *arg, uint32_t index);
 
 /* install.c: new keys on their way to the dataplane */

@@ -230,12 +230,22 @@ static void begin(struct noise_state *st, const struct noise_identity *responder
 	memcpy(st->hash, responder->hash, 32);
 }
 
+/* Ours, and what goes into the message of it. */
+static int ephemeral_make(
+	struct x25519_key **key, const uint8_t private_key[32], uint8_t public_key[32])
+{
+	int rc = x25519_key_new(key, private_key) < 0 ? -EIO : 0;
+
+	return rc < 0 ? rc : x25519_key_public(*key, public_key);
+}
+
 /* ---- initiation ---- */
 
 int noise_initiation_create(struct noise_state *st, const struct noise_local *local,
 	const struct noise_remote *remote, const uint8_t ephemeral_private[32],
 	const uint8_t timestamp[NOISE_TIMESTAMP], uint32_t sender, struct wg_initiation *out)
 {
+	x25519_key_local ephemeral = NULL;
 	secret_key k = {{0}};
 	secret_key point = {{0}};
 	int rc;
@@ -244,11 +254,11 @@ int noise_initiation_create(struct noise_state *st, const struct noise_local *lo
 	wire_put_le32(out->type, WG_INITIATION);
 	wire_put_le32(out->sender, sender);
 	begin(st, &remote->id);
-	rc = x25519_public(out->ephemeral, ephemeral_private);
+	rc = ephemeral_make(&ephemeral, ephemeral_private, out->ephemeral);
 	if (rc == 0)
 		rc = mix_ephemeral(st, out->ephemeral); /* 1 */
 	if (rc == 0)
-		rc = x25519_dh(point.bytes, ephemeral_private, remote->id.public_key);
+		rc = x25519_key_dh(ephemeral, point.bytes, remote->id.public_key);
 	rc = mix_dh(st, &k, rc, &point); /* 2 */
 	if (rc == 0)
 		rc = seal_and_mix(st, &k, local->id.public_key, 32, out->sealed_static); /* 3 */
@@ -326,6 +336,7 @@ int noise_response_create(const struct noise_state *st, const struct noise_remot
 	struct wg_response *out, struct noise_keys *keys)
 {
 	noise_state_local next = *st;
+	x25519_key_local ephemeral = NULL;
 	secret_key k = {{0}};
 	secret_key point = {{0}};
 	int rc;
@@ -334,14 +345,14 @@ int noise_response_create(const struct noise_state *st, const struct noise_remot
 	wire_put_le32(out->type, WG_RESPONSE);
 	wire_put_le32(out->sender, sender);
 	memcpy(out->receiver, receiver, 4);
-	rc = x25519_public(out->ephemeral, ephemeral_private);
+	rc = ephemeral_make(&ephemeral, ephemeral_private, out->ephemeral);
 	if (rc == 0)
 		rc = mix_ephemeral(&next, out->ephemeral); /* 1 */
 	if (rc == 0)
-		rc = x25519_dh(point.bytes, ephemeral_private, st->ephemeral);
+		rc = x25519_key_dh(ephemeral, point.bytes, st->ephemeral);
 	rc = mix_dh(&next, NULL, rc, &point); /* 2 */
 	if (rc == 0)
-		rc = x25519_dh(point.bytes, ephemeral_private, remote->id.public_key);
+		rc = x25519_key_dh(ephemeral, point.bytes, remote->id.public_key);
 	rc = mix_dh(&next, NULL, rc, &point); /* 3 */
 	if (rc == 0)
 		rc = mix_psk(&next, &k, remote->psk); /* 4 */

@@ -199,10 +199,10 @@ static int attempt_write(struct wg_engine *e, struct peer *p, uint32_t index, ui
 {
 	struct attempt *a = &p->attempt;
 	secret_key ephemeral = {{0}};
-	uint8_t timestamp[WG_TAI64N], unused[32];
+	uint8_t timestamp[WG_TAI64N];
 
 	next_timestamp(p, real_us, timestamp);
-	if (x25519_keypair(ephemeral.bytes, unused) < 0 ||
+	if (x25519_private(ephemeral.bytes) < 0 ||
 		noise_initiation_create(&a->noise, &e->local, &p->remote, ephemeral.bytes,
 			timestamp, index, m) < 0 ||
 		noise_mac_seal((uint8_t *)m, sizeof(*m), &p->remote.id, cookie_of(p, mono_ms)) < 0)
@@ -230,7 +230,7 @@ static int attempt_send(
 
 	attempt_drop(e, a, ATTEMPT_STALLED);
 	deadline_set(&e->retries, &a->retry, mono_ms + retry_delay());
-	index = e->ops.index_alloc(e->ops.arg);
+	index = e->ops.index_alloc(e->ops.arg, &p->credential);
 	if (!index)
 		return -ENOSPC;
 	if (attempt_write(e, p, index, mono_ms, real_us, &m) < 0) {
@@ -413,14 +413,13 @@ static enum wg_verdict answer(struct wg_engine *e, struct peer *p, const struct 
 	struct noise_keys keys cleanup(noise_keys_wipe) = {0};
 	secret_key ephemeral = {{0}};
 	struct wg_response m;
-	uint8_t unused[32];
-	uint32_t index = e->ops.index_alloc(e->ops.arg);
+	uint32_t index = e->ops.index_alloc(e->ops.arg, &p->credential);
 
 	if (!index)
 		return WG_NO_INDEX;
 	/* A low-order point can't show up here any more: open_static refused the initiator's
 	 * ephemeral, peer_set the static key. */
-	if (x25519_keypair(ephemeral.bytes, unused) < 0 ||
+	if (x25519_private(ephemeral.bytes) < 0 ||
 		noise_response_create(
 			st, &p->remote, ephemeral.bytes, index, in->sender, &m, &keys) < 0 ||
 		noise_mac_seal((uint8_t *)&m, sizeof(m), &p->remote.id, cookie_of(p, mono_ms)) <

@@ -46,8 +46,9 @@ enum wg_verdict { WG_VERDICTS(WG_VERDICT_ENUM) WG_VERDICT_COUNT };
 const char *wg_verdict_name(enum wg_verdict v);
 
 struct wg_ops {
-	/* A local index that no handshake and no session uses, or 0 when there is none. */
-	uint32_t (*index_alloc)(void *arg);
+	/* A local index for the peer that no handshake and no session uses, or 0 when there is
+	 * none. */
+	uint32_t (*index_alloc)(void *arg, const struct ulid *credential);
 	/* The index came to nothing and may be used again (after the caller's own waiting time). */
 	void (*index_free)(void *arg, uint32_t index);
 	void *arg;

@@ -4,12 +4,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include <openssl/ssl.h>
@@ -42,15 +40,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Returns: bytes of a datagram, 0 after ms without one. */
-static size_t hear(int fd, uint8_t packet[PACKET], int ms)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	const ssize_t n = poll(&p, 1, ms) > 0 ? recv(fd, packet, PACKET, MSG_DONTWAIT) : 0;
-
-	return n > 0 ? (size_t)n : 0;
 }
 
 /* ---- WireGuard ---- */
@@ -94,7 +83,7 @@ static void wg_identity_read(struct wg_identity *id, struct in_addr *own, const 
 		die("Address");
 }
 
-static void enter_wg(struct entry *e, int fd, const char *profile)
+static void enter_wg(struct entry *e, const char *profile)
 {
 	struct wg_identity id;
 	struct wg_peer peer;
@@ -109,9 +98,10 @@ static void enter_wg(struct entry *e, int fd, const char *profile)
 	for (int i = 0; i < PATIENCE_MS / 1000 && got != WG_PEER_UP; i++) {
 		if (got != WG_PEER_COOKIE && wg_peer_begin(&peer, real_us()) != 0)
 			die("initiation");
-		(void)!send(fd, &peer.sent, sizeof(peer.sent), 0);
+		(void)!outer_send(&e->outer, &peer.sent, sizeof(peer.sent));
 		got = WG_PEER_IGNORED;
-		while (got == WG_PEER_IGNORED && (n = hear(fd, packet, 1000)) > 0)
+		while (got == WG_PEER_IGNORED &&
+			(n = outer_hear(&e->outer, packet, sizeof(packet), 1000)) > 0)
 			got = wg_peer_input(&peer, packet, n, &keys);
 	}
 	if (got != WG_PEER_UP || lane_wg(&e->lane, &keys, peer.their_index) != 0)
@@ -122,9 +112,25 @@ static void enter_wg(struct entry *e, int fd, const char *profile)
 
 /* ---- OpenVPN ---- */
 
-static struct ovpn_client *ovpn_make(const char *profile)
+/* What 2.6 says of itself, with the ciphers of the profile. */
+static const char *peer_info(const char *profile)
 {
-	struct ovpn_client_conf conf = {.mode = OVPN_CLIENT_V3};
+	static const char key[] = "data-ciphers ";
+	static char text[512];
+	const char *at = strstr(profile, key);
+	const char *ciphers = at ? at + strlen(key) : OVPN_CLIENT_CIPHERS "\n";
+
+	snprintf(text, sizeof(text),
+		"IV_VER=2.6.14\nIV_PLAT=linux\nIV_TCPNL=1\nIV_MTU=1600\nIV_NCP=2\n"
+		"IV_CIPHERS=%.*s\nIV_PROTO=990\n",
+		(int)strcspn(ciphers, "\r\n"), ciphers);
+	return text;
+}
+
+static struct ovpn_client *ovpn_make(const char *profile, bool stream)
+{
+	struct ovpn_client_conf conf = {
+		.mode = OVPN_CLIENT_V3, .stream = stream, .peer_info = peer_info(profile)};
 	struct ovpn_client *c;
 
 	if (ovpn_wrap_global_init() != 0 || ovpn_profile_read(&conf, profile) != 0 ||
@@ -155,9 +161,9 @@ static bool on_event(
 	return true;
 }
 
-static void enter_ovpn(struct entry *e, int fd, const char *profile)
+static void enter_ovpn(struct entry *e, const char *profile)
 {
-	struct ovpn_client *c = ovpn_make(profile);
+	struct ovpn_client *c = ovpn_make(profile, e->outer.stream);
 	struct ovpn_client_event ev, keys = {0};
 	uint8_t packet[PACKET];
 	bool up = false;
@@ -168,8 +174,8 @@ static void enter_ovpn(struct entry *e, int fd, const char *profile)
 		if (now_ms() > until)
 			die("no handshake");
 		while ((n = ovpn_client_output(c, packet, sizeof(packet))) > 0)
-			(void)!send(fd, packet, n, 0);
-		n = hear(fd, packet, 20);
+			(void)!outer_send(&e->outer, packet, n);
+		n = outer_hear(&e->outer, packet, sizeof(packet), 20);
 		if (n > 0 && ovpn_opcode(packet[0]) != OVPN_DATA_V2)
 			(void)ovpn_client_input(c, packet, n, now_ms());
 		ovpn_client_tick(c, now_ms());
@@ -177,7 +183,7 @@ static void enter_ovpn(struct entry *e, int fd, const char *profile)
 			up |= on_event(e, &ev, &keys);
 	}
 	while ((n = ovpn_client_output(c, packet, sizeof(packet))) > 0)
-		(void)!send(fd, packet, n, 0);
+		(void)!outer_send(&e->outer, packet, n);
 	ovpn_data_keys_wipe(&keys.keys);
 	ovpn_client_free(c);
 }
@@ -186,8 +192,9 @@ void entry_make(struct entry *e, int fd, const char *profile)
 {
 	if (aead_init() != 0 || blake2s_init() != 0)
 		die("cryptography");
+	outer_init(&e->outer, fd);
 	if (strstr(profile, "[Interface]"))
-		enter_wg(e, fd, profile);
+		enter_wg(e, profile);
 	else
-		enter_ovpn(e, fd, profile);
+		enter_ovpn(e, profile);
 }

@@ -1,12 +1,13 @@
 /*
  * Many WireGuard devices that come at once, each with an identity and an address of its own.
  *
- *   handshakes FD HOST PORT SERVER_KEY FIRST_ADDRESS AT_ONCE FILE
+ *   handshakes FD HOST PORT SERVER_KEY FIRST_ADDRESS AT_ONCE FILE [BURST]
  *
  * FD is an unconnected UDP socket whose namespace has all addresses from FIRST_ADDRESS on. FILE has
  * a line "PRIVATE PSK" for each device. Cookies are obeyed, a handshake without an answer begins
  * again after a second, and whoever is done sends a keepalive, so that the server knows it too.
- * Prints one line of JSON.
+ * BURST: so many begin, and the next ones when all are done and a second is over; seconds without
+ * these pauses are printed. Prints one line of JSON.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +25,7 @@
 #include "lane.h"
 #include "wg_peer.h"
 
-enum { AGAIN_MS = 1000, TRIES = 5, BUFFER = 8 << 20 };
+enum { AGAIN_MS = 1000, TRIES = 5, BUFFER = 8 << 20, BURST_MS = 1050 };
 
 enum state { WAITING, SHAKING, UP, FAILED };
 
@@ -42,6 +43,8 @@ struct crowd {
 	struct device *devices;
 	uint32_t n, next, under_way, up, failed;
 	uint64_t initiations, cookies;
+	uint32_t burst, begun; /* most, and now; 0: no limit */
+	uint64_t burst_began, paused_ms;
 };
 
 static void die(const char *what)
@@ -171,18 +174,42 @@ static void look_after(struct crowd *c, uint64_t now)
 	}
 }
 
+static void begin_some(struct crowd *c, uint32_t at_once, uint64_t now)
+{
+	while (c->next < c->n && c->under_way < at_once && (!c->burst || c->begun < c->burst)) {
+		c->devices[c->next].state = SHAKING;
+		ask(c, c->next, now);
+		c->next++;
+		c->under_way++;
+		c->begun++;
+	}
+}
+
+/* Between two bursts: all are done. */
+static void pause_for_next(struct crowd *c)
+{
+	const uint64_t began = now_ms(), due = c->burst_began + BURST_MS;
+
+	if (due > began)
+		(void)poll(NULL, 0, (int)(due - began));
+	c->burst_began = now_ms();
+	c->paused_ms += c->burst_began - began;
+	c->begun = 0;
+}
+
 static void shake_hands(struct crowd *c, uint32_t at_once)
 {
 	uint64_t looked = now_ms();
 
+	c->burst_began = looked;
 	while (c->next < c->n || c->under_way) {
 		struct pollfd p = {.fd = c->fd, .events = POLLIN};
-		const uint64_t now = now_ms();
+		uint64_t now;
 
-		for (; c->next < c->n && c->under_way < at_once; c->next++, c->under_way++) {
-			c->devices[c->next].state = SHAKING;
-			ask(c, c->next, now);
-		}
+		if (c->burst && c->begun == c->burst && !c->under_way)
+			pause_for_next(c);
+		now = now_ms();
+		begin_some(c, at_once, now);
 		if (poll(&p, 1, 100) < 0)
 			die("poll");
 		drain(c, now);
@@ -231,10 +258,10 @@ int main(int argc, char **argv)
 	uint8_t key[32];
 	const int room = BUFFER;
 
-	if (argc != 8 || inet_aton(argv[2], &c.server.sin_addr) == 0 ||
+	if (argc < 8 || argc > 9 || inet_aton(argv[2], &c.server.sin_addr) == 0 ||
 		base64_decode(argv[4], key, 32) != 0 || inet_aton(argv[5], &first) == 0) {
 		fprintf(stderr, "usage: handshakes FD HOST PORT SERVER_KEY FIRST_ADDRESS AT_ONCE "
-				"FILE\n");
+				"FILE [BURST]\n");
 		return 2;
 	}
 	if (aead_init() != 0 || blake2s_init() != 0)
@@ -244,11 +271,12 @@ int main(int argc, char **argv)
 	c.first_address = ntohl(first.s_addr);
 	(void)!setsockopt(c.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	load(&c, argv[7], key);
+	c.burst = argc > 8 ? (uint32_t)atoi(argv[8]) : 0;
 	const uint64_t began = now_ms();
 	shake_hands(&c, (uint32_t)atoi(argv[6]));
 	printf("{\"done\": %u, \"failed\": %u, \"seconds\": %.3f, \"initiations\": %llu, "
 	       "\"cookies\": %llu}\n",
-		c.up, c.failed, (double)(now_ms() - began) / 1000,
+		c.up, c.failed, (double)(now_ms() - began - c.paused_ms) / 1000,
 		(unsigned long long)c.initiations, (unsigned long long)c.cookies);
 	free(c.devices);
 	return 0;

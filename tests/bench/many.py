@@ -1,9 +1,13 @@
-"""Many peers: memory, handshakes, synchronisation. Ours with both protocols, Debian's wireguard-go and openvpn beside it."""
+"""Many peers: memory, handshakes, synchronisation. Ours with both protocols, Debian's wireguard-go and openvpn beside it.
+
+Each of the three fills a dictionary step by step; do(what, call, *args) makes a step: None when it fails, and then the
+later ones go on with what is there."""
 import concurrent.futures
 import json
 import os
 import re
 import subprocess
+import threading
 import time
 
 import measure
@@ -17,6 +21,8 @@ from poll import until
 PARALLEL = 8
 CROWD = "10.200.0.0/16"  # where the devices come from, an address each
 FIRST = "10.200.0.1"
+BURST = 800              # handshakes a second: from 1,000 on we take them for a flood, and cookies are another matter
+PATIENCE = 150           # seconds for all of them
 
 
 def _keys(n):
@@ -30,18 +36,20 @@ def _file(lines):
     return path
 
 
-def wireguard_handshakes(net, pids, server_key, devices, at_once):
-    """devices: [(private key, pre-shared key)], each from an address of its own."""
-    ns = net.elsewhere(CROWD)
+def wireguard_handshakes(ns, pids, server_key, devices, at_once, burst=BURST):
+    """devices: [(private key, pre-shared key)], each from an address of its own in ns. burst: how many begin in a second, 0:
+    as many as it takes. CPU is without what the server takes when nothing happens."""
     sock = ns.socket()
     file = _file(devices)
+    idle = measure.idle_share(pids)
     with sock, measure.Meter(pids) as m:
         out = subprocess.run([measure.PROGRAMS / "handshakes", str(sock.fileno()), topology.SERVER4, "51820", server_key, FIRST,
-                              str(at_once), file], pass_fds=[sock.fileno()], stdout=subprocess.PIPE, check=True, timeout=300).stdout
+                              str(at_once), file, str(burst)], pass_fds=[sock.fileno()], stdout=subprocess.PIPE, check=True,
+                             timeout=PATIENCE).stdout
     file.unlink()
     said = json.loads(out)
     assert said["done"] > 0, said
-    return {**said, "per_second": said["done"] / said["seconds"], "cpu_ms": m.cpu / said["done"] * 1000}
+    return {**said, "per_second": said["done"] / said["seconds"], "cpu_ms": (m.cpu - idle * m.wall) / said["done"] * 1000}
 
 
 def openvpn_handshakes(net, pids, profiles, at_once=16):
@@ -50,12 +58,20 @@ def openvpn_handshakes(net, pids, profiles, at_once=16):
     folder.mkdir()
     for i, profile in enumerate(profiles):
         (folder / f"{i}.ovpn").write_text(profile)
+    test_ovpn_load.program()  # compiled before anything is timed
+    idle = measure.idle_share(pids)
     with measure.Meter(pids) as m:
         load = test_ovpn_load.Load(net.client(), folder, at_once=at_once)
-        said = load.connected()
-    load.kill()
+        late = threading.Timer(PATIENCE, load.process.kill)
+        late.start()
+        try:
+            said = load.connected()
+        finally:
+            late.cancel()
+            load.kill()
     assert said["sessions"] > 0, said
-    return {**said, "per_second": said["sessions"] / said["seconds"], "cpu_ms": m.cpu / said["sessions"] * 1000}
+    return {**said, "per_second": said["sessions"] / said["seconds"],
+            "cpu_ms": (m.cpu - idle * m.wall) / said["sessions"] * 1000}
 
 
 # ---- ours ----
@@ -75,8 +91,8 @@ class Crowd:
         return key[0], psk.group(1) if psk else "A" * 43 + "="
 
     def grow(self, n):
-        """Until there are n. Returns: devices provisioned a second."""
-        have, began = len(self.devices), time.monotonic()
+        """Returns: how many were provisioned in a second."""
+        began, have = time.monotonic(), len(self.devices)
         keys = _keys(n - have)
         with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
             self.devices += pool.map(self._provision, range(have, n), keys)
@@ -98,62 +114,98 @@ def _synchronise(pair):
     return time.monotonic() - began
 
 
-def _saturated(generator, packets):
-    """What a packet costs with the peers that there are now: three runs on one CPU."""
+def _generator(stand, name):
+    """(pair, system): daemons with the generator as their only peer."""
+    net = stand.net()
+    pair = systems.ireko(stand, net)
+    profile = pair.provision("generator")[2]["profile"]
+    return pair, systems.knocked(name, net, lambda: systems.ireko_pids(pair), "ireko0", profile, 51820)
+
+
+def _beside(result, state, crowd, single, packets):
+    """What a packet costs with many peers and with one, in turn (A B B A), all on one CPU."""
     everywhere = os.sched_getaffinity(0)
-    measure.pin(generator.pids(), {min(everywhere)})
+    rows = {state: crowd, f"single beside {state}": single}
+    for system in rows.values():
+        measure.pin(system.pids(), {min(everywhere)})
     try:
-        return [measure.saturate(generator, 1420, packets) for _ in range(3)]
+        for number in range(4):
+            for name, system in rows.items() if number % 2 == 0 else reversed(rows.items()):
+                result["saturated"].setdefault(name, []).append(measure.saturate(system, 1420, packets))
     finally:
-        measure.pin(generator.pids(), everywhere)
+        for system in rows.values():
+            measure.pin(system.pids(), everywhere)
 
 
-def ours(sizes, at_once, openvpn, packets):
-    result = {"memory_kb": {}, "saturated": {}, "peers": sizes}
+def _shake(result, key, *args):
+    result[key] = wireguard_handshakes(*args)
+
+
+def _openvpn(result, pair, net, clients):
+    user = pair.user("openvpn")
+    profiles = [pair.credential(pair.device(user, f"openvpn-{i}"), "openvpn")["profile"] for i in range(clients)]
+    result["openvpn"] = openvpn_handshakes(net, systems.ireko_pids(pair), profiles)
+
+
+def _grown(result, crowd, pair, n):
+    rate = crowd.grow(n)
+    if n > 100:
+        result["provisioned_per_second"] = rate
+    result["memory_kb"][n] = _memory(pair)
+
+
+def ours(result, do, sizes, at_once, openvpn, packets):
+    result.update(memory_kb={}, saturated={}, peers=sizes)
     with systems.Stand() as stand:
-        net = stand.net()
-        pair = systems.ireko(stand, net)
-        crowd = Crowd(pair)
-        profile = pair.provision("generator")[2]["profile"]
-        generator = systems.knocked("ireko", net, lambda: systems.ireko_pids(pair), "ireko0", profile, 51820)
+        pair, system = _generator(stand, "ireko")
+        alone, single = _generator(stand, "ireko, one peer")
+        crowd, net = Crowd(pair), system.net
+        # What traffic needs once is there before peers are counted.
+        do("a first load", measure.saturate, system, 1420, packets)
         for n in sizes:
-            result["provisioned_per_second"] = crowd.grow(n)
-            if n == sizes[0]:  # what traffic needs once is there then
-                result["saturated"][n] = _saturated(generator, packets)
-            result["memory_kb"][n] = _memory(pair)
-        result["saturated"][n] = _saturated(generator, packets)
-        result["synchronise_s"] = _synchronise(pair)
-        result["memory_synchronised_kb"] = _memory(pair)
-        pids = systems.ireko_pids(pair)
-        result["wireguard"] = wireguard_handshakes(net, pids, crowd.server_key, crowd.devices, at_once)
-        result["memory_connected_kb"] = _memory(pair)
-        user = pair.user("openvpn")
-        profiles = [pair.credential(pair.device(user, f"openvpn-{i}"), "openvpn")["profile"] for i in range(openvpn)]
-        result["openvpn"] = openvpn_handshakes(net, pids, profiles)
-    return result
+            do(f"{n} peers", _grown, result, crowd, pair, n)
+        do("a packet with idle peers", _beside, result, "idle", system, single, packets)
+        result["memory_loaded_kb"] = do("memory with one peer", _memory, alone)
+        result["synchronise_s"] = do("a new dataplane", _synchronise, pair)
+        result["memory_synchronised_kb"] = do("memory", _memory, pair)
+        ns = net.elsewhere(CROWD)
+        for key, burst in (("wireguard", BURST), ("wireguard_flood", 0)):
+            do(f"handshakes, {burst or 'as many as it takes'} a second", _shake, result, key, ns, systems.ireko_pids(pair),
+               crowd.server_key, crowd.devices, at_once, burst)
+        result["memory_connected_kb"] = do("memory", _memory, pair)
+        do("a packet with connected peers", _beside, result, "connected", system, single, packets)
+        do("OpenVPN handshakes", _openvpn, result, pair, net, openvpn)
 
 
 # ---- stock ----
 
-def wireguard_go(sizes, at_once):
-    result = {"memory_kb": {}, "peers": sizes}
+def _set_peers(result, server, keys):
+    server.set_peers(keys)
+    result["memory_kb"][len(keys)] = measure.memory_kb([server.process.pid])
+
+
+def wireguard_go(result, do, sizes, at_once):
+    result.update(memory_kb={}, peers=sizes)
     keys = _keys(sizes[-1])
     with systems.Stand() as stand:
         net = stand.net()
         server = stand.own(systems.WireguardGo(net, keys[:1]), lambda s: s.remove())
-        pids = [server.process.pid]
         for n in sizes:
-            server.set_peers(keys[:n])
-            result["memory_kb"][n] = measure.memory_kb(pids)
-        result["wireguard"] = wireguard_handshakes(net, pids, server.public, [(k, "A" * 43 + "=") for k, _ in keys], at_once)
-        result["memory_connected_kb"] = measure.memory_kb(pids)
-    return result
+            do(f"{n} peers", _set_peers, result, server, keys[:n])
+        do("handshakes", _shake, result, "wireguard", net.elsewhere(CROWD), [server.process.pid], server.public,
+           [(k, "A" * 43 + "=") for k, _ in keys], at_once)
+        result["memory_connected_kb"] = do("memory", measure.memory_kb, [server.process.pid])
 
 
-def openvpn(clients):
+def _stock_handshakes(result, net, server, clients):
+    result["openvpn"] = openvpn_handshakes(net, [server.process.pid], [server.profile()] * clients)
+    result["memory_kb"][clients] = server.rss_kb()
+
+
+def openvpn(result, do, clients):
+    result["memory_kb"] = {}
     with systems.Stand() as stand:
         net = stand.net()
         server = stand.own(StockServer(net), lambda s: s.remove())
-        idle = server.rss_kb()
-        shaken = openvpn_handshakes(net, [server.process.pid], [server.profile()] * clients)
-        return {"openvpn": shaken, "memory_kb": {0: idle, clients: server.rss_kb()}}
+        result["memory_kb"][0] = server.rss_kb()
+        do("handshakes", _stock_handshakes, result, net, server, clients)

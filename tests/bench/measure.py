@@ -51,6 +51,13 @@ class Meter:
         self.busy, self.stolen = busy - self.busy, stolen - self.stolen
 
 
+def idle_share(pids, seconds=1.0):
+    """CPU-seconds a second when nothing happens: what is taken off where few things happen in a long time."""
+    with Meter(pids) as m:
+        time.sleep(seconds)
+    return m.cpu / m.wall
+
+
 def memory_kb(pids, key="VmRSS"):
     return sum(int(re.search(rf"{key}:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) for pid in pids)
 
@@ -133,7 +140,7 @@ def small(system, up, seconds):
         before = count()
         with Meter(system.pids()) as m:
             out = subprocess.run([PROGRAMS / "blast", str(sender.fileno()), str(SMALL - 28), str(SMALL_RATE), str(seconds)],
-                                 pass_fds=[sender.fileno()], stdout=subprocess.PIPE, check=True).stdout
+                                 pass_fds=[sender.fileno()], stdout=subprocess.PIPE, check=True, timeout=seconds + 20).stdout
         got = count() - before
     assert got > 0, "nothing came through"
     return {"offered": json.loads(out)["sent"] / m.wall, "pps": got / m.wall, "cpu_ns": m.cpu / got * 1e9,
@@ -142,29 +149,45 @@ def small(system, up, seconds):
 
 # ---- saturation ----
 
-def saturate(system, size, packets):
-    """{"open": {"cpu_ns", "pps", "lost"}, "seal": ...}: see saturate.c. The server has the first CPU for itself."""
-    outer = system.knock_ns.socket()
-    outer.connect((topology.SERVER4, system.port))
+def _outer(system):
+    if system.tcp:
+        sock = system.knock_ns.connect(topology.SERVER4, system.port)
+        sock.settimeout(None)
+        return sock
+    sock = system.knock_ns.socket()
+    sock.connect((topology.SERVER4, system.port))
+    return sock
+
+
+def _saturate(system, size, packets):
     inner = system.net.internet.socket()
     inner.bind((topology.INTERNET4, 7))
-    with outer, inner:
+    with _outer(system) as outer, inner:
         fds = [outer.fileno(), inner.fileno()]
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         try:
             done = subprocess.run([PROGRAMS / "saturate", system.profile_file, *map(str, fds), topology.INTERNET4, system.tun,
                                    str(size), str(packets), *map(str, system.pids())],
-                                  pass_fds=fds, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+                                  pass_fds=fds, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
         finally:
             os.sched_setaffinity(0, range(os.cpu_count()))
-    assert done.returncode == 0, f"{system.name}: {done.stderr}"
+    assert done.returncode == 0, done.stderr
     result = {}
     for line in done.stdout.splitlines():
         f = json.loads(line)
-        assert f["got"] > 0, f
+        assert f["got"] > 0, f"nothing came through: {f}"
         result[f["direction"]] = {"cpu_ns": f["cpu_ns"] / f["got"], "pps": f["got"] / f["seconds"],
                                   "lost": max(0, 1 - f["got"] / f["sent"]), "under_way": f["under_way"]}
     return result
+
+
+def saturate(system, size, packets):
+    """{"open": {"cpu_ns", "pps", "lost"}, "seal": ...}: see saturate.c. The server has the first CPU for itself. A
+    handshake that is lost in what is left of the run before is tried once more."""
+    try:
+        return _saturate(system, size, packets)
+    except AssertionError:
+        return _saturate(system, size, packets)
 
 
 def pin(pids, cpus):

@@ -40,9 +40,8 @@ class Panel:
 def _bars(part, path, against):
     bars = []
     for name, rounds in part.items():
-        values = report.of(rounds, *path)
-        other = report.of(part.get(against.get(name), []), *path)
-        bars.append((name, values, report.ratio(values, other) if values and other else None))
+        bars.append((name, report.of(rounds, *path),
+                     report.ratio(report.each(rounds, *path), report.each(part.get(against.get(name), []), *path))))
     return bars
 
 

@@ -5,15 +5,19 @@ TCP = [f"tcp {n} {way}" for n in (1, 8) for way in ("up", "down")]
 SMALL = ["small up", "small down"]
 
 
-def of(rounds, *path):
-    """The figure at that path in each round that has it."""
+def each(rounds, *path):
+    """The figure at that path in each round, None where there is none."""
     found = []
     for r in rounds:
         for key in path:
             r = r.get(key) if r else None
-        if r is not None:
-            found.append(r)
+        found.append(r)
     return found
+
+
+def of(rounds, *path):
+    """The figure at that path in each round that has it."""
+    return [v for v in each(rounds, *path) if v is not None]
 
 
 def median(values):
@@ -28,8 +32,8 @@ def spread(values, form="{:.2f}"):
 
 
 def ratio(ours, theirs):
-    """Median of the quotients of each round."""
-    return median([a / b for a, b in zip(ours, theirs) if b])
+    """Median of the quotients of each round; None when no round has both."""
+    return median([a / b for a, b in zip(ours, theirs) if a is not None and b])
 
 
 def table(title, head, rows):
@@ -40,18 +44,19 @@ def table(title, head, rows):
     return "\n".join(lines) + "\n"
 
 
+def quotient(part, name, against, form, *path):
+    """By the stock system; nothing when there is none."""
+    x = ratio(each(part[name], *path), each(part.get(against.get(name), []), *path))
+    return "" if x is None else form.format(x)
+
+
 def _matrix(title, part, tests, path, form, against):
     """A row for each system, a column for each test; behind ours the quotient by the stock system's."""
     rows = []
     for name, rounds in part.items():
         row = [name]
         for test in tests:
-            mine = of(rounds, test, *path)
-            cell = spread(mine, form)
-            other = of(part.get(against.get(name), []), test, *path)
-            if mine and other:
-                cell += f" x{ratio(mine, other):.2f}"
-            row.append(cell)
+            row.append(spread(of(rounds, test, *path), form) + quotient(part, name, against, " x{:.2f}", test, *path))
         rows.append(row)
     return table(title, ["", *tests], rows)
 
@@ -74,13 +79,14 @@ def stock(part, against):
     return "\n".join(text)
 
 
-CIPHERS = {"ireko WireGuard": "wireguard", "ireko OpenVPN AES-256-GCM": "openvpn AES-256-GCM"}
+CIPHERS = {"ireko WireGuard": "wireguard", "ireko OpenVPN AES-256-GCM": "openvpn AES-256-GCM",
+           "ireko OpenVPN CHACHA20": "openvpn CHACHA20-POLY1305", "ireko OpenVPN TCP": "openvpn AES-256-GCM"}
 
 
 def cipher_ns(forward, name, direction, size):
     """What the cipher alone takes in the same process, from forward.c; None when that part did not run."""
     return next((line["median"] for line in forward or []
-                 if (line["protocol"], line["stage"], line["bytes"]) == (CIPHERS.get(name), direction, size)), None)
+                 if (line["protocol"], line["stage"], line["bytes"]) == (CIPHERS.get(name.split(",")[0]), direction, size)), None)
 
 
 def saturation(part, forward, against):
@@ -89,15 +95,17 @@ def saturation(part, forward, against):
         rows = []
         for name, rounds in systems.items():
             for direction in ("open", "seal"):
-                ns = of(rounds, direction, "cpu_ns")
-                other = of(systems.get(against.get(name), []), direction, "cpu_ns")
+                ns = median(of(rounds, direction, "cpu_ns"))
                 cipher = cipher_ns(forward, name, direction, int(size))
-                rows.append([f"{name}, {direction}", spread(ns, "{:.0f}"), f"x{ratio(ns, other):.2f}" if ns and other else "",
-                             f"{cipher:.0f} ({cipher / median(ns) * 100:.0f} %)" if cipher else "",
+                known = cipher and ns
+                rows.append([f"{name}, {direction}", spread(of(rounds, direction, "cpu_ns"), "{:.0f}"),
+                             quotient(systems, name, against, "x{:.2f}", direction, "cpu_ns"),
+                             f"{cipher:.0f} ({cipher / ns * 100:.0f} %)" if known else "",
+                             f"{ns - cipher:.0f} ({(1 - cipher / ns) * 100:.0f} %)" if known else "",
                              spread(of(rounds, direction, "pps"), "{:.0f}"),
                              spread([v * 100 for v in of(rounds, direction, "lost")], "{:.2f}")])
         text.append(table(f"Saturated, {size} inner bytes: server's CPU, ns a packet (one CPU of its own)",
-                          ["", "ns", "of stock", "cipher alone, ns", "packets/s", "lost, %"], rows))
+                          ["", "ns", "of stock", "the cipher alone", "the rest", "packets/s", "lost, %"], rows))
     return "\n".join(text)
 
 
@@ -108,30 +116,38 @@ def each_peer(memory_kb):
     return [(who, (of_kind(last)[who] - kb) * 1024 / (most - few)) for who, kb in of_kind(first).items()]
 
 
+def _kb(kb):
+    return f"{kb['dataplane']} kB dataplane, {kb['controlplane']} kB control plane" if isinstance(kb, dict) else f"{kb} kB"
+
+
+def _handshakes(h):
+    text = f"{h['per_second']:.0f} a second, {h['cpu_ms']:.3f} ms of CPU each, {h['failed']} failed"
+    return text + (f", {h['cookies']} cookies" if h.get("cookies") else "")
+
+
+def _crowd(r):
+    """[(what, figure)] of one system."""
+    for n, kb in r.get("memory_kb", {}).items():
+        yield f"resident with {n} peers", _kb(kb)
+    if len(r.get("memory_kb", {})) > 1:
+        yield "that is a peer", ", ".join(f"{n:.0f} bytes {who}" for who, n in each_peer(r["memory_kb"]))
+    for key, what in (("memory_connected_kb", "resident, all connected"), ("memory_loaded_kb", "resident, one peer, after load")):
+        if r.get(key):
+            yield what, _kb(r[key])
+    for what, runs in r.get("saturated", {}).items():
+        yield f"saturated, {what}", ", ".join(f"{way} {spread(of(runs, way, 'cpu_ns'), '{:.0f}')} ns" for way in ("open", "seal"))
+    if r.get("synchronise_s"):
+        yield f"new dataplane with {r['peers'][-1]} peers", f"ready after {r['synchronise_s']:.2f} s"
+    if r.get("provisioned_per_second"):
+        yield "provisioned over REST", f"{r['provisioned_per_second']:.0f} devices a second"
+    for key, what in (("wireguard", "wireguard handshakes"), ("wireguard_flood", "  as many as it takes"),
+                      ("openvpn", "openvpn handshakes")):
+        if r.get(key):
+            yield what, _handshakes(r[key])
+
+
 def many(part):
-    rows = []
-    for name, r in part.items():
-        for n, kb in r.get("memory_kb", {}).items():
-            rows.append([name, f"resident with {n} peers", f"{kb['dataplane']} kB dataplane, {kb['controlplane']} kB control plane"
-                         if isinstance(kb, dict) else f"{kb} kB"])
-        if len(r.get("memory_kb", {})) > 1:
-            rows.append([name, "that is a peer", ", ".join(f"{n:.0f} bytes {who}" for who, n in each_peer(r["memory_kb"]))])
-        after = r.get("memory_connected_kb")
-        if after:
-            rows.append([name, "and all connected", f"{after['dataplane']} kB dataplane, {after['controlplane']} kB control plane"
-                         if isinstance(after, dict) else f"{after} kB"])
-        for n, runs in r.get("saturated", {}).items():
-            rows.append([name, f"saturated with {n} peers", ", ".join(
-                f"{way} {spread(of(runs, way, 'cpu_ns'), '{:.0f}')} ns" for way in ("open", "seal"))])
-        if "synchronise_s" in r:
-            rows.append([name, f"new dataplane with {r['peers'][-1]} peers", f"ready after {r['synchronise_s']:.2f} s"])
-            rows.append([name, "provisioned over REST", f"{r['provisioned_per_second']:.0f} devices a second"])
-        for protocol in ("wireguard", "openvpn"):
-            if protocol in r:
-                h = r[protocol]
-                rows.append([name, f"{protocol} handshakes", f"{h['per_second']:.0f} a second, {h['cpu_ms']:.3f} ms of CPU each, "
-                             f"{h['failed']} failed" + (f", {h['cookies']} cookies" if "cookies" in h else "")])
-    return table("Many peers", ["", "", ""], rows)
+    return table("Many peers", ["", "", ""], [[name, *row] for name, r in part.items() if r for row in _crowd(r)])
 
 
 def forward(lines):

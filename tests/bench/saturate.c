@@ -6,12 +6,13 @@
  *      open   this program --sealed beforehand, UDP_SEGMENT--> server --> TUN (counted, dropped)
  *      seal   INNER --UDP_SEGMENT--> server's TUN --> server --UDP_GRO--> OUTER (counted)
  *
- * OUTER is a UDP socket connected to the server, INNER one on HOST, behind the server, that gets
- * what the tunnel sends to HELLO_PORT; what goes to FLOOD_PORT is dropped behind the server's TUN.
- * BYTES is the length of the inner packets. PIDs are the server's processes, the first one's
- * network namespace has the TUN. The sender keeps a bounded number of packets under way, so next to
- * nothing is lost, and the server always has a full batch to take. Nothing is sealed here while
- * time and CPU are counted. Prints one line of JSON per direction.
+ * OUTER is a socket connected to the server, UDP or (without those offloads) TCP, INNER a UDP one
+ * on HOST, behind the server, that gets what the tunnel sends to HELLO_PORT; what goes to
+ * FLOOD_PORT is dropped behind the server's TUN. BYTES is the length of the inner packets. PIDs are
+ * the server's processes, the first one's network namespace has the TUN. The sender keeps a bounded
+ * number of packets under way, so next to nothing is lost, and the server always has a full batch
+ * to take. Nothing is sealed here while time and CPU are counted. Prints one line of JSON per
+ * direction.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,7 +54,7 @@ enum {
 
 struct run {
 	struct entry entry;
-	int outer, inner;
+	int outer, inner; /* outer: also in the entry */
 	struct in_addr host;
 	const char *tun;
 	int net_dev; /* /proc/PID/net/dev */
@@ -175,25 +176,26 @@ static size_t burst_of(size_t datagram)
 
 struct ring {
 	uint8_t *bytes;
-	size_t datagram; /* bytes of each */
+	size_t datagram; /* bytes of each, with its head */
 	size_t n;
 };
 
+enum { ROOM = OUTER_FRAME + LANE_OVERHEAD_MAX };
+
+/* Close together, so that a burst is one piece. */
 static void ring_fill(struct run *r, struct ring *g, size_t n)
 {
-	uint8_t inner[2048];
+	const size_t head = outer_head(&r->entry.outer);
+	uint8_t inner[2048], *at = g->bytes;
 
 	inner_write(r, inner, r->bytes, FLOOD_PORT);
 	for (g->n = 0; g->n < n; g->n++) {
-		const size_t len = lane_seal(&r->entry.lane, inner, r->bytes,
-			g->bytes + g->n * (r->bytes + LANE_OVERHEAD_MAX));
+		const size_t len = lane_seal(&r->entry.lane, inner, r->bytes, at + head);
 		if (len == 0)
 			die("seal");
-		/* Close together, so that a burst is one piece. */
-		if (g->n > 0)
-			memmove(g->bytes + g->n * len,
-				g->bytes + g->n * (r->bytes + LANE_OVERHEAD_MAX), len);
-		g->datagram = len;
+		outer_put_head(&r->entry.outer, at, len);
+		g->datagram = head + len;
+		at += g->datagram;
 	}
 }
 
@@ -249,7 +251,8 @@ static void send_ring(struct run *r, const struct ring *g, struct figures *f, co
 		const size_t n = g->n - at < burst ? g->n - at : burst;
 
 		wait_out(r, f, base, burst, r->under_way - burst);
-		if (send(r->outer, g->bytes + at * g->datagram, n * g->datagram, 0) < 0)
+		if (outer_send_raw(&r->entry.outer, g->bytes + at * g->datagram, n * g->datagram) <
+			0)
 			die("send");
 		f->sent += n;
 		at += n;
@@ -269,7 +272,7 @@ static void segment_set(int fd, size_t bytes)
 
 static void open_direction(struct run *r, struct figures *f)
 {
-	struct ring g = {.bytes = malloc(CHUNK * (r->bytes + LANE_OVERHEAD_MAX))};
+	struct ring g = {.bytes = malloc(CHUNK * (r->bytes + ROOM))};
 
 	const uint64_t base = came_out(r), began = now_ns();
 
@@ -279,10 +282,12 @@ static void open_direction(struct run *r, struct figures *f)
 		const uint64_t left = r->packets - f->sent;
 
 		ring_fill(r, &g, left < CHUNK ? left : CHUNK);
-		segment_set(r->outer, g.datagram);
+		if (!r->entry.outer.stream)
+			segment_set(r->outer, g.datagram);
 		send_ring(r, &g, f, &base);
 	}
-	segment_set(r->outer, 0);
+	if (!r->entry.outer.stream)
+		segment_set(r->outer, 0);
 	free(g.bytes);
 }
 
@@ -303,7 +308,7 @@ static void say_hello(struct run *r)
 	for (int i = 0; i < 20; i++) {
 		inner_write(r, inner, sizeof(inner), HELLO_PORT);
 		const size_t n = lane_seal(&r->entry.lane, inner, sizeof(inner), out);
-		if (n == 0 || send(r->outer, out, n, 0) < 0)
+		if (n == 0 || outer_send(&r->entry.outer, out, n) < 0)
 			die("hello");
 		if (poll(&p, 1, 500) > 0 && recvfrom(r->inner, got, sizeof(got), 0,
 						    (struct sockaddr *)&from, &len) > 0) {
@@ -315,32 +320,10 @@ static void say_hello(struct run *r)
 	die("nothing comes through the tunnel");
 }
 
-/* How many data packets have come meanwhile. With UDP_GRO several are one read. */
-static uint64_t take_sealed(const struct run *r)
+/* How many data packets have come meanwhile, and not keepalives. */
+static uint64_t take_sealed(struct run *r)
 {
-	static uint8_t bytes[1 << 16];
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	uint64_t n = 0;
-
-	for (;;) {
-		struct iovec iov = {bytes, sizeof(bytes)};
-		struct msghdr m = {.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.bytes,
-			.msg_controllen = sizeof(control.bytes)};
-		const ssize_t len = recvmsg(r->outer, &m, MSG_DONTWAIT);
-		if (len <= 0)
-			return n;
-		int size = (int)len;
-		for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
-			if (h->cmsg_level == IPPROTO_UDP && h->cmsg_type == UDP_GRO)
-				memcpy(&size, CMSG_DATA(h), sizeof(size));
-		if ((size_t)size >= r->bytes) /* and not a keepalive */
-			n += (uint64_t)((len + size - 1) / size);
-	}
+	return outer_take(&r->entry.outer, r->bytes);
 }
 
 static void seal_direction(struct run *r, struct figures *f)
@@ -352,7 +335,8 @@ static void seal_direction(struct run *r, struct figures *f)
 
 	say_hello(r);
 	segment_set(r->inner, size);
-	if (setsockopt(r->outer, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) != 0)
+	if (!r->entry.outer.stream &&
+		setsockopt(r->outer, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)) != 0)
 		die("UDP_GRO");
 	(void)take_sealed(r);
 	cpu = server_ns(r);

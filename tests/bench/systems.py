@@ -140,93 +140,132 @@ STOCK = [  # name, protocol, more of the server's command line
     ("openvpn CHACHA20", "udp", CHACHA),
     ("openvpn TCP", "tcp", []),
 ]
-
-
-def _ours(stand, names):
-    wanted = [row for row in OURS if row[0] in names]
-    if not wanted:
-        return
-    net = stand.net()
-    pair = ireko(stand, net)
-    stand.internet_answers(net)
-    for name, protocol, options, against in wanted:
-        issued = pair.provision(re.sub(r"[^a-z0-9]+", "-", name.lower()), protocol=protocol)[2]
-        kind = Client if protocol == "wireguard" else OpenVpn
-        client = _connected(stand, kind(net.client(), issued["profile"], **options))
-        yield System(name, net, lambda: ireko_pids(pair), "ireko0", client, against)
-
-
-def _stock(stand, names):
-    for name, proto, options in STOCK:
-        if name not in names:
-            continue
-        net = stand.net()
-        server = StockServer(net, proto, options=options)
-        stand.own(server, lambda s: s.remove())
-        stand.internet_answers(net)
-        client = _connected(stand, OpenVpn(net.client(), server.profile(), transport=proto, options=options))
-        yield System(name, net, lambda server=server: [server.process.pid], "stock0", client)
-
-
-def _wireguard_go(stand):
-    net = stand.net()
-    server = WireguardGo(net, [noise.new_key()])
-    stand.own(server, lambda s: s.remove())
-    stand.internet_answers(net)
-    client = _connected(stand, Client(net.client(), server.profile()))
-    return System("wireguard-go", net, lambda: [server.process.pid], server.device, client)
-
-
+# Ours once more, packet by packet.
+PLAIN = ", offloads off"
+AGAINST = {name: against for name, _, _, against in OURS}
 NAMES = [row[0] for row in OURS] + ["wireguard-go"] + [row[0] for row in STOCK]
+SATURATED = [row[0] for row in OURS] + [row[0] + PLAIN for row in OURS[:2]] + NAMES[len(OURS):]
+AGAINST.update({name + PLAIN: against for name, against in list(AGAINST.items())[:2]})
 
 
-def with_clients(stand, names=NAMES):
-    """Those systems, in the order of NAMES."""
-    made = [*_ours(stand, names), *([_wireguard_go(stand)] if "wireguard-go" in names else []), *_stock(stand, names)]
-    return made
+class Ours:
+    """One pair of daemons for several rows, made when the first of them needs it. When it does not start, each of its
+    rows says so."""
+
+    def __init__(self, stand, **env):
+        self.stand, self.env, self.made = stand, env, None
+
+    def get(self):
+        if self.made is None:
+            net = self.stand.net()
+            self.made = net, ireko(self.stand, net, **self.env)
+        return self.made
+
+
+def _device(name):
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+
+def _stock(stand, name):
+    net = stand.net()
+    proto, options = next(row[1:] for row in STOCK if row[0] == name)
+    return net, stand.own(StockServer(net, proto, options=options), lambda s: s.remove()), proto, options
+
+
+def _go(stand):
+    net = stand.net()
+    return net, stand.own(WireguardGo(net, [noise.new_key()]), lambda s: s.remove())
+
+
+# ---- with stock clients ----
+
+def _ours_with_client(stand, ours, name):
+    protocol, options, against = next(row[1:] for row in OURS if row[0] == name)
+    fresh = ours.made is None
+    net, pair = ours.get()
+    if fresh:
+        stand.internet_answers(net)
+    profile = pair.provision(_device(name), protocol=protocol)[2]["profile"]
+    kind = Client if protocol == "wireguard" else OpenVpn
+    return System(name, net, lambda: ireko_pids(pair), "ireko0", _connected(stand, kind(net.client(), profile, **options)), against)
+
+
+def _stock_with_client(stand, name):
+    net, server, proto, options = _stock(stand, name)
+    stand.internet_answers(net)
+    client = _connected(stand, OpenVpn(net.client(), server.profile(), transport=proto, options=options))
+    return System(name, net, lambda: [server.process.pid], "stock0", client)
+
+
+def _go_with_client(stand):
+    net, server = _go(stand)
+    stand.internet_answers(net)
+    return System("wireguard-go", net, lambda: [server.process.pid], server.device,
+                  _connected(stand, Client(net.client(), server.profile())))
+
+
+def with_clients(stand, names, attempt):
+    """Those systems that start, in the order of NAMES. attempt(system, what, call, *args) is None when it fails."""
+    ours, made = Ours(stand), []
+    for name in [n for n in NAMES if n in names]:
+        if name in AGAINST:
+            made.append(attempt(name, "start", _ours_with_client, stand, ours, name))
+        elif name == "wireguard-go":
+            made.append(attempt(name, "start", _go_with_client, stand))
+        else:
+            made.append(attempt(name, "start", _stock_with_client, stand, name))
+    return [m for m in made if m]
 
 
 # ---- for saturate.c: no client, one CPU ----
 
-def knocked(name, net, pids, tun, profile, port, against=None):
+def knocked(name, net, pids, tun, profile, port, against=None, tcp=False):
     """The generator is the client; behind the TUN its flood is dropped. The server is not pinned yet."""
     system = System(name, net, pids, tun, against=against)
-    system.knock_ns, system.port = net.client(), port
+    system.knock_ns, system.port, system.tcp = net.client(), port, tcp
     system.profile_file = topology.temporary() / f"saturate-{next(_numbers)}"
     system.profile_file.write_text(profile)
     system.profile_file.chmod(0o600)
-    net.server.run("nft", "table inet bench { chain flood { type filter hook prerouting priority raw; "
-                          f"iifname {tun} udp dport 9 drop; }}; }}")
+    net.server.run("nft", "add table inet bench; add chain inet bench flood { type filter hook prerouting priority raw; }; "
+                          f"add rule inet bench flood iifname {tun} udp dport 9 drop")
     return system
 
 
-SATURATED = ["ireko WireGuard", "ireko OpenVPN AES-256-GCM", "wireguard-go", "openvpn AES-256-GCM"]
+def _ciphers(options):
+    """What a profile begins with so that the generator asks for the same cipher as such a client."""
+    return f"data-ciphers {options[1]}\n" if options else ""
 
 
-def saturated(stand, names=SATURATED):
-    """Servers on the first CPU, ours with one worker."""
-    made = _saturated(stand, names)
+def _ours_knocked(ours, name):
+    protocol, options, against = next(row[1:] for row in OURS if row[0] == name.removesuffix(PLAIN))
+    net, pair = ours.get()
+    profile = _ciphers(options.get("options")) + pair.provision(_device(name), protocol=protocol)[2]["profile"]
+    return knocked(name, net, lambda: ireko_pids(pair), "ireko0", profile, 51820 if protocol == "wireguard" else 1194, against,
+                   options.get("transport") == "tcp")
+
+
+def _stock_knocked(stand, name):
+    net, server, proto, options = _stock(stand, name)
+    return knocked(name, net, lambda: [server.process.pid], "stock0", _ciphers(options) + server.profile(), 1194, tcp=proto == "tcp")
+
+
+def _go_knocked(stand):
+    net, server = _go(stand)
+    return knocked("wireguard-go", net, lambda: [server.process.pid], server.device, server.profile(), 51820)
+
+
+def saturated(stand, names, attempt):
+    """Those servers that start, on the first CPU, ours with one worker."""
+    ours = {False: Ours(stand, IREKO_WORKERS="1"), True: Ours(stand, IREKO_WORKERS="1", IREKO_OFFLOADS="off")}
+    made = []
+    for name in [n for n in SATURATED if n in names]:
+        if name in AGAINST:
+            made.append(attempt(name, "start", _ours_knocked, ours[name.endswith(PLAIN)], name))
+        elif name == "wireguard-go":
+            made.append(attempt(name, "start", _go_knocked, stand))
+        else:
+            made.append(attempt(name, "start", _stock_knocked, stand, name))
+    made = [m for m in made if m]
     for system in made:
         measure.pin(system.pids(), {min(os.sched_getaffinity(0))})
-    return made
-
-
-def _saturated(stand, names):
-    made = []
-    for name, protocol, _, against in OURS:
-        if name not in names:
-            continue
-        net = stand.net()
-        pair = ireko(stand, net, IREKO_WORKERS="1")
-        profile = pair.provision("generator", protocol=protocol)[2]["profile"]
-        made.append(knocked(name, net, lambda pair=pair: ireko_pids(pair), "ireko0", profile,
-                             51820 if protocol == "wireguard" else 1194, against))
-    if "wireguard-go" in names:
-        net = stand.net()
-        server = stand.own(WireguardGo(net, [noise.new_key()]), lambda s: s.remove())
-        made.append(knocked("wireguard-go", net, lambda: [server.process.pid], server.device, server.profile(), 51820))
-    if "openvpn AES-256-GCM" in names:
-        net = stand.net()
-        stock = stand.own(StockServer(net), lambda s: s.remove())
-        made.append(knocked("openvpn AES-256-GCM", net, lambda: [stock.process.pid], "stock0", stock.profile(), 1194))
     return made

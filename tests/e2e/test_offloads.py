@@ -1,7 +1,5 @@
 """Kernel offloads: with all of them, with none and with each of them off, everything arrives whole, unchanged and in
 order; the status says what is in use."""
-import os
-
 import pytest
 
 import kinds
@@ -19,16 +17,6 @@ def wanted(setting):
     return {"auto": ALL, "off": []}.get(setting, setting.split(","))
 
 
-@pytest.fixture
-def one_cpu():
-    """For us and whoever is started: a sender that moves to another CPU overtakes itself in the queues between two
-    namespaces, and nobody could tell that from an error of ours."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    yield
-    os.sched_setaffinity(0, before)
-
-
 @pytest.mark.parametrize("setting, mtu", CASES)
 def test_nothing_is_lost_or_changed(one_cpu, gateway, rng, figure, setting, mtu):
     g = gateway(env={"IREKO_OFFLOADS": setting, "IREKO_WORKERS": "2"})
@@ -36,9 +24,7 @@ def test_nothing_is_lost_or_changed(one_cpu, gateway, rng, figure, setting, mtu)
     g.api.patch("/v1/settings", {"mtu": mtu})
     kind = kinds.UDP if mtu == 1397 else kinds.WIREGUARD
     _, tunnel = g.connected("laptop", kind)
-    # A long IPv6 packet that fits the tunnel and not the link behind it is not forwarded: that is its sender's to learn.
-    some = [k for k in mixed.KINDS if mtu < 9000 or k.family == mixed.V4 or k.longest < 2000]
-    up, down = mixed.run(tunnel.ns, g.net.internet, rng, rounds=8, kinds=some)
+    up, down = mixed.run(tunnel.ns, g.net.internet, rng, rounds=8, kinds=mixed.fitting(mtu))
     figure("datagrams", f"{up} up, {down} down")
     web = g.own(traffic.WebServer(g.net.internet, SIZE))
     assert traffic.download(tunnel.ns) == (SIZE, web.sha256)
@@ -46,3 +32,14 @@ def test_nothing_is_lost_or_changed(one_cpu, gateway, rng, figure, setting, mtu)
     # None was given up on the way.
     assert g.status()["dataplane"]["offloads"] == wanted(setting)
     assert {k: n for k, n in g.drops().items() if k in ("bad_tag", "malformed", "replay", "bad_inner", "too_big") and n} == {}
+
+
+@pytest.mark.parametrize("setting", ["auto", "off"])
+def test_fragments_keep_their_place(one_cpu, gateway, rng, figure, setting):
+    """Whole datagrams and fragments of one flow, from behind the gateway, and nothing comes back that would show the kernel
+    which worker they belong to."""
+    g = gateway(env={"IREKO_OFFLOADS": setting, "IREKO_WORKERS": "2"})
+    _, tunnel = g.connected("laptop", kinds.WIREGUARD)
+    both = [k for k in mixed.KINDS if k.shortest < 1200 and k.longest > 2000]
+    _, down = mixed.run(tunnel.ns, g.net.internet, rng, rounds=20, kinds=4 * both, ways=["down"])
+    figure("datagrams", f"{down} down")

@@ -69,6 +69,40 @@ static void test_keypair(void **state)
 	assert_memory_equal(ab, ba, 32);
 }
 
+/* A key that is kept gives the same, as often as it is asked. */
+static void test_kept_key(void **state)
+{
+	static const uint8_t zero[32];
+	uint8_t a[32], b_public[32], out[32];
+	struct x25519_key *k;
+
+	(void)state;
+	unhex(a, 32, x25519_a);
+	unhex(b_public, 32, x25519_b_public);
+	assert_int_equal(x25519_key_new(&k, a), 0);
+	for (int i = 0; i < 3; i++) {
+		memset(out, 0, 32);
+		assert_int_equal(x25519_key_public(k, out), 0);
+		assert_hex(out, 32, x25519_a_public);
+		assert_int_equal(x25519_key_dh(k, out, b_public), 0);
+		assert_hex(out, 32, x25519_shared);
+		assert_int_equal(x25519_key_dh(k, out, zero), -EINVAL);
+		assert_hex(out, 32, x25519_shared);
+	}
+	x25519_key_free(k);
+	x25519_key_free(NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(x25519_products); i++) {
+		uint8_t u[32];
+
+		unhex(a, 32, x25519_products[i].scalar);
+		unhex(u, 32, x25519_products[i].point);
+		assert_int_equal(x25519_key_new(&k, a), 0);
+		assert_int_equal(x25519_key_dh(k, out, u), 0);
+		assert_hex(out, 32, x25519_products[i].product);
+		x25519_key_free(k);
+	}
+}
+
 /* Points of small order make an all-zero result: a handshake with them must end. The list is that
  * of the curve's author (cr.yp.to/ecdh.html, "validate"). */
 static void test_low_order(void **state)
@@ -104,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_exchange),
 		cmocka_unit_test(test_keypair),
 		cmocka_unit_test(test_low_order),
+		cmocka_unit_test(test_kept_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,9 +281,10 @@ static void on_counters(
 	rig->rounds++;
 }
 
-static uint32_t client_index(void *arg)
+static uint32_t client_index(void *arg, const struct ulid *credential)
 {
 	(void)arg;
+	(void)credential;
 	return 0x11223344;
 }
 

@@ -24,16 +24,16 @@ static void gives_every_slot_once(void **state)
 	bool seen[SLOTS] = {false};
 	assert_int_equal(pool_new(&p, SLOTS), 0);
 	for (int i = 0; i < SLOTS; i++) {
-		uint32_t index = index_pool_alloc(p, 0);
+		uint32_t index = index_pool_alloc(p, (uint32_t)i * 7, 0);
 		/* An index that would be zero costs its slot this round: rare, and no harm. */
 		if (!index)
 			continue;
 		assert_false(seen[index % SLOTS]);
 		seen[index % SLOTS] = true;
 	}
-	assert_int_equal(index_pool_alloc(p, 0), 0);
-	assert_int_equal(index_pool_alloc(p, INDEX_SESSION_MS - 1), 0);
-	assert_int_not_equal(index_pool_alloc(p, INDEX_SESSION_MS), 0);
+	assert_int_equal(index_pool_alloc(p, 0, 0), 0);
+	assert_int_equal(index_pool_alloc(p, 0, INDEX_SESSION_MS - 1), 0);
+	assert_int_not_equal(index_pool_alloc(p, 0, INDEX_SESSION_MS), 0);
 	index_pool_free(p);
 }
 
@@ -42,11 +42,11 @@ static void a_released_one_waits(void **state)
 	(void)state;
 	struct index_pool *p;
 	assert_int_equal(pool_new(&p, 2), 0);
-	uint32_t a = index_pool_alloc(p, 1000), b = index_pool_alloc(p, 1000);
+	uint32_t a = index_pool_alloc(p, 0, 1000), b = index_pool_alloc(p, 0, 1000);
 	assert_int_not_equal(a % 2, b % 2);
 	index_pool_release(p, a, 1000);
-	assert_int_equal(index_pool_alloc(p, 1000 + INDEX_FREED_MS - 1), 0);
-	uint32_t again = index_pool_alloc(p, 1000 + INDEX_FREED_MS);
+	assert_int_equal(index_pool_alloc(p, 0, 1000 + INDEX_FREED_MS - 1), 0);
+	uint32_t again = index_pool_alloc(p, 0, 1000 + INDEX_FREED_MS);
 	assert_int_equal(again % 2, a % 2);
 	index_pool_free(p);
 }
@@ -58,7 +58,7 @@ static void an_adopted_one_is_not_given(void **state)
 	assert_int_equal(pool_new(&p, 2), 0);
 	index_pool_adopt(p, 0xabcd0001, 5);
 	for (int i = 0; i < 3; i++) {
-		uint32_t index = index_pool_alloc(p, 6);
+		uint32_t index = index_pool_alloc(p, 0, 6);
 		assert_true(index == 0 || index % 2 == 0);
 	}
 	index_pool_free(p);
@@ -69,15 +69,15 @@ static void an_old_one_frees_nobody_elses_slot(void **state)
 	(void)state;
 	struct index_pool *p;
 	assert_int_equal(pool_new(&p, 1), 0);
-	const uint32_t old = index_pool_alloc(p, 0);
-	const uint32_t now = index_pool_alloc(p, INDEX_SESSION_MS);
+	const uint32_t old = index_pool_alloc(p, 0, 0);
+	const uint32_t now = index_pool_alloc(p, 0, INDEX_SESSION_MS);
 	assert_int_not_equal(now, 0);
 	index_pool_release(p, old, INDEX_SESSION_MS);
 	index_pool_reuse(p, old);
-	assert_int_equal(index_pool_alloc(p, 2 * INDEX_SESSION_MS - 1), 0);
+	assert_int_equal(index_pool_alloc(p, 0, 2 * INDEX_SESSION_MS - 1), 0);
 	/* Nor does being released late keep it any longer. */
 	index_pool_release(p, now, 2 * INDEX_SESSION_MS - 1);
-	assert_int_not_equal(index_pool_alloc(p, 2 * INDEX_SESSION_MS), 0);
+	assert_int_not_equal(index_pool_alloc(p, 0, 2 * INDEX_SESSION_MS), 0);
 	index_pool_free(p);
 }
 
@@ -86,10 +86,31 @@ static void a_replaced_one_is_free_at_once(void **state)
 	(void)state;
 	struct index_pool *p;
 	assert_int_equal(pool_new(&p, 1), 0);
-	const uint32_t old = index_pool_alloc(p, 5);
-	assert_int_equal(index_pool_alloc(p, 5), 0);
+	const uint32_t old = index_pool_alloc(p, 0, 5);
+	assert_int_equal(index_pool_alloc(p, 0, 5), 0);
 	index_pool_reuse(p, old);
-	assert_int_not_equal(index_pool_alloc(p, 5), 0);
+	assert_int_not_equal(index_pool_alloc(p, 0, 5), 0);
+	index_pool_free(p);
+}
+
+static void a_lane_keeps_its_remainder(void **state)
+{
+	enum { MORE = 4 * INDEX_LANES, LANE = 5 };
+	(void)state;
+	struct index_pool *p;
+	uint32_t others = 0;
+	assert_int_equal(pool_new(&p, MORE), 0);
+	/* As long as it has slots; then it takes others. */
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(
+			index_pool_alloc(p, LANE + 3 * INDEX_LANES, 0) % INDEX_LANES, LANE);
+	for (int i = 4; i < MORE; i++) {
+		const uint32_t index = index_pool_alloc(p, LANE, 0);
+		assert_int_not_equal(index, 0);
+		others += index % INDEX_LANES != LANE;
+	}
+	assert_int_equal(others, MORE - 4);
+	assert_int_equal(index_pool_alloc(p, LANE, 0), 0);
 	index_pool_free(p);
 }
 
@@ -109,6 +130,7 @@ int main(void)
 		cmocka_unit_test(an_adopted_one_is_not_given),
 		cmocka_unit_test(an_old_one_frees_nobody_elses_slot),
 		cmocka_unit_test(a_replaced_one_is_free_at_once),
+		cmocka_unit_test(a_lane_keeps_its_remainder),
 		cmocka_unit_test(refuses_odd_sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,10 +41,11 @@ struct fixture_indices {
 	uint8_t used[FIXTURE_INDICES];
 };
 
-static inline uint32_t fixture_alloc(void *arg)
+static inline uint32_t fixture_alloc(void *arg, const struct ulid *credential)
 {
 	struct fixture_indices *ix = arg;
 
+	(void)credential;
 	if (ix->none || ix->live == FIXTURE_INDICES - 1)
 		return 0;
 	do

@@ -42,6 +42,9 @@ CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck s
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium
 
+# What an image's build installs (docker/Dockerfile): the dashboard comes from a stage of its own.
+IMAGE_PACKAGES := $(filter-out git nodejs npm,$(BUILD_PACKAGES)) libcmocka-dev libcap2-bin
+
 # npm comes with some builds of nodejs, which then refuse Debian's package of it.
 ifeq ($(shell command -v npm),)
 BUILD_PACKAGES += nodejs npm
@@ -89,7 +92,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: openapi-linter browser web web-soak screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units fuzz-targets bench bench-aead bench-fwd bench-programs
+.PHONY: openapi-linter browser web web-soak screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units unit-plain image-deps fuzz-targets bench bench-aead bench-fwd bench-programs
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -166,6 +169,14 @@ THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/t
 	%/test_aead %/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup %/test_audit %/test_settings,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 
+# Every unit test that needs no privilege, one after the other in words, some at once in deed: what an image's build runs.
+# These need more than such a build has (CAP_NET_ADMIN, /dev/net/tun, namespaces of their own); `make unit` runs them all.
+PRIVILEGED_UNITS := $(filter %/test_isolate %/test_netconf_ns %/test_rules_ns,$(UNITS))
+unit-plain: $(UNITS)
+	$(Q)printf '%s\n' $(filter-out $(PRIVILEGED_UNITS),$(UNITS)) | xargs -P "$$(nproc)" -I '{}' sh -c \
+		'out=$$({} 2>&1) || { printf "%s\n" "$$out" "FAILED {}" >&2; exit 1; }'
+	@echo "$(words $(filter-out $(PRIVILEGED_UNITS),$(UNITS))) unit test programs passed; left to \`make unit\`: $(notdir $(PRIVILEGED_UNITS))"
+
 # libFuzzer targets: clang builds everything once with coverage and sanitizers, each links it.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
@@ -216,6 +227,9 @@ up: deps ## build, start the service on this machine, print how to go on
 	$(Q)sh docker/host.sh up
 down: ## end it and remove what it set (the data stays)
 	$(Q)sh docker/host.sh down
+
+image-deps:
+	$(call install_packages,$(IMAGE_PACKAGES))
 
 check: check-deps ## run all tests; ends with "N passed, N failed"
 	$(Q)$(PYTHON) tests/run.py

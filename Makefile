@@ -38,7 +38,7 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
-CHECK_PACKAGES := libcmocka-dev clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
+CHECK_PACKAGES := libcmocka-dev libcap2-bin clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium
 

@@ -38,6 +38,7 @@ TEXT_SETTING(master_key_file)
 TEXT_SETTING(tls_cert)
 TEXT_SETTING(tls_key)
 TEXT_SETTING(restore)
+TEXT_SETTING(admin_password_to)
 
 static int parse_http_listen(void *conf, const char *value, char *why, size_t why_len)
 {
@@ -187,6 +188,16 @@ static int parse_log_format(void *conf, const char *value, char *why, size_t why
 		       : 0;
 }
 
+static int parse_healthcheck(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	(void)value;
+	(void)why;
+	(void)why_len;
+	c->healthcheck = true;
+	return 0;
+}
+
 static const struct setting settings[] = {
 	{"RUN_DIR", "/run/ireko", "folder of the dataplane's socket", parse_run_dir, false},
 	{"DATA_DIR", "/var/lib/ireko", "folder of ireko.db and master.key", parse_data_dir, false},
@@ -217,6 +228,9 @@ static const struct setting settings[] = {
 	{"ADMIN_PASSWORD", NULL,
 		"password of user admin at first start; without it random, printed once",
 		parse_admin_password, false},
+	{"ADMIN_PASSWORD_TO", NULL,
+		"new file that a random one is written to, instead of being printed",
+		parse_admin_password_to, true},
 	{"MASTER_KEY_FILE", NULL,
 		"32 bytes that encrypt private keys; without it DATA_DIR/master.key",
 		parse_master_key_file, true},
@@ -224,6 +238,8 @@ static const struct setting settings[] = {
 	{"LOG_FORMAT", "text", "text or json", parse_log_format, false},
 	{"RESTORE", NULL, "put this backup in the place of the database, then end", parse_restore,
 		SETTING_FLAG_ONLY},
+	{"HEALTHCHECK", NULL, "ask the one that runs whether it is well: exit status 0 or 1",
+		parse_healthcheck, SETTING_SWITCH},
 };
 
 static const struct program program = {
@@ -248,6 +264,11 @@ int config_load(struct config *c, int argc, char **argv)
 		snprintf(c->master_key_file, sizeof(c->master_key_file), "%s/master.key",
 			c->data_dir);
 	return 0;
+}
+
+bool config_serves_tls(const struct config *c)
+{
+	return c->tls_cert[0] || (!ip_addr_is_loopback(&c->http_listen.addr) && !c->http_insecure);
 }
 
 void config_wipe(struct config *c)

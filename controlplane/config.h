@@ -24,13 +24,17 @@ struct config {
 	bool has_openvpn_tls_crypt;
 	struct ovpn_key2 openvpn_tls_crypt; /* wiped by config_wipe */
 	char admin_password[257];	    /* "": make one; wiped by config_wipe */
+	char admin_password_to[512];	    /* "": print it */
 	int log_level, log_format;
 	char restore[512]; /* "": serve */
+	bool healthcheck;  /* ask the one that runs, then end */
 };
 
 /* Returns: SETTINGS_OK, SETTINGS_DONE, -EINVAL; see base/settings.h. */
 int config_load(struct config *c, int argc, char **argv) must_check;
 void config_wipe(struct config *c);
+/* Whether REST is served over HTTPS. */
+bool config_serves_tls(const struct config *c);
 
 /* Address of an interface that the internet could reach, IPv4 before IPv6; loopback when there is
  * none. out has IP_ADDR_TEXT bytes. */

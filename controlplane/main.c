@@ -14,11 +14,13 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/health.h"
 #include "base/isolate.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/settings.h"
 #include "config.h"
+#include "first_password.h"
 #include "crypto/aead.h"
 #include "crypto/blake2s.h"
 #include "db/db.h"
@@ -46,7 +48,8 @@ struct house {
 	char *cert_pem, *key_pem; /* from our own authority */
 	struct ip_prefix net4, net6;
 	char endpoint[256];
-	bool tls; /* REST is served over HTTPS */
+	bool tls;		  /* REST is served over HTTPS */
+	bool password_kept, said; /* the first password: in its file; why it is not */
 };
 
 static int fail(const char *what, const char *why)
@@ -216,6 +219,32 @@ static int open_store(struct house *h)
 	return fix_networks(h);
 }
 
+/* Whoever can read our output for ever, as of a container, is not whom the password is for. */
+static int keep_password(void *house, const char *password)
+{
+	struct house *h = house;
+	int r = first_password_write(h->conf.admin_password_to, password);
+	if (r == -EEXIST)
+		fail(h->conf.admin_password_to, "is there already: the admin's first password "
+						"goes into a new file");
+	else if (r < 0)
+		fail(h->conf.admin_password_to, strerror(-r));
+	h->password_kept = r == 0;
+	h->said = r < 0;
+	return r;
+}
+
+static void say_password(const struct house *h, const char *made)
+{
+	if (h->password_kept) {
+		log_info("main", "the password of user admin is in %s", h->conf.admin_password_to);
+		return;
+	}
+	/* Not a log line: whoever starts us at a terminal or reads our output sees it once. */
+	printf("admin password: %s\n", made);
+	fflush(stdout);
+}
+
 static int start_service(struct house *h)
 {
 	struct svc_conf sc = {
@@ -230,16 +259,18 @@ static int start_service(struct house *h)
 	};
 	snprintf(sc.endpoint_host, sizeof(sc.endpoint_host), "%s", h->endpoint);
 	snprintf(sc.dns, sizeof(sc.dns), "%s", h->conf.dns);
+	if (h->conf.admin_password_to[0]) {
+		sc.keep_password = keep_password;
+		sc.keep_arg = h;
+	}
 	char made[33];
 	int r = service_new(&h->service, &sc, h->db, h->ks, h->ca, made);
+	if (r < 0 && h->password_kept) /* nobody has it */
+		(void)!unlink(h->conf.admin_password_to);
 	if (r < 0)
-		return fail("service", strerror(-r));
-	if (made[0]) {
-		/* Not a log line: whoever starts us at a terminal or reads our output sees it once.
-		 */
-		printf("admin password: %s\n", made);
-		fflush(stdout);
-	}
+		return h->said ? -1 : fail("service", strerror(-r));
+	if (made[0])
+		say_password(h, made);
 	secret_wipe(made, sizeof(made));
 	return 0;
 }
@@ -281,8 +312,7 @@ static int start_api(struct house *h)
 	struct api_conf ac = {
 		.listen = c->http_listen,
 		.public_url = c->public_url[0] ? c->public_url : NULL,
-		.tls = c->tls_cert[0] ||
-		       (!ip_addr_is_loopback(&c->http_listen.addr) && !c->http_insecure),
+		.tls = config_serves_tls(c),
 		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,
 		.tls_key_file = c->tls_key[0] ? c->tls_key : NULL,
 		.max_connections = 4096,
@@ -363,6 +393,16 @@ static int restore(struct house *h)
 	return r;
 }
 
+/* Over the settings' own address, as whoever watches a container does it from inside. */
+static int healthcheck(const struct config *c)
+{
+	char why[API_HEALTH_TEXT];
+	const bool well = api_health(&c->http_listen, config_serves_tls(c), why) == 0;
+	fprintf(well ? stdout : stderr, "ireko-controlplane: %s: %s\n",
+		well ? "healthy" : "not healthy", why);
+	return well ? 0 : 1;
+}
+
 static int start(struct house *h)
 {
 	if (settle(h) < 0)
@@ -391,6 +431,11 @@ int main(int argc, char **argv)
 	int r = config_load(&h.conf, argc, argv);
 	if (r)
 		return r == SETTINGS_DONE ? 0 : 2;
+	if (h.conf.healthcheck) {
+		r = healthcheck(&h.conf);
+		config_wipe(&h.conf);
+		return r;
+	}
 	log_init(h.conf.log_level, h.conf.log_format);
 	h.clock = clock_system();
 	umask(0077);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/settings.h"
@@ -180,6 +181,17 @@ static int parse_log_format(void *conf, const char *value, char *why, size_t why
 		       : refuse(why, why_len, "is neither text nor json");
 }
 
+static int parse_healthcheck(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+
+	(void)value;
+	(void)why;
+	(void)why_len;
+	c->healthcheck = true;
+	return 0;
+}
+
 static const struct setting rows[] = {
 	{"RUN_DIR", "/run/ireko", "folder of the Unix socket dataplane.sock", parse_run_dir, false},
 	{"LISTEN", "udp://[::]:51820,udp://[::]:1194,tcp://[::]:1194", "sockets of the tunnel",
@@ -193,9 +205,12 @@ static const struct setting rows[] = {
 		"kernel offloads that may be used: auto, off, or a list of "
 		"tun-gso,tun-gro,udp-gso,udp-gro",
 		parse_offloads, false},
-	{"USER", "ireko", "user to become after start", parse_user, false},
+	{"USER", NULL, "user to become after start; without it root becomes ireko, others stay",
+		parse_user, false},
 	{"LOG_LEVEL", "info", "error, warn, info, debug", parse_log_level, false},
 	{"LOG_FORMAT", "text", "text, json", parse_log_format, false},
+	{"HEALTHCHECK", NULL, "ask the one that runs whether it is well: exit status 0 or 1",
+		parse_healthcheck, SETTING_SWITCH},
 };
 
 static const struct program program = {
@@ -209,6 +224,14 @@ int data_config_load(struct config *out, int argc, char **argv)
 {
 	*out = (struct config){0};
 	return settings_load(&program, argc, argv, out);
+}
+
+int data_config_identity(const struct config *c, struct identity *out)
+{
+	if (c->user[0] != '\0' || geteuid() == 0)
+		return identity_lookup(c->user[0] != '\0' ? c->user : "ireko", out);
+	*out = (struct identity){.uid = geteuid(), .gid = getegid()};
+	return 0;
 }
 
 const char *listener_format(const struct listener *l, char *buf)

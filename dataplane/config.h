@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "base/isolate.h"
 #include "crypto/aead_choose.h"
 
 enum {
@@ -31,14 +32,18 @@ struct config {
 	bool nat;
 	enum aead_lib aead;
 	unsigned offloads; /* bits of enum uapi_offload that may be used */
-	char user[33];
-	int log_level;	/* enum log_level */
-	int log_format; /* enum log_format */
+	char user[33];	   /* "": root becomes ireko, whoever else starts it stays */
+	int log_level;	   /* enum log_level */
+	int log_format;	   /* enum log_format */
+	bool healthcheck;  /* ask the one that runs, then end */
 };
 
 /* Reads defaults, environment and flags; on an error one line that names the flag is on stderr.
  * Returns: SETTINGS_OK, SETTINGS_DONE (exit 0), -EINVAL (exit 2). */
 int data_config_load(struct config *out, int argc, char **argv) must_check;
+
+/* Who serves. Returns: 0, -ENOENT (no such user). */
+int data_config_identity(const struct config *c, struct identity *out) must_check;
 
 /* "udp://[::]:51820"; buf has LISTENER_TEXT bytes, returned. */
 enum { LISTENER_TEXT = 6 + ENDPOINT_TEXT };

@@ -1,7 +1,8 @@
 /*
  * Composition root of the dataplane: the startup ladder, the control thread's loop, the stop.
  *
- *   root: settings, self-tests, run folder, door, outer sockets, TUN, netconf helper (forked)
+ *   root, or a user with CAP_NET_ADMIN permitted by the file: settings, no_new_privs, self-tests,
+ *   run folder, door, outer sockets, TUN, netconf helper (forked)
  *   user without capabilities, no_new_privs, no dumps: engine, worker threads
  *   seccomp for all threads
  *   serve: door, timers, signals
@@ -33,6 +34,7 @@
 #include "crypto/blake2s.h"
 #include "crypto/epoch.h"
 #include "fwd/fwd.h"
+#include "health.h"
 #include "io/ctl_apply.h"
 #include "io/ctl_server.h"
 #include "io/offloads.h"
@@ -203,12 +205,23 @@ static int aead_pick(struct dataplane *d)
 	return 0;
 }
 
+/* First of all. A file capability was given when we were executed, and nobody has to give any
+ * later. */
+static int privilege_take(void)
+{
+	int r = isolate_no_new_privs();
+
+	if (r == 0 && geteuid() != 0)
+		r = isolate_raise();
+	return r == 0 ? 0 : failed("privileges", strerror(-r));
+}
+
 static int basics(struct dataplane *d)
 {
 	int r;
 
-	if (identity_lookup(d->conf.user, &d->who) != 0)
-		return failed(d->conf.user, "no such user");
+	if (data_config_identity(&d->conf, &d->who) != 0)
+		return failed(d->conf.user[0] != '\0' ? d->conf.user : "ireko", "no such user");
 	if (aead_init() != 0 || blake2s_init() != 0 || epoch_init() != 0)
 		return failed("cryptography", "OpenSSL lacks an algorithm or computes wrongly");
 	if (aead_pick(d) != 0)
@@ -322,8 +335,9 @@ static int device_open(struct dataplane *d)
 	case ENOENT:
 	case ENODEV:
 		return failed(d->conf.tun, "/dev/net/tun is missing");
-	case EPERM:
 	case EACCES:
+		return failed("/dev/net/tun", "this user may not open it");
+	case EPERM:
 		return failed(d->conf.tun, "making a TUN device needs CAP_NET_ADMIN");
 	default:
 		return failed(d->conf.tun, strerror(-r));
@@ -562,7 +576,8 @@ static int start(struct dataplane *d)
 
 	d->out.n_workers = d->conf.workers ? d->conf.workers : cpus();
 	atomic_init(&d->offloads.used, d->conf.offloads);
-	if (signals_open(d) != 0 || basics(d) != 0 || run_dir_make(d) != 0 || door_open(d) != 0 ||
+	if (privilege_take() != 0 || signals_open(d) != 0 || basics(d) != 0 ||
+		run_dir_make(d) != 0 || door_open(d) != 0 ||
 		sockets_open(&d->out.sockets, &d->conf, &d->out.n_workers, &d->waits) != 0 ||
 		device_open(d) != 0)
 		return -1;
@@ -681,6 +696,11 @@ int main(int argc, char **argv)
 	default:
 		free(d);
 		return 2;
+	}
+	if (d->conf.healthcheck) {
+		status = data_health(&d->conf);
+		free(d);
+		return status;
 	}
 	log_init((enum log_level)d->conf.log_level, (enum log_format)d->conf.log_format);
 	d->clock = clock_system();

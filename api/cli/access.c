@@ -1,6 +1,7 @@
 /* Login and logout: the password is used once, for a token that is stored. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,12 +90,20 @@ static bool wants_totp(const struct rest_answer *login)
 	return login->status == 401 && strstr(rest_text(login->doc, "type"), TOTP_REQUIRED);
 }
 
+/* Only by file: what is in an environment is seen by every child. */
+static int first_secret(char out[PASSWORD_MAX])
+{
+	const char *file = getenv("IREKO_PASSWORD_FILE");
+
+	return file && file[0] ? password_load(file, out) : password_read("Password", out);
+}
+
 enum exit_code run_login(struct args *a)
 {
 	struct typed password cleanup(typed_wipe) = {.text = ""};
 	struct typed totp cleanup(typed_wipe) = {.text = ""};
 	ANSWER login = {.status = 0};
-	int rc = password_read("Password", password.text);
+	int rc = first_secret(password.text);
 	bool ok;
 
 	if (rc)

@@ -10,6 +10,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 int token_path(char out[TOKEN_PATH])
 {
 	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -193,6 +195,21 @@ int file_read(const char *path, char *out, size_t cap)
 		return -EFBIG;
 	out[n] = '\0';
 	return (int)n;
+}
+
+int password_load(const char *file, char out[PASSWORD_MAX])
+{
+	char text[PASSWORD_MAX + 1];
+	int n = file_read(file, text, sizeof(text));
+
+	if (n > 0 && text[n - 1] == '\n')
+		text[--n] = '\0';
+	if (n == -EFBIG || n == 0 || n >= PASSWORD_MAX)
+		n = -EINVAL;
+	if (n > 0)
+		memcpy(out, text, (size_t)n + 1);
+	secret_wipe(text, sizeof(text));
+	return n < 0 ? n : 0;
 }
 
 int password_read(const char *prompt, char out[PASSWORD_MAX])

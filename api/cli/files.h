@@ -31,6 +31,9 @@ int secret_file_create(const char *path) must_check;
 int write_all(int fd, const char *text) must_check;
 int write_bytes(int fd, const char *at, size_t n) must_check;
 
+/* The password that a file holds, without its last newline. Returns: 0, -EINVAL (empty or too
+ * long), -errno. */
+int password_load(const char *file, char out[PASSWORD_MAX]) must_check;
 /* Asks on the terminal without echo, or reads a line of stdin when that is none.
  * Returns: 0, -EINVAL (empty or too long), -errno. */
 int password_read(const char *prompt, char out[PASSWORD_MAX]) must_check;

@@ -51,6 +51,7 @@ void help_all(FILE *out)
 		"dev_... `ireko COMMAND --help` shows the options of a command and an example.\n\n"
 		"IREKO_TOKEN is the token, IREKO_TOKEN_FILE a file that holds it; without them "
 		"the\n"
-		"one that login stored is taken.\n\n%s",
+		"one that login stored is taken. IREKO_PASSWORD_FILE is a file that holds the\n"
+		"password for login; without it login asks.\n\n%s",
 		exits);
 }

@@ -156,8 +156,11 @@ static int first_start(struct service *s, char made_password[33])
 
 	if (err || n > 0)
 		return err;
-	if (!s->conf.admin_password)
+	if (!s->conf.admin_password) {
 		err = make_password(made_password);
+		if (!err && s->conf.keep_password)
+			err = s->conf.keep_password(s->conf.keep_arg, made_password);
+	}
 	if (!err)
 		err = insert_admin(
 			s, s->conf.admin_password ? s->conf.admin_password : made_password);
@@ -335,7 +338,7 @@ int svc_status(
 bool svc_ready(struct service *s, char *why)
 {
 	struct dataplane_status *st;
-	bool connected;
+	bool connected, silent;
 
 	why[0] = '\0';
 	if (!db_answers(s->db)) {
@@ -346,10 +349,13 @@ bool svc_ready(struct service *s, char *why)
 	if (st && s->coordinator)
 		coordinator_dataplane_status(s->coordinator, st);
 	connected = st && st->connected;
+	silent = st && st->silent;
 	free(st);
 	if (!connected)
 		snprintf(why, 96, "the dataplane is not connected");
-	return connected;
+	else if (silent)
+		snprintf(why, 96, "the dataplane does not answer");
+	return connected && !silent;
 }
 
 /* Protocols and transports are numbered from 1. */

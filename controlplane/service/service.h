@@ -96,6 +96,11 @@ struct svc_conf {
 	uint16_t mtu, keepalive_s;
 	struct clock clock;
 	const char *admin_password; /* for first start; NULL: make one */
+	/* Given the one that was made before there is a user with it, so that no password is lost:
+	 * when this fails, first start has not been. NULL: nothing is to be kept.
+	 * Returns: 0, -errno. */
+	int (*keep_password)(void *arg, const char *password);
+	void *keep_arg;
 };
 
 /* Opens the house: migrates nothing (db_open did), creates user admin at first start. When it made

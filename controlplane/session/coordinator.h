@@ -185,9 +185,11 @@ struct verdict_count {
 struct cipher_library {
 	char cipher[32], library[32];
 };
+enum { COORDINATOR_SILENT_MS = 3000 };
 enum { COORDINATOR_LISTENERS = 16, COORDINATOR_VERDICTS = 64, COORDINATOR_CIPHERS = 8 };
 struct dataplane_status {
 	bool connected; /* and synchronised */
+	bool silent;	/* connected, but it has not answered for COORDINATOR_SILENT_MS */
 	char software[33], tun[33];
 	char listen[COORDINATOR_LISTENERS][64];
 	size_t n_listen;

@@ -263,6 +263,19 @@ static void on_status(void *arg, int status, struct reader *r)
 	pthread_mutex_unlock(&c->status_lock);
 }
 
+/* Its sockets stand, but nobody reads them: that is no dataplane that anybody could rely on. */
+static void note_silence(struct coordinator *c)
+{
+	if (loop_now(c) - c->status_asked < COORDINATOR_SILENT_MS)
+		return;
+	pthread_mutex_lock(&c->status_lock);
+	const bool news = !c->status.silent;
+	c->status.silent = true;
+	pthread_mutex_unlock(&c->status_lock);
+	if (news)
+		log_warn("session", "the dataplane is connected but does not answer");
+}
+
 void link_poll(struct coordinator *c)
 {
 	if (c->link != LINK_SYNCED)
@@ -271,9 +284,12 @@ void link_poll(struct coordinator *c)
 		news_round_begin(c);
 		(void)stats_ask(c, 0);
 	}
-	if (c->status_running)
+	if (c->status_running) {
+		note_silence(c);
 		return;
+	}
 	c->status_running = true;
+	c->status_asked = loop_now(c);
 	(void)link_nothing(c, on_status, c);
 }
 
@@ -439,7 +455,7 @@ void link_on_down(void *arg)
 	c->link = LINK_DOWN;
 	c->stats_running = false;
 	pthread_mutex_lock(&c->status_lock);
-	c->status.connected = false;
+	c->status.connected = c->status.silent = false;
 	pthread_mutex_unlock(&c->status_lock);
 	news_dataplane(c, false);
 }

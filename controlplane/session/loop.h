@@ -81,6 +81,7 @@ struct coordinator {
 	uint64_t sync_started;
 	bool sync_refused;
 	bool stats_running, status_running; /* asked for, not answered yet */
+	uint64_t status_asked;		    /* when */
 	struct ulid *recalls;		    /* devices still to be called, from the end */
 	size_t n_recalls;
 	int64_t next_expiry; /* Unix ms, INT64_MAX: none */

@@ -125,6 +125,21 @@ int isolate_no_dumps(void)
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? -errno : 0;
 }
 
+int isolate_no_new_privs(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+}
+
+int isolate_raise(void)
+{
+	struct capabilities had;
+	int rc = capabilities_get(&had);
+
+	if (rc || had.effective == had.permitted)
+		return rc;
+	return capabilities_set(had.permitted);
+}
+
 static int drop_bounding_set(void)
 {
 	for (unsigned long cap = 0; cap < 64; cap++) {

@@ -24,6 +24,15 @@ int identity_lookup(const char *user, struct identity *out) must_check;
 /* No core dumps, not dumpable, not traceable by its own user. Returns: 0, -errno. */
 int isolate_no_dumps(void) must_check;
 
+/* What this process executes from now on gains nothing by its file (set-user-id, capabilities).
+ * What it has itself stays. Returns: 0, -errno. */
+int isolate_no_new_privs(void) must_check;
+
+/* Capabilities that are permitted become effective. For a program that is not started as root but
+ * whose file has permitted ones: unlike effective ones they don't keep it from starting where they
+ * can't be had. Returns: 0, -errno. */
+int isolate_raise(void) must_check;
+
 /* Becomes that user and group with no supplementary groups, keeping exactly the capabilities in
  * keep (bits 1 << CAP_X) as permitted and effective, with empty inheritable, ambient and bounding
  * sets, and no_new_privs. Needs no capability when the identity is the current one; without

@@ -58,6 +58,11 @@ static void variable_name(const struct setting *s, const char *suffix, char out[
 	snprintf(out, NAME_MAX_LEN, "IREKO_%s%s", s->name, suffix);
 }
 
+static bool flag_only(const struct setting *s)
+{
+	return s->kind == SETTING_FLAG_ONLY || s->kind == SETTING_SWITCH;
+}
+
 /* ---- --help and --version ---- */
 
 static void print_help(const struct program *p)
@@ -73,10 +78,13 @@ static void print_help(const struct program *p)
 
 		flag_name(s, flag);
 		variable_name(s, "", variable);
-		if (s->kind == SETTING_FLAG_ONLY)
+		if (flag_only(s))
 			variable[0] = '\0';
-		printf("  %-*s %-*s %s (default: %s)\n", HELP_COLUMN, flag, HELP_COLUMN, variable,
-			s->meaning, s->initial ? s->initial : "none");
+		printf("  %-*s %-*s %s", HELP_COLUMN, flag, HELP_COLUMN, variable, s->meaning);
+		if (s->kind == SETTING_SWITCH)
+			printf("\n");
+		else
+			printf(" (default: %s)\n", s->initial ? s->initial : "none");
 	}
 	printf("  %-*s %-*s print this\n", HELP_COLUMN, "--help", HELP_COLUMN, "");
 	printf("  %-*s %-*s print the version\n", HELP_COLUMN, "--version", HELP_COLUMN, "");
@@ -117,6 +125,10 @@ static int read_flag(const struct program *p, int argc, char **argv, int *at, co
 		return complain(p, what, "unexpected argument");
 	if (row == p->n_settings)
 		return complain(p, what, "unknown flag");
+	if (p->settings[row].kind == SETTING_SWITCH) {
+		given[row] = "on";
+		return argument[len] == '=' ? complain(p, what, "takes no value") : 0;
+	}
 	if (argument[len] == '=') {
 		given[row] = argument + len + 1;
 		return 0;
@@ -232,7 +244,7 @@ static int load_file(const struct program *p, const struct setting *s, const cha
 static int load_row(const struct program *p, const struct setting *s, const char *given, void *conf)
 {
 	const char *file = s->kind == SETTING_TEXT ? variable_get(s, "_FILE") : NULL;
-	const char *value = s->kind == SETTING_FLAG_ONLY ? NULL : variable_get(s, "");
+	const char *value = flag_only(s) ? NULL : variable_get(s, "");
 	char what[NAME_MAX_LEN];
 
 	flag_name(s, what);

@@ -17,6 +17,7 @@ enum setting_kind {
 	SETTING_TEXT = false,
 	SETTING_PATH = true, /* names a file itself (MASTER_KEY_FILE): no _FILE variant of it */
 	SETTING_FLAG_ONLY,   /* something to be done once, which no environment may ask for again */
+	SETTING_SWITCH,	     /* the same, and its flag takes no value: parse is given "on" */
 };
 
 struct setting {

@@ -217,6 +217,40 @@ static int on_hello(struct ctl_server *s, struct connection *c, size_t len)
 	return 0;
 }
 
+/* ---- who only asks ---- */
+
+static bool asks_health(const struct ctl_server *s, size_t len)
+{
+	struct reader r = reader_init(s->frame, len);
+
+	return reader_u16(&r) == UAPI_HEALTH_GET_MSG;
+}
+
+/* The connection stays nobody's: whoever has the control plane's part keeps it. */
+static int on_health(struct ctl_server *s, const struct connection *c, size_t len)
+{
+	const struct ctl_facts *f = s->conf.apply->facts;
+	uint8_t frame[UAPI_HEADER + UAPI_SIZE_health_reply];
+	struct reader r = reader_init(s->frame, len);
+	struct writer w = writer_init(frame, sizeof(frame));
+	struct uapi_health_reply reply = {.control = find(s, STATE_CTL) != NULL};
+	struct uapi_header h;
+	int error = uapi_open(&r, &h, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_NEW);
+
+	if (error == 0)
+		error = reader_end(&r);
+	if (error != 0)
+		return error;
+	reply.workers = f->workers;
+	reply.uptime_ms = now_of(s) - f->started_ms;
+	memcpy(reply.tun, f->tun, sizeof(f->tun));
+	strncpy(reply.software, ireko_version(), sizeof(reply.software) - 1);
+	uapi_begin(&w, UAPI_HEALTH_REPLY_MSG, h.seq);
+	uapi_pack_health_reply(&w, &reply);
+	error = writer_end(&w);
+	return error == 0 ? door_send(c->fd, frame, writer_len(&w)) : error;
+}
+
 /* ---- frames ---- */
 
 /* Sends the waiting reply. Returns: 0 (also when it still has to wait), -errno. */
@@ -248,7 +282,7 @@ static int on_frame(struct ctl_server *s, struct connection *c, size_t len)
 {
 	switch (c->state) {
 	case STATE_NEW:
-		return on_hello(s, c, len);
+		return asks_health(s, len) ? on_health(s, c, len) : on_hello(s, c, len);
 	case STATE_CTL:
 		return on_request(s, c, len);
 	case STATE_PUNT:

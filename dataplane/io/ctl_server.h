@@ -6,6 +6,7 @@
  * At most one ctl and one punt connection; a newer one that said HELLO replaces the older, because
  * a restarted control plane must not wait for the corpse of the former. Nothing here ever waits
  * for the other side: a reply that does not fit is kept, and until it is gone nothing more is read.
+ * Who asks for the health instead of saying HELLO is answered and takes nobody's place.
  */
 #ifndef IO_CTL_SERVER_H
 #define IO_CTL_SERVER_H

@@ -67,6 +67,9 @@ enum uapi_phase { UAPI_NEW, UAPI_READY };
 	X(SESSION_USE_REPLY, reply, 112, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
 	X(CONNECTION_CLOSE, connection_close, 13, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)      \
 	X(CONNECTION_CLOSE_REPLY, reply, 113, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)             \
+	/* Instead of HELLO, and of nobody's connection in particular: is anything wrong? */       \
+	X(HEALTH_GET, empty, 14, UAPI_FROM_CONTROL, 0, UAPI_NEW, 0)                                \
+	X(HEALTH_REPLY, health_reply, 114, UAPI_FROM_DATA, 0, UAPI_NEW, 0)                         \
 	X(SESSION_CONFIRMED, session_event, 301, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)          \
 	X(REKEY_WANTED, rekey_wanted, 302, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                \
 	X(SESSION_EXPIRED, session_expired, 303, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)          \
@@ -168,6 +171,12 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
 	F(u16, listeners) /* in the tail, each: u8 length, text like udp://[::]:51820 */           \
 	F(u16, verdicts)  /* then, each: u8 length, name, u64 count */                             \
 	F(u16, ciphers)	  /* then, each: u8 length, name; u8 length, library that computes it */
+#define UAPI_FIELDS_health_reply(F)                                                                \
+	F(u8, control) /* 1: a control plane is connected */                                       \
+	F(u32, workers)                                                                            \
+	F(u64, uptime_ms)                                                                          \
+	F(text32, tun) /* its device, in the namespace that it was started in */                   \
+	F(text32, software)
 #define UAPI_FIELDS_session_event(F)                                                               \
 	F(u32, peer)                                                                               \
 	F(u64, seq)
@@ -275,7 +284,8 @@ struct uapi_header {
 	L(hello) L(hello_reply) L(reply) L(config_set) L(sync_end_reply) L(peer_set) L(peer_del)   \
 	L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)                  \
 	L(session_event) L(session_expired) L(session_use) L(connection_close)                     \
-	L(connection_closed) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)
+	L(connection_closed) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)               \
+	L(health_reply)
 /* clang-format on */
 
 /* struct uapi_x; pack appends to w (sticky error); unpack reads from r (sticky error; values of

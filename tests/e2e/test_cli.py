@@ -115,6 +115,22 @@ def test_login_and_logout(g, tmp_path):
     assert cli.run("logout")[0] == NOT_ALLOWED
 
 
+def test_login_with_the_password_of_a_file(g, tmp_path):
+    cli = Cli(g, tmp_path)
+    cli.env["IREKO_PASSWORD_FILE"] = str(tmp_path / "password")
+    code, _, err = cli.run("login", stdin=f"{g.admin_password}\n")
+    assert code == FAILED and "no password" in err, "it is told to take a file that is not there"
+    for text in ("", "\n", "x" * 300):
+        (tmp_path / "password").write_text(text)
+        assert cli.run("login")[0] == FAILED
+    (tmp_path / "password").write_text("wrong password\n")
+    assert cli.run("login")[0] == NOT_ALLOWED
+    (tmp_path / "password").write_text(f"{g.admin_password}\n")
+    cli("login")
+    assert cli("user", "list")
+    cli("logout")
+
+
 def test_the_token_is_in_no_command_line(g, cli):
     p = cli.popen("login", stdin=subprocess.PIPE)
     line = open(f"/proc/{p.pid}/cmdline", "rb").read()

@@ -1,6 +1,7 @@
 """How the programs start and refuse to: one clear line on stderr, exit 1, or 2 for a bad flag or value."""
 import os
 import pwd
+import re
 import signal
 import subprocess
 import time
@@ -71,6 +72,35 @@ def test_first_start_makes_all_and_tells_the_password_once(folder):
     assert out == "" and "password" not in log
     assert folder.stat().st_mode & 0o777 == 0o700
     assert pwd.getpwuid(folder.stat().st_uid).pw_name == "ireko-control"
+
+
+def test_first_password_goes_into_a_file(folder):
+    """As a container has it, whose output is kept: never printed, never over something, never lost."""
+    env = environment(folder, ADMIN_PASSWORD_TO=folder / "first-password")
+    folder.mkdir()
+    (folder / "first-password").write_text("somebody else's\n")
+    code, line = refused(CONTROL, env)
+    assert code == 1 and str(folder / "first-password") in line
+    assert (folder / "first-password").read_text() == "somebody else's\n"
+    code, line = refused(CONTROL, env | {"IREKO_ADMIN_PASSWORD_TO": str(folder / "no/such"), "IREKO_LOG_LEVEL": "error"})
+    assert code == 1 and "no/such" in line
+
+    (folder / "first-password").unlink()
+    out, log = served(env)
+    assert out == "" and "first-password" in log
+    password = (folder / "first-password").read_text()
+    assert re.fullmatch(r"[\w-]{32}\n", password) and password.strip() not in log
+    assert (folder / "first-password").stat().st_mode & 0o777 == 0o600
+    assert (folder / "first-password").owner() == "ireko-control"
+    # Later starts neither need it nor make another.
+    (folder / "first-password").unlink()
+    served(env)
+    assert not (folder / "first-password").exists()
+
+
+def test_given_password_is_written_nowhere(folder):
+    out, _ = served(environment(folder, ADMIN_PASSWORD_TO=folder / "p", ADMIN_PASSWORD="a password that is known"))
+    assert out == "" and not (folder / "p").exists()
 
 
 def test_folder_of_root_is_handed_over(folder):

@@ -404,6 +404,39 @@ static void test_identity_lookup(void **state)
 	assert_int_equal(id.uid, 54321);
 }
 
+/* As a program is whose file has permitted capabilities, started by a user. */
+static int raises_what_is_permitted(void)
+{
+	const uint64_t keep = 1ull << CAP_NET_ADMIN | 1ull << CAP_SYSLOG;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {
+		{.permitted = (uint32_t)keep}, {.permitted = (uint32_t)(keep >> 32)}};
+
+	if (geteuid() != 0)
+		return SKIPPED;
+	EXPECT(isolate_become(&nobody, keep) == 0);
+	EXPECT(syscall(SYS_capset, &header, data) == 0);
+	EXPECT(status_of("CapEff:") == 0 && status_of("CapPrm:") == keep);
+	EXPECT(isolate_raise() == 0);
+	expect_became(&nobody, keep);
+	return PASSED;
+}
+CHILD_TEST(raises_what_is_permitted)
+
+static int nothing_new_by_exec(void)
+{
+	EXPECT(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0);
+	EXPECT(isolate_no_new_privs() == 0);
+	EXPECT(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	/* Twice is nothing new, and nothing permitted is nothing raised. */
+	EXPECT(isolate_no_new_privs() == 0);
+	limit_capabilities(0);
+	EXPECT(isolate_raise() == 0);
+	EXPECT(status_of("CapEff:") == 0);
+	return PASSED;
+}
+CHILD_TEST(nothing_new_by_exec)
+
 static int limits(void)
 {
 	struct rlimit before, after;
@@ -437,6 +470,8 @@ int main(void)
 		cmocka_unit_test(test_syscalls_learning),
 		cmocka_unit_test(test_identity_lookup),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_raises_what_is_permitted),
+		cmocka_unit_test(test_nothing_new_by_exec),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ struct conf {
 	char listen[32];
 	char secret[32];
 	char key_file[64];
-	int parsed;
+	int parsed, switched;
 };
 
 static int store(char *out, size_t cap, const char *value, char *why, size_t why_len)
@@ -55,10 +55,19 @@ static int parse_key_file(void *conf, const char *value, char *why, size_t why_l
 	return store(c->key_file, sizeof(c->key_file), value, why, why_len);
 }
 
+static int parse_switch(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct conf *c = conf;
+
+	c->switched++;
+	return strcmp(value, "on") == 0 ? 0 : store(c->secret, 0, value, why, why_len);
+}
+
 static const struct setting rows[] = {
 	{"TEST_LISTEN", "127.0.0.1:1", "where to listen", parse_listen, false},
 	{"TEST_SECRET", NULL, "a secret", parse_secret, false},
 	{"TEST_KEY_FILE", NULL, "a file", parse_key_file, true},
+	{"TEST_SWITCH", NULL, "a switch", parse_switch, SETTING_SWITCH},
 };
 
 static const struct program program = {"ireko-test", "tests settings", rows, ARRAY_SIZE(rows)};
@@ -316,6 +325,29 @@ static void test_help_and_version(void **state)
 	assert_null(strstr(r.out, "hunter2"));
 }
 
+static void test_switch_takes_no_value(void **state)
+{
+	struct run r;
+
+	(void)state;
+	RUN(&r, "--test-switch", "--test-listen", "x");
+	assert_int_equal(r.rc, SETTINGS_OK);
+	assert_int_equal(r.conf.switched, 1);
+	assert_string_equal(r.conf.listen, "x");
+	RUN(&r, "--test-switch=on");
+	assert_refused(&r, "ireko-test: --test-switch: takes no value");
+	RUN(&r, "--test-switch", "on");
+	assert_refused(&r, "ireko-test: on: unexpected argument");
+	/* No environment asks for it. */
+	setenv("IREKO_TEST_SWITCH", "on", 1);
+	RUN(&r);
+	unsetenv("IREKO_TEST_SWITCH");
+	assert_int_equal(r.rc, SETTINGS_OK);
+	assert_int_equal(r.conf.switched, 0);
+	RUN(&r, "--help");
+	assert_non_null(strstr(r.out, "a switch\n"));
+}
+
 static void test_shared_parsers(void **state)
 {
 	int v;
@@ -351,6 +383,7 @@ int main(void)
 		settings_test(test_content_of_files),
 		settings_test(test_path_has_no_file_variant),
 		settings_test(test_help_and_version),
+		settings_test(test_switch_takes_no_value),
 		settings_test(test_shared_parsers),
 	};
 

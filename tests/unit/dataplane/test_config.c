@@ -53,7 +53,10 @@ static void defaults(void **state)
 	assert_int_equal(c.workers, 0);
 	assert_true(c.nat);
 	assert_int_equal(c.offloads, UAPI_OFFLOAD_ALL);
-	assert_string_equal(c.user, "ireko");
+	assert_string_equal(c.user, "");
+	assert_false(c.healthcheck);
+	assert_int_equal(load(&c, "--healthcheck"), SETTINGS_OK);
+	assert_true(c.healthcheck);
 	assert_int_equal(c.log_level, LOG_INFO);
 	assert_int_equal(c.log_format, LOG_TEXT);
 }

@@ -230,6 +230,50 @@ static void nothing_before_hello(void **state)
 	assert_closed(l, fd);
 }
 
+static struct uapi_health_reply health(struct lab *l, int fd)
+{
+	struct uapi_health_reply m;
+	struct uapi_header h;
+	struct reader r;
+	ssize_t n;
+
+	request(fd, UAPI_HEALTH_GET_MSG);
+	turns(l);
+	n = door_recv(fd, l->frame, sizeof(l->frame));
+	assert_true(n > 0);
+	r = reader_init(l->frame, (size_t)n);
+	assert_int_equal(uapi_open(&r, &h, UAPI_FROM_DATA, UAPI_CTL, UAPI_NEW), 0);
+	assert_true(h.type == UAPI_HEALTH_REPLY_MSG && h.seq == 1);
+	uapi_unpack_health_reply(&r, &m);
+	assert_int_equal(reader_end(&r), 0);
+	return m;
+}
+
+static void tells_its_health_to_who_has_no_part(void **state)
+{
+	struct lab *l = *state;
+	int asker = connection(l), ctl;
+	uint8_t longer[UAPI_HEADER + 1] = {UAPI_HEALTH_GET_MSG};
+	struct uapi_health_reply m;
+
+	strcpy(l->facts.tun, "tun7");
+	l->facts.started_ms = 400;
+	m = health(l, asker);
+	assert_true(m.control == 0 && m.workers == 1 && m.uptime_ms == 600);
+	assert_string_equal(m.tun, "tun7");
+	assert_string_equal(m.software, IREKO_VERSION);
+	ctl = ready(l, UAPI_CTL);
+	assert_int_equal(health(l, asker).control, 1);
+	/* That connection was not replaced, and can't ask so itself. */
+	assert_true(ctl_server_event(l->s, &event));
+	assert_int_equal(door_recv(ctl, l->frame, sizeof(l->frame)), UAPI_HEADER + 12);
+	request(ctl, UAPI_HEALTH_GET_MSG);
+	assert_closed(l, ctl);
+	assert_int_equal(health(l, asker).control, 0);
+	assert_int_equal(door_send(asker, longer, sizeof(longer)), 0);
+	assert_closed(l, asker);
+}
+
 static void channels_are_apart(void **state)
 {
 	struct lab *l = *state;
@@ -461,6 +505,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			refuses_other_versions_and_channels, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_before_hello, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			tells_its_health_to_who_has_no_part, setup, teardown),
 		cmocka_unit_test_setup_teardown(channels_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(tells_of_closed_connections, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_long_a_frame_closes, setup, teardown),

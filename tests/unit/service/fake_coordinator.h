@@ -36,7 +36,7 @@ struct coordinator {
 	int revoke_result;
 	bool hold_revokes; /* revocations wait until it is false */
 	unsigned waiting;  /* revocations that do */
-	bool connected;
+	bool connected, silent;
 	const char *listen[COORDINATOR_LISTENERS]; /* up to the first NULL */
 	struct device_live live;		   /* of every device in the directory */
 };
@@ -262,6 +262,7 @@ void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status
 {
 	memset(out, 0, sizeof(*out));
 	out->connected = c->connected;
+	out->silent = c->silent;
 	for (size_t i = 0; i < COORDINATOR_LISTENERS && c->listen[i]; i++)
 		snprintf(out->listen[out->n_listen++], sizeof(out->listen[0]), "%s", c->listen[i]);
 }

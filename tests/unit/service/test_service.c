@@ -94,6 +94,43 @@ static void first_start_makes_a_password_once(void **state)
 	end(t);
 }
 
+struct kept {
+	char text[33];
+	int calls, result;
+};
+
+static int keep(void *arg, const char *password)
+{
+	struct kept *k = arg;
+
+	snprintf(k->text, sizeof(k->text), "%s", password);
+	k->calls++;
+	return k->result;
+}
+
+static void the_made_password_is_kept_first(void **state)
+{
+	struct servicetest *t = *state;
+	struct kept k = {.result = -ENOSPC};
+	char made[33];
+
+	t->conf.keep_password = keep;
+	t->conf.keep_arg = &k;
+	/* Nowhere to keep it: nobody is made, and next time is a first start again. */
+	assert_int_equal(start(t, NULL, made), -ENOSPC);
+	assert_string_equal(made, "");
+	end(t);
+	k.result = 0;
+	assert_int_equal(start(t, NULL, made), 0);
+	assert_int_equal(k.calls, 2);
+	assert_string_equal(k.text, made);
+	assert_int_equal(log_in(t, "admin", k.text), 0);
+	end(t);
+	assert_int_equal(start(t, NULL, made), 0);
+	end(t);
+	assert_int_equal(k.calls, 2);
+}
+
 static void first_start_takes_the_given_one(void **state)
 {
 	struct servicetest *t = *state;
@@ -211,7 +248,10 @@ static void status_and_readiness(void **state)
 	assert_string_equal(why, "");
 	t->c->connected = false;
 	assert_false(svc_ready(t->s, why));
-	assert_non_null(strstr(why, "dataplane"));
+	assert_string_equal(why, "the dataplane is not connected");
+	t->c->connected = t->c->silent = true;
+	assert_false(svc_ready(t->s, why));
+	assert_string_equal(why, "the dataplane does not answer");
 	free(st);
 }
 
@@ -222,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(roles_have_names),
 		E(first_start_makes_a_password_once),
+		E(the_made_password_is_kept_first),
 		E(first_start_takes_the_given_one),
 		E(weak_or_odd_settings_are_refused),
 		T(attach_brings_everything_back),

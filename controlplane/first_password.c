@@ -1,0 +1,65 @@
+#include "first_password.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+
+enum { LINE = 300 };
+
+static int write_line(int fd, const char *text)
+{
+	char line[LINE];
+	const int n = snprintf(line, sizeof(line), "%s\n", text);
+	ssize_t done = -1;
+
+	errno = ENAMETOOLONG;
+	if (n < (int)sizeof(line))
+		done = write(fd, line, (size_t)n);
+	secret_wipe(line, sizeof(line));
+	if (done < 0)
+		return -errno;
+	/* Of so few bytes a part is written only when the disk is full. */
+	if (done != n)
+		return -ENOSPC;
+	return fsync(fd) ? -errno : 0;
+}
+
+/* The name is as durable as the text. */
+static int sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX] = ".";
+	int fd, r;
+
+	if (slash)
+		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path),
+			path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = fsync(fd) ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+int first_password_write(const char *path, const char *password)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_line(fd, password);
+	if (close(fd) && r == 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_folder(path);
+	if (r)
+		(void)!unlink(path);
+	return r;
+}

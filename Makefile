@@ -40,7 +40,7 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
-CHECK_PACKAGES := libcmocka-dev libcap2-bin clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
+CHECK_PACKAGES := libcmocka-dev libcap2-bin e2fsprogs dpkg-dev systemd clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium
 
@@ -94,7 +94,7 @@ obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 PROGRAMS := $(addprefix $(OUT)/bin/,ireko-dataplane ireko-controlplane ireko)
 UNITS    := $(patsubst %.c,$(OUT)/%,$(UNIT_SRC))
 
-.PHONY: openapi-linter browser web web-soak screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units unit-plain image-deps fuzz-targets bench bench-aead bench-fwd bench-programs
+.PHONY: install uninstall deb openapi-linter browser web web-soak screenshots all programs units help deps check-deps up down check lint unit e2e fuzz clean format threaded-units unit-plain image-deps fuzz-targets bench bench-aead bench-fwd bench-programs
 all: programs
 ifeq ($(SAN),)
 all: | build/bin
@@ -234,6 +234,46 @@ down: ## end it and remove what it set (the data stays)
 
 image-deps:
 	$(call install_packages,$(IMAGE_PACKAGES))
+
+# Where things go; DESTDIR before all of it, for packages.
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+SBINDIR     = $(PREFIX)/sbin
+BINDIR      = $(PREFIX)/bin
+LIBDIR      = $(PREFIX)/lib
+DOCDIR      = $(PREFIX)/share/doc/ireko
+BASHDIR     = $(PREFIX)/share/bash-completion/completions
+ZSHDIR      = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+UNITS_OF    = ireko-dataplane.service ireko-controlplane.service
+INSTALLED   = $(SBINDIR)/ireko-dataplane $(SBINDIR)/ireko-controlplane $(BINDIR)/ireko $(BASHDIR)/ireko $(ZSHDIR)/_ireko \
+	$(addprefix $(LIBDIR)/systemd/system/,$(UNITS_OF)) $(LIBDIR)/sysusers.d/ireko.conf $(LIBDIR)/tmpfiles.d/ireko.conf
+# -m MODE from, to
+put = install -D -m $(1) $(2) $(DESTDIR)$(3)
+
+install: all ## programs, systemd units, completions into DESTDIR and PREFIX (/usr/local); see docker/systemd
+	$(Q)$(call put,0755 $(STRIP),$(OUT)/bin/ireko-dataplane,$(SBINDIR)/ireko-dataplane)
+	$(Q)$(call put,0755 $(STRIP),$(OUT)/bin/ireko-controlplane,$(SBINDIR)/ireko-controlplane)
+	$(Q)$(call put,0755 $(STRIP),$(OUT)/bin/ireko,$(BINDIR)/ireko)
+	$(Q)mkdir -p build/install && for shell in bash zsh; do $(OUT)/bin/ireko completion $$shell > build/install/$$shell || exit 1; done
+	$(Q)$(call put,0644,build/install/bash,$(BASHDIR)/ireko)
+	$(Q)$(call put,0644,build/install/zsh,$(ZSHDIR)/_ireko)
+	$(Q)for unit in $(UNITS_OF); do sed -e 's|/usr/sbin/|$(SBINDIR)/|' -e 's|/usr/share/doc/|$(PREFIX)/share/doc/|' -e 's|=-/etc/|=-$(SYSCONFDIR)/|' \
+		docker/systemd/$$unit > build/install/$$unit && $(call put,0644,build/install/$$unit,$(LIBDIR)/systemd/system/$$unit) || exit 1; done
+	$(Q)$(call put,0644,docker/systemd/ireko.sysusers,$(LIBDIR)/sysusers.d/ireko.conf)
+	$(Q)$(call put,0644,docker/systemd/ireko.tmpfiles,$(LIBDIR)/tmpfiles.d/ireko.conf)
+	$(Q)[ -e $(DESTDIR)$(SYSCONFDIR)/ireko/ireko.env ] || $(call put,0640,docker/systemd/ireko.env,$(SYSCONFDIR)/ireko/ireko.env)
+	$(Q)$(call put,0644,README.md,$(DOCDIR)/README.md)
+	$(Q)$(call put,0644,LICENSE,$(DOCDIR)/LICENSE)
+	$(Q)for f in $(EXAMPLES); do $(call put,0644,docker/$$f,$(DOCDIR)/examples/$$f) || exit 1; done
+uninstall: ## remove what install put there (settings, data and users stay)
+	$(Q)rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	$(Q)rm -rf $(DESTDIR)$(DOCDIR)
+deb: all ## a Debian package of it, in build/deb
+	$(Q)rm -rf build/deb && mkdir -p build/deb
+	$(Q)$(MAKE) install DESTDIR=build/deb/tree PREFIX=/usr SYSCONFDIR=/etc STRIP=-s
+	$(Q)mv build/deb/tree/usr/share/doc/ireko/LICENSE build/deb/tree/usr/share/doc/ireko/copyright
+	$(Q)sh docker/deb/build.sh build/deb/tree $(VERSION) build/deb/ireko_$(VERSION)_$$(dpkg --print-architecture).deb
+	$(Q)ls build/deb/*.deb
 
 check: check-deps ## run all tests; ends with "N passed, N failed"
 	$(Q)$(PYTHON) tests/run.py

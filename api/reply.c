@@ -213,7 +213,7 @@ static const struct {
 	[SVC_FULL] = {409, "No address is free."},
 	[SVC_PRECONDITION] = {412, "The object has changed in the meantime."},
 	[SVC_RATE_LIMITED] = {429, "Too many attempts."},
-	[SVC_NO_SPACE] = {507, "The disk is full; nothing was changed."},
+	[SVC_NO_SPACE] = {507, "The database can't be written; nothing was changed."},
 	[SVC_TOTP_REQUIRED] = {401, "The password is right; a one-time code is needed."},
 	[SVC_UNAVAILABLE] = {503, "Done, but the dataplane has not acknowledged it yet."},
 };

@@ -55,7 +55,8 @@ enum {
 	OPEN_FILES = 8192, /* TCP connections, and the sockets of all workers */
 	TICK_MS = 100,
 	TICK_SOON_MS = 5, /* when one is due at once: many peers that we called answer together */
-	NICER = 5,	  /* the control thread steps back behind the workers */
+	DOOR_LOOK_MS = 1000,
+	NICER = 5, /* the control thread steps back behind the workers */
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -73,6 +74,7 @@ struct outside {
 	struct tun_mode tun;
 	struct netconf *netconf;
 	char door_path[DOOR_PATH_MAX];
+	struct door_place door_place; /* of what we have bound there */
 	int door;
 };
 
@@ -93,7 +95,8 @@ struct dataplane {
 	struct ctl_facts facts;
 	char texts[CONFIG_LISTENERS][LISTENER_TEXT];
 	const char *listeners[CONFIG_LISTENERS];
-	bool tick_due;
+	bool tick_due, door_missed;
+	uint64_t door_looked;
 	int waits; /* for what is in use, while starting */
 };
 _Static_assert((int)CONFIG_LISTENERS == (int)NETCONF_PORTS, "every listener has a port");
@@ -125,6 +128,7 @@ static const char *const allowed[] = {
 	"recvmsg",
 	"getsockopt",
 	"dup3",
+	"newfstatat",
 	/* memory; with many threads malloc asks how many processors there are */
 	"brk",
 	"mmap",
@@ -270,6 +274,9 @@ static int door_open(struct dataplane *d)
 	if (r < 0)
 		return failed(o->door_path, strerror(-r));
 	o->door = r;
+	r = door_place(&o->door_place, o->door_path);
+	if (r != 0)
+		return failed(o->door_path, strerror(-r));
 	/* Not through a symbolic link: the folder may already be that user's. */
 	if (lchown(o->door_path, d->who.uid, d->who.gid) != 0)
 		return failed(o->door_path, strerror(errno));
@@ -593,6 +600,31 @@ static int start(struct dataplane *d)
 
 /* ---- running ---- */
 
+/*
+ * Somebody has removed the run folder or what is in it, as happens to a volume. We have given up
+ * what it takes to make it again; our supervisor starts us with it. But while a control plane is
+ * connected nothing is missing yet, and its tunnels are worth more than tidiness: only who has
+ * neither a connection nor a door is of no use. Returns: whether to go on.
+ */
+static bool door_look(struct dataplane *d, uint64_t now)
+{
+	if (now < d->door_looked + DOOR_LOOK_MS)
+		return true;
+	d->door_looked = now;
+	if (door_stands(&d->out.door_place, d->out.door_path)) {
+		d->door_missed = false;
+		return true;
+	}
+	if (!d->door_missed)
+		log_error("main", "%s: was removed or replaced: nobody can connect any more",
+			d->out.door_path);
+	d->door_missed = true;
+	if (ctl_server_has_control(d->server))
+		return true;
+	log_error("main", "stopping: no control plane is connected, and none can");
+	return false;
+}
+
 static void tick(struct dataplane *d, uint64_t now)
 {
 	const struct fwd_tick_ops ops = {on_fwd_event, on_tick_send, d};
@@ -642,6 +674,8 @@ static int serve(struct dataplane *d)
 			continue;
 		last = now;
 		tick(d, now);
+		if (!door_look(d, now))
+			return 1;
 	}
 }
 
@@ -651,7 +685,9 @@ static void stop(struct dataplane *d)
 	struct outside *o = &d->out;
 
 	if (o->door >= 0) {
-		(void)!unlink(o->door_path);
+		/* Another's that has come there is not ours to remove. */
+		if (door_stands(&o->door_place, o->door_path))
+			(void)!unlink(o->door_path);
 		close(o->door);
 	}
 	ctl_server_free(d->server);

@@ -30,6 +30,7 @@
 #include "db/restore.h"
 #include "db/sound.h"
 #include "db/stmt.h"
+#include "db/storage.h"
 
 enum { WHY = 128, READERS = 6, BUSY_MS = 10000, PATH_CAP = FOLDER_PATH };
 
@@ -45,6 +46,9 @@ struct db {
 	char *path;
 	uint32_t schema_version;
 	_Atomic uint64_t commits, failures;
+	struct storage storage;
+	_Atomic int fault;	    /* what the last commit failed with; 0: it did not */
+	int64_t changes;	    /* of the writer, when its transaction began */
 	pthread_mutex_t write_lock; /* held from db_write to db_commit or db_end */
 	struct db_conn writer;
 	pthread_mutex_t read_lock; /* guards in_use of the readers */
@@ -215,6 +219,16 @@ static int open_writer(struct db *db, const char *path, char *why)
 	return err;
 }
 
+/* Not before its first read does SQLite open the log: it has to be while the file is there, or this
+ * reader would later see the database without it. */
+static int open_reader(struct db *db, struct db_conn *c, const char *path, char *why)
+{
+	int err = conn_open(c, path, false, why);
+
+	c->db = db;
+	return err ? err : sound_check(c->raw, "PRAGMA journal_mode", "wal", why);
+}
+
 int db_open(struct db **out, const char *data_dir, char *why)
 {
 	char path[PATH_CAP];
@@ -248,10 +262,10 @@ int db_open(struct db **out, const char *data_dir, char *why)
 		err = prepare(data_dir, path, why);
 	if (!err)
 		err = open_writer(db, path, why);
-	for (size_t i = 0; i < READERS && !err; i++) {
-		db->readers[i].db = db;
-		err = conn_open(&db->readers[i], path, false, why);
-	}
+	if (!err)
+		err = storage_note(&db->storage, path);
+	for (size_t i = 0; i < READERS && !err; i++)
+		err = open_reader(db, &db->readers[i], path, why);
 out:
 	if (err) {
 		if (!why[0])
@@ -275,6 +289,7 @@ void db_close(struct db *db)
 	pthread_cond_destroy(&db->reader_free);
 	pthread_mutex_destroy(&db->read_lock);
 	pthread_mutex_destroy(&db->write_lock);
+	storage_fini(&db->storage);
 	free(db->path);
 	free(db);
 }
@@ -335,7 +350,10 @@ int db_write(struct db *db, struct db_conn **tx)
 
 	*tx = NULL;
 	pthread_mutex_lock(&db->write_lock);
-	err = execute(&db->writer, "BEGIN IMMEDIATE");
+	err = storage_stands(&db->storage);
+	if (!err)
+		err = execute(&db->writer, "BEGIN IMMEDIATE");
+	db->changes = sqlite3_total_changes64(db->writer.raw);
 	if (err) {
 		pthread_mutex_unlock(&db->write_lock);
 		return err;
@@ -368,15 +386,67 @@ int db_read(struct db *db, struct db_conn **tx)
 	return 0;
 }
 
+/* A commit that changed nothing says nothing of the disk. */
+static void note_commit(struct db *db, int err)
+{
+	atomic_fetch_add(err ? &db->failures : &db->commits, 1);
+	if (err || sqlite3_total_changes64(db->writer.raw) != db->changes)
+		atomic_store(&db->fault, err);
+}
+
+/* What was deleted meanwhile would take the commit and keep nothing. */
+static int commit_write(struct db_conn *c)
+{
+	int err = storage_stands(&c->db->storage);
+
+	if (!err)
+		err = execute(c, "COMMIT");
+	note_commit(c->db, err);
+	return err;
+}
+
 int db_commit(struct db_conn **tx)
 {
 	struct db_conn *c = *tx;
-	int err = execute(c, "COMMIT");
+	int err = c->writer ? commit_write(c) : execute(c, "COMMIT");
 
-	if (c->writer)
-		atomic_fetch_add(err ? &c->db->failures : &c->db->commits, 1);
 	db_end(tx);
 	return err;
+}
+
+/* Writes the version that stands there already: a page of the log, and no row. */
+static int write_version(struct db *db)
+{
+	char sql[64];
+	int rc;
+
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", db->schema_version);
+	rc = sqlite3_exec(db->writer.raw, sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : stmt_errno(db->writer.raw, rc);
+}
+
+void db_try(struct db *db, bool when_well)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	int err;
+
+	if (atomic_load(&db->fault) == 0 && !when_well)
+		return;
+	err = db_write(db, &tx);
+	if (!err)
+		err = write_version(db);
+	if (!err)
+		err = db_commit(&tx);
+	atomic_store(&db->fault, err);
+}
+
+const char *db_fault(struct db *db)
+{
+	int err = storage_check(&db->storage);
+
+	if (!err)
+		err = atomic_load(&db->fault);
+	return err ? storage_fault(err) : NULL;
 }
 
 void db_end(struct db_conn **tx)

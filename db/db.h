@@ -30,6 +30,12 @@ struct db_figures {
 void db_figures(struct db *db, struct db_figures *out);
 /* True when a trivial read works. */
 bool db_answers(struct db *db);
+/* NULL, or in one sentence why nothing can be written: the files were deleted or replaced, their
+ * file system is read-only or full, or the last write failed. */
+const char *db_fault(struct db *db);
+/* Tries whether a write would work, when the last one failed or in any case; changes nothing. Call
+ * it now and then, or a disk that nobody writes is said to be well. */
+void db_try(struct db *db, bool when_well);
 
 /*
  * Transactions. The stores take one; whoever begins it decides what happens in one piece:
@@ -43,10 +49,11 @@ bool db_answers(struct db *db);
  */
 struct db_conn;
 
-/* Returns: 0, -ENOSPC, -EIO, -errno. */
+/* Returns: 0, -ESTALE (the files are not there any more), -ENOSPC, -EIO, -errno. */
 int db_write(struct db *db, struct db_conn **tx) must_check;
 int db_read(struct db *db, struct db_conn **tx) must_check;
-/* Sets *tx to NULL on every outcome. Returns: 0, -ENOSPC (the disk is full), -EIO, -errno. */
+/* Sets *tx to NULL on every outcome. Returns: 0, -ESTALE, -ENOSPC (the disk is full), -EIO, -errno.
+ */
 int db_commit(struct db_conn **tx) must_check;
 /* Rolls back what was not committed and gives the connection back; NULL is fine. */
 void db_end(struct db_conn **tx);

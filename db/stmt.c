@@ -40,6 +40,32 @@ void stmt_cache_free(struct stmt_cache *c)
 	free(c);
 }
 
+/* sqlite3_system_errno knows nothing of commits; the log's own file remembers its last error. */
+static int log_errno(struct sqlite3 *raw)
+{
+	sqlite3_file *log = NULL;
+	int last = 0;
+
+	if (sqlite3_file_control(raw, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+		!log || !log->pMethods ||
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &last) != SQLITE_OK)
+		return 0;
+	return last;
+}
+
+/* Without a word of the system it is a matter of room. */
+static int write_errno(struct sqlite3 *raw)
+{
+	switch (raw ? log_errno(raw) : 0) {
+	case EROFS:
+		return -EROFS;
+	case EIO:
+		return -EREMOTEIO;
+	default:
+		return -ENOSPC;
+	}
+}
+
 int stmt_errno(struct sqlite3 *raw, int rc)
 {
 	int extended = raw ? sqlite3_extended_errcode(raw) : rc;
@@ -49,13 +75,14 @@ int stmt_errno(struct sqlite3 *raw, int rc)
 	 * of the log that can't grow. After a failed sync nobody knows what is on the disk; SQLite
 	 * has rolled back, the caller may try again. */
 	case SQLITE_FULL:
+		return -ENOSPC;
 	case SQLITE_IOERR_WRITE:
 	case SQLITE_IOERR_FSYNC:
 	case SQLITE_IOERR_DIR_FSYNC:
 	case SQLITE_IOERR_TRUNCATE:
 	case SQLITE_IOERR_SHMSIZE:
 	case SQLITE_IOERR_SHMOPEN:
-		return -ENOSPC;
+		return write_errno(raw);
 	case SQLITE_CONSTRAINT_UNIQUE:
 	case SQLITE_CONSTRAINT_PRIMARYKEY:
 	case SQLITE_CONSTRAINT_ROWID:

@@ -64,7 +64,8 @@ struct ulid stmt_ulid(struct stmt *st);
 bool stmt_is_null(const struct stmt *st); /* the next column */
 int stmt_err(const struct stmt *st) must_check;
 
-/* What SQLite's last error on this connection means to us: a negative errno. */
+/* What SQLite's last error on this connection means to us: a negative errno. Of what can't be
+ * written: -ENOSPC, -EROFS, -EREMOTEIO (the disk reports an error). */
 int stmt_errno(struct sqlite3 *raw, int rc) must_check;
 
 /* The cache of one connection; db.c owns it. */

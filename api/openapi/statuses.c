@@ -85,7 +85,7 @@ const struct status_doc status_docs[] = {
 	{500, "Something here went wrong; the log says what.", always, NULL},
 	{503, "Too many requests are waiting, or what was done is not acknowledged yet.", waits,
 		"Retry-After"},
-	{507, "The disk is full; nothing was changed.", writes, NULL},
+	{507, "The disk is full, read-only or gone; nothing was changed.", writes, NULL},
 };
 const size_t n_status_docs = ARRAY_SIZE(status_docs);
 

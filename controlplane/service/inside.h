@@ -34,6 +34,8 @@ struct service {
 	struct ca *ca;
 	struct coordinator *coordinator; /* NULL until service_attach */
 	int64_t started_at;
+	unsigned rounds;	   /* of the recorder's thread, as what follows */
+	const char *storage_fault; /* as it was told last */
 	struct stripes *stripes;
 	struct password_gate *gate;
 	struct throttle *throttle;

@@ -15,6 +15,8 @@
 #include "service/text.h"
 #include "uapi/uapi.h"
 
+enum { TRY_ROUNDS = 30 }; /* a write that changes nothing, so many seconds apart */
+
 static const char *const role_names[] = {
 	[SVC_ROLE_USER] = "user",
 	[SVC_ROLE_AUDITOR] = "auditor",
@@ -59,7 +61,10 @@ int refuse_not_found(struct svc_error *e)
 
 int answer(int err, struct svc_error *e)
 {
-	if (err == -ENOSPC || err == -EROFS)
+	if (err == -ESTALE)
+		return refuse(e, SVC_NO_SPACE, "",
+			"the files of the database were deleted or replaced; nothing was changed");
+	if (err == -ENOSPC || err == -EROFS || err == -EREMOTEIO)
 		return refuse(e, SVC_NO_SPACE, "",
 			"the disk is full or can't be written; nothing was changed");
 	return err;
@@ -181,11 +186,25 @@ static void keep_traffic(struct service *s)
 				 });
 }
 
+/* Said when it begins and when it ends; while it lasts readiness says it. */
+static void note_storage(struct service *s)
+{
+	const char *fault = db_fault(s->db);
+
+	if (fault && !s->storage_fault)
+		log_error("service", "storage: %s: nothing is changed until that is mended", fault);
+	else if (!fault && s->storage_fault)
+		log_info("service", "storage: the database is written again");
+	s->storage_fault = fault;
+	db_try(s->db, s->rounds++ % TRY_ROUNDS == 0);
+}
+
 /* On the recorder's thread, every second. */
 static int background(void *service)
 {
 	struct service *s = service;
 
+	note_storage(s);
 	keep_traffic(s);
 	once_table_purge(s->once, service_now(s));
 	return audit_tick(s);
@@ -339,8 +358,13 @@ bool svc_ready(struct service *s, char *why)
 {
 	struct dataplane_status *st;
 	bool connected, silent;
+	const char *fault = db_fault(s->db);
 
 	why[0] = '\0';
+	if (fault) {
+		snprintf(why, 96, "%s", fault);
+		return false;
+	}
 	if (!db_answers(s->db)) {
 		snprintf(why, 96, "the database does not answer");
 		return false;

@@ -38,7 +38,7 @@ enum svc_outcome {
 	SVC_FULL,	     /* 409: no address is free, or a limit below is reached */
 	SVC_PRECONDITION,    /* 412: If-Match does not match any more */
 	SVC_RATE_LIMITED,    /* 429, retry_after_s */
-	SVC_NO_SPACE,	     /* 507: the disk is full; nothing was changed */
+	SVC_NO_SPACE,	     /* 507: the disk is full, read-only or gone; nothing was changed */
 	SVC_TOTP_REQUIRED, /* 401 of a kind of its own: the password was right, a code is needed */
 	SVC_UNAVAILABLE,   /* 503: done here, but the dataplane has not acknowledged it yet */
 };

@@ -58,13 +58,27 @@ static uint32_t number_of(const struct ctl_server *s, const struct connection *c
 	return (uint32_t)(c - s->connections);
 }
 
+static bool has_part(const struct connection *c, enum connection_state state)
+{
+	return c->fd >= 0 && c->state == state;
+}
+
 static struct connection *find(struct ctl_server *s, enum connection_state state)
 {
 	for (uint32_t i = 0; i < CONNECTIONS; i++) {
-		if (s->connections[i].fd >= 0 && s->connections[i].state == state)
+		if (has_part(&s->connections[i], state))
 			return &s->connections[i];
 	}
 	return NULL;
+}
+
+bool ctl_server_has_control(const struct ctl_server *s)
+{
+	for (uint32_t i = 0; i < CONNECTIONS; i++) {
+		if (has_part(&s->connections[i], STATE_CTL))
+			return true;
+	}
+	return false;
 }
 
 static void drop(struct ctl_server *s, struct connection *c)
@@ -233,7 +247,7 @@ static int on_health(struct ctl_server *s, const struct connection *c, size_t le
 	uint8_t frame[UAPI_HEADER + UAPI_SIZE_health_reply];
 	struct reader r = reader_init(s->frame, len);
 	struct writer w = writer_init(frame, sizeof(frame));
-	struct uapi_health_reply reply = {.control = find(s, STATE_CTL) != NULL};
+	struct uapi_health_reply reply = {.control = ctl_server_has_control(s)};
 	struct uapi_header h;
 	int error = uapi_open(&r, &h, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_NEW);
 

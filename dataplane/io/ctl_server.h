@@ -39,6 +39,8 @@ int ctl_server_fd(const struct ctl_server *s);
 void ctl_server_turn(struct ctl_server *s);
 /* Closes connections that have not said HELLO in time. Call now and then. */
 void ctl_server_tick(struct ctl_server *s);
+/* Whether a control plane has the ctl connection. */
+bool ctl_server_has_control(const struct ctl_server *s);
 /* Send an event. Return: false when there is no ctl connection or it is full. */
 bool ctl_server_event(struct ctl_server *s, const struct fwd_event *e);
 bool ctl_server_closed(struct ctl_server *s, uint32_t connection);

@@ -149,6 +149,23 @@ out:
 	return rc;
 }
 
+int door_place(struct door_place *out, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return -errno;
+	*out = (struct door_place){.dev = st.st_dev, .ino = st.st_ino};
+	return 0;
+}
+
+bool door_stands(const struct door_place *p, const char *path)
+{
+	struct door_place now;
+
+	return door_place(&now, path) == 0 && now.dev == p->dev && now.ino == p->ino;
+}
+
 int door_peer(int fd, uid_t *uid, gid_t *gid, pid_t *pid)
 {
 	struct ucred peer;

@@ -4,6 +4,7 @@
 #ifndef UAPI_DOOR_H
 #define UAPI_DOOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,6 +17,15 @@ int door_path(char out[DOOR_PATH_MAX], const char *run_dir) must_check;
 /* Binds and listens with mode 0660; a stale socket of a dead process is replaced, a live one is
  * not. Returns: the descriptor, -EADDRINUSE, -errno. */
 int door_listen(const char *path) must_check;
+/* Which socket it is that stands at path, for whoever listens on it. Returns: 0, -errno. */
+struct door_place {
+	dev_t dev;
+	ino_t ino;
+};
+int door_place(struct door_place *out, const char *path) must_check;
+/* Whether that one still stands there: nobody can come in by one that was removed or replaced.
+ * Needs no system call but newfstatat. */
+bool door_stands(const struct door_place *p, const char *path) must_check;
 /* Returns: the descriptor, -ENOENT or -ECONNREFUSED (nobody listens), -EACCES, -errno. */
 int door_connect(const char *path) must_check;
 /* Credentials of the other end (SO_PEERCRED). Returns: 0, -errno. */

@@ -390,13 +390,81 @@ static void full_disk_changes_nothing(void **state)
 		assert_int_equal(meta_set_text(t->db, "k", "after"), -ENOSPC);
 	assert_int_equal(meta_get_text(t->db, "k", out, sizeof(out)), 0);
 	assert_string_equal(out, "before");
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	/* What wrote nothing has found out nothing. */
+	commit(begin(t));
+	assert_string_equal(db_fault(t->db), "the disk of the database is full");
+	db_try(t->db, false);
+	assert_non_null(db_fault(t->db));
 	/* It goes on by itself when there is space again. */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_non_null(db_fault(t->db));
+	db_try(t->db, false);
+	assert_null(db_fault(t->db));
 	assert_int_equal(meta_set_text(t->db, "k", "later"), 0);
 	shut(t);
 	reopen(t, 0);
 	assert_int_equal(meta_get_text(t->db, "k", out, sizeof(out)), 0);
 	assert_string_equal(out, "later");
+}
+
+static void away(const struct dbtest *t, const char *name, bool back)
+{
+	char path[128], other[128];
+
+	snprintf(path, sizeof(path), "%s/%s", t->dir, name);
+	snprintf(other, sizeof(other), "%s/other", t->dir);
+	assert_int_equal(back ? rename(other, path) : rename(path, other), 0);
+}
+
+/* Writing to a deleted file works for as long as it is open: that must not be called written. */
+static void deleted_files_take_nothing(void **state)
+{
+	static const char *const names[] = {"ireko.db", "ireko.db-wal"};
+	struct dbtest *t = *state;
+	struct db_conn *tx;
+	struct user_row u = a_user(1, "ann");
+	char out[32];
+
+	assert_int_equal(meta_set_text(t->db, "k", "before"), 0);
+	assert_null(db_fault(t->db));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		away(t, names[i], false);
+		assert_int_equal(meta_set_text(t->db, "k", "after"), -ESTALE);
+		assert_non_null(strstr(db_fault(t->db), "deleted"));
+		assert_int_equal(meta_get_text(t->db, "k", out, sizeof(out)), 0);
+		assert_string_equal(out, "before");
+		/* The same file again: it goes on. */
+		away(t, names[i], true);
+		assert_null(db_fault(t->db));
+		assert_int_equal(meta_set_text(t->db, "k", "before"), 0);
+		/* Between begin and commit. */
+		tx = begin(t);
+		assert_int_equal(user_insert(tx, &u), 0);
+		away(t, names[i], false);
+		assert_int_equal(db_commit(&tx), -ESTALE);
+		away(t, names[i], true);
+		db_try(t->db, false);
+		assert_null(db_fault(t->db));
+		tx = begin(t);
+		assert_int_equal(user_get(tx, &u.id, &u), -ENOENT);
+		db_end(&tx);
+	}
+}
+
+static void another_file_is_not_ours(void **state)
+{
+	struct dbtest *t = *state;
+	char path[128];
+	FILE *f;
+
+	away(t, "ireko.db", false);
+	snprintf(path, sizeof(path), "%s/ireko.db", t->dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fclose(f);
+	assert_int_equal(meta_set_text(t->db, "k", "after"), -ESTALE);
+	assert_non_null(db_fault(t->db));
+	away(t, "ireko.db", true);
 }
 
 /* A process that is killed while it writes: what was acknowledged is there. */
@@ -460,6 +528,8 @@ int main(void)
 		T(readers_cannot_write),
 		T(commit_checks_references),
 		T(writers_wait_for_each_other),
+		T(deleted_files_take_nothing),
+		T(another_file_is_not_ours),
 		T(full_disk_changes_nothing),
 		T(killed_writer_loses_nothing),
 	};

@@ -231,6 +231,25 @@ static void damaged_key_is_left_out(void **state)
 	assert_non_null(fake_credential(t->c, &good));
 }
 
+/* What can't be written is not ready, whoever asks first; and ready again without a restart. */
+static void readiness_sees_the_storage(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user ann = new_user(t, "ann", SVC_ROLE_USER);
+	char path[128], other[128], why[96];
+
+	snprintf(path, sizeof(path), "%s/ireko.db", t->dir);
+	snprintf(other, sizeof(other), "%s/other", t->dir);
+	assert_int_equal(rename(path, other), 0);
+	assert_false(svc_ready(t->s, why));
+	assert_non_null(strstr(why, "deleted"));
+	assert_int_equal(svc_user_delete(t->s, &t->admin, &ann.id, 0, &t->e), SVC_NO_SPACE);
+	assert_non_null(strstr(t->e.message, "deleted or replaced"));
+	assert_int_equal(rename(other, path), 0);
+	assert_true(svc_ready(t->s, why));
+	assert_int_equal(svc_user_delete(t->s, &t->admin, &ann.id, 0, &t->e), 0);
+}
+
 static void status_and_readiness(void **state)
 {
 	struct servicetest *t = *state;
@@ -268,6 +287,7 @@ int main(void)
 		T(attach_brings_everything_back),
 		T(damaged_key_is_left_out),
 		T(status_and_readiness),
+		T(readiness_sees_the_storage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,25 @@ static void test_passed_descriptors_are_dropped(void **state)
 	close(server);
 }
 
+static void test_stands_until_removed_or_replaced(void **state)
+{
+	struct door *d = *state;
+	struct door_place p;
+	int fd, other;
+
+	assert_int_equal(door_place(&p, d->path), -ENOENT);
+	fd = door_listen(d->path);
+	assert_int_equal(door_place(&p, d->path), 0);
+	assert_true(door_stands(&p, d->path));
+	unlink(d->path);
+	assert_false(door_stands(&p, d->path));
+	other = door_listen(d->path);
+	assert_true(other >= 0);
+	assert_false(door_stands(&p, d->path));
+	close(other);
+	close(fd);
+}
+
 #define door_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -307,6 +326,7 @@ int main(void)
 		door_test(test_nobody_there),
 		door_test(test_full_backlog_is_alive),
 		door_test(test_race_has_one_winner),
+		door_test(test_stands_until_removed_or_replaced),
 		door_test(test_peer),
 		door_test(test_frames),
 		door_test(test_closed_with_unread_frames),

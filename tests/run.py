@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Runs all tests and closes with one line: `N passed, N failed`.
 
-Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a short run), e2e, web. Every
+Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a short run), e2e, web, containers. Every
 suite reports its single tests; one that cannot start counts as a failure, none is skipped.
-Usage: run.py [lint|unit|fuzz|e2e|web ...]
+Usage: run.py [lint|unit|fuzz|e2e|web|containers ...]
 """
 import base64
 import os
@@ -145,11 +145,18 @@ def web(tally):
     pytest(tally, "web")
 
 
-def pytest(tally, suite):
+def containers(tally):
+    """Images and compose file on a real engine: one story, one worker. Builds its own programs, inside; what it takes from
+    here is what they say to --help."""
+    if make(tally, "plain", "all"):
+        pytest(tally, "containers", workers=0)
+
+
+def pytest(tally, suite, workers=2):
     """Every test of tests/SUITE by its name."""
     report = TOP / f"build/{suite}.xml"
     report.unlink(missing_ok=True)
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "loadfile",
                "-o", "console_output_style=classic", f"--junitxml={report}", f"tests/{suite}"]
     done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL)
     if not report.exists():
@@ -167,7 +174,7 @@ def pytest(tally, suite):
         tally.add(f"{suite}: no test ran", False)
 
 
-SUITES = {"lint": lint, "unit": unit, "fuzz": fuzz, "e2e": e2e, "web": web}
+SUITES = {"lint": lint, "unit": unit, "fuzz": fuzz, "e2e": e2e, "web": web, "containers": containers}
 
 
 def main():

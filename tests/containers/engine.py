@@ -29,9 +29,12 @@ class Engine:
         self.script = None
         began = time.monotonic()
         if subprocess.run(["sh", "-c", "docker info && docker compose version"], capture_output=True).returncode:
-            self.script = bring_script()
-            topology.run("bash", self.script, "up", timeout=400)
-            lines = topology.run("bash", self.script, "env")
+            script = bring_script()
+            # One that somebody left running there stays.
+            if subprocess.run(["bash", script, "status"], capture_output=True).returncode:
+                self.script = script
+                topology.run("bash", script, "up", timeout=400)
+            lines = topology.run("bash", script, "env")
             shell = topology.run("bash", "-c", f"{lines}\nenv -0")
             self.env.update(line.split("=", 1) for line in shell.split("\0") if "=" in line)
         self.seconds = time.monotonic() - began

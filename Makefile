@@ -40,9 +40,9 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
-CHECK_PACKAGES := libcmocka-dev libcap2-bin e2fsprogs dpkg-dev systemd clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
+CHECK_PACKAGES := libcmocka-dev libcap2-bin e2fsprogs dpkg-dev systemd prometheus clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
-	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium
+	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium iptables runc tini
 
 # What an image's build installs (docker/Dockerfile): the dashboard comes from a stage of its own.
 IMAGE_PACKAGES := $(filter-out git nodejs npm,$(BUILD_PACKAGES)) libcmocka-dev libcap2-bin
@@ -247,7 +247,8 @@ ZSHDIR      = $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completio
 UNITS_OF    = ireko-dataplane.service ireko-controlplane.service
 INSTALLED   = $(SBINDIR)/ireko-dataplane $(SBINDIR)/ireko-controlplane $(BINDIR)/ireko $(BASHDIR)/ireko $(ZSHDIR)/_ireko \
 	$(addprefix $(LIBDIR)/systemd/system/,$(UNITS_OF)) $(LIBDIR)/sysusers.d/ireko.conf $(LIBDIR)/tmpfiles.d/ireko.conf
-# -m MODE from, to
+EXAMPLES    = $(patsubst docker/%,%,$(wildcard docker/prometheus/*.yml docker/grafana/*.json docker/grafana/provisioning/*/*.yml))
+# mode, from, to
 put = install -D -m $(1) $(2) $(DESTDIR)$(3)
 
 install: all ## programs, systemd units, completions into DESTDIR and PREFIX (/usr/local); see docker/systemd

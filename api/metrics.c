@@ -13,6 +13,7 @@
 #include "api/handlers/handlers.h"
 #include "api/streams.h"
 #include "api/text.h"
+#include "api/usage.h"
 #include "base/settings.h"
 #include "uapi/uapi.h"
 
@@ -59,6 +60,7 @@ struct look {
 	struct metrics *m;
 	struct svc_figures f;
 	struct streams_figures streams;
+	struct usage usage;
 	size_t conns, serving;
 	int64_t now;
 };
@@ -259,6 +261,21 @@ static void ready(struct text *t, const char *name, const struct look *l)
 	plain(t, name, l->f.ready);
 }
 
+static void writable(struct text *t, const char *name, const struct look *l)
+{
+	plain(t, name, l->f.db_writable);
+}
+
+static void resident_bytes(struct text *t, const char *name, const struct look *l)
+{
+	plain(t, name, l->usage.resident_bytes);
+}
+
+static void cpu_seconds(struct text *t, const char *name, const struct look *l)
+{
+	text_add(t, "%s %.3f\n", name, (double)l->usage.cpu_ms / 1000);
+}
+
 static void schema_version(struct text *t, const char *name, const struct look *l)
 {
 	plain(t, name, l->f.schema_version);
@@ -334,6 +351,10 @@ static const struct metric {
 	{"ireko_start_time_seconds", "gauge", "Unix time of the control plane's start.", start_time,
 		false},
 	{"ireko_uptime_seconds", "gauge", "Time since the control plane's start.", uptime, false},
+	{"ireko_process_resident_bytes", "gauge", "Memory of the control plane.", resident_bytes,
+		false},
+	{"ireko_process_cpu_seconds_total", "counter", "Processor time of the control plane.",
+		cpu_seconds, false},
 	{"ireko_ready", "gauge", "Database and dataplane answer (as /readyz).", ready, false},
 	{"ireko_sessions", "gauge", "Live tunnels.", sessions, false},
 	{"ireko_handshakes_total", "counter", "Handshakes by how they ended.", handshakes, false},
@@ -357,6 +378,8 @@ static const struct metric {
 		streams_cut, false},
 	{"ireko_database_schema_version", "gauge", "Version of the database's schema.",
 		schema_version, false},
+	{"ireko_database_writable", "gauge",
+		"The database's files are there, and the last write worked.", writable, false},
 	{"ireko_database_bytes", "gauge", "Size of the database's files.", database_bytes, false},
 	{"ireko_database_writes_total", "counter", "Write transactions by outcome.",
 		database_writes, false},
@@ -389,6 +412,7 @@ char *metrics_text(struct metrics *m, size_t *len)
 	if (svc_figures(m->from.service, m->from.devices, &l.f))
 		return NULL;
 	streams_figures(m->from.streams, &l.streams);
+	usage_now(&l.usage);
 	l.conns = conn_count(m->from.conns, &l.serving);
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct metric *row = &table[i];

@@ -417,6 +417,7 @@ int svc_figures(struct service *s, bool devices, struct svc_figures *out)
 	db_figures(s->db, &db);
 	out->started_at = s->started_at;
 	out->ready = svc_ready(s, why);
+	out->db_writable = db_fault(s->db) == NULL;
 	out->schema_version = db_schema_version(s->db);
 	out->db_bytes = db.bytes;
 	out->wal_bytes = db.wal_bytes;

@@ -462,7 +462,7 @@ void svc_traffic_fini(struct svc_traffic *t);
 /* For those who watch the machine. The caller has seen to it who that is. */
 struct svc_figures {
 	int64_t started_at;
-	bool ready;
+	bool ready, db_writable;
 	uint32_t schema_version;
 	uint64_t db_bytes, wal_bytes, db_writes, db_failures;
 	uint32_t sessions[2][2]; /* WireGuard, OpenVPN; UDP, TCP */

@@ -63,7 +63,7 @@ static int fail(const char *what, const char *why)
 static int hand_over_data_dir(const struct config *c, int dir, struct stat *st)
 {
 	static const char *const files[] = {
-		"ireko.db", "ireko.db-wal", "ireko.db-shm", "ireko.lock", "master.key"};
+		"ireko.db", "ireko.db-wal", "ireko.db-shm", "ireko.lock", "master.key", "api-ca.pem"};
 	struct identity own;
 	if (identity_lookup("ireko-control", &own) < 0)
 		return fail(c->data_dir, "belongs to root, and there is no user ireko-control that "
@@ -306,6 +306,18 @@ static int make_coordinator(struct house *h)
 	return r < 0 ? fail("session", strerror(-r)) : 0;
 }
 
+/* Whoever is on this machine, or in this container, can trust it. That it can't be written is no
+ * reason not to serve. */
+static void publish_authority(const struct house *h)
+{
+	char path[PATH_MAX];
+	int r = -ENAMETOOLONG;
+	if (snprintf(path, sizeof(path), "%s/api-ca.pem", h->conf.data_dir) < (int)sizeof(path))
+		r = api_cert_publish(h->cert_pem, path);
+	if (r < 0)
+		log_warn("main", "api-ca.pem: not written, %s", strerror(-r));
+}
+
 static int start_api(struct house *h)
 {
 	const struct config *c = &h->conf;
@@ -326,6 +338,7 @@ static int start_api(struct house *h)
 			return fail("making a certificate", strerror(-r));
 		ac.tls_cert_pem = h->cert_pem;
 		ac.tls_key_pem = h->key_pem;
+		publish_authority(h);
 	}
 	char why[160] = "";
 	int r = api_start(&h->api, &ac, h->service, why);

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Runs all tests and closes with one line: `N passed, N failed`.
 
-Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a short run), e2e, web. Every suite reports its
-single tests; one that cannot start counts as a failure, none is skipped. They run beside each other (schedule.py), as far
-as that leaves alone what measures; what each of them wants of the machine stands in wants.py.
-Usage: run.py [lint|unit|fuzz|e2e|web ...]
+Suites: lint, unit (plain and under the sanitizers), fuzz (the corpus and a short run), e2e, web, containers. Every suite
+reports its single tests; one that cannot start counts as a failure, none is skipped. They run beside each other
+(schedule.py), as far as that leaves alone what measures; what each of them wants of the machine stands in wants.py.
+Usage: run.py [lint|unit|fuzz|e2e|web|containers ...]
 """
 import base64
 import os
@@ -242,6 +242,22 @@ def web(tally, builds):
             *files(tally, "web", wants.WEB, needs[-1])]
 
 
+def containers(tally, builds):
+    """Images and compose file on a real engine: one story. The images are built before, where builds belong."""
+    build = "build images"
+
+    def images():
+        ran = Ran([PYTHON, "tests/containers/prepare.py"], BUILD_TIMEOUT_S)
+        say(f"{clock(time.monotonic() - BEGAN)} {build}: {ran.seconds:.0f} s")
+        if ran.code:
+            tally.add("containers", "images", False, ran.output)
+        return ran.code == 0
+
+    def story():
+        pytest(tally, "containers", wants.STORY)
+    return [Job(build, images, *wants.IMAGES, (builds.PLAIN,)), Job("containers", story, *wants.CONTAINERS, (build,))]
+
+
 def files(tally, suite, table, needs):
     """A job for each file of tests/SUITE; for those that are short, one for several."""
     names = sorted(p.stem for p in (TOP / "tests" / suite).glob("test_*.py"))
@@ -283,7 +299,7 @@ def pytest(tally, suite, names):
         tally.add(suite, f"{names[0]}: exit status {ran.code}", False)
 
 
-SUITES = {"lint": lint, "unit": unit, "fuzz": fuzz, "e2e": e2e, "web": web}
+SUITES = {"lint": lint, "unit": unit, "fuzz": fuzz, "e2e": e2e, "web": web, "containers": containers}
 
 
 def main():

@@ -3,7 +3,7 @@ wrong figure costs time, never a verdict; a file that is missing here runs by it
 
 QUIET is what asserts a time, a rate or that nothing is lost: no build, unit program or fuzzer runs beside it. Where it
 could be either, it is quiet."""
-from schedule import PLAIN, QUIET
+from schedule import CROWD, PLAIN, QUIET
 
 E2E = {
     "test_revocation": (136, 0.2, QUIET),
@@ -50,6 +50,9 @@ WEB = {
     "test_many": (9, 1.0, QUIET),
     "test_serving": (3, 0.7, PLAIN),
 }
+IMAGES = (240, 1.5, CROWD)
+STORY = ["test_settings", "test_story", "test_trouble"]  # in this order, on one engine
+CONTAINERS = (140, 0.6, QUIET)
 OTHER_FILE = (30, 1.0, QUIET)
 
 # Unit programs: (seconds, cores). The long ones wait for real deadlines.

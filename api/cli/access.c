@@ -70,10 +70,10 @@ static enum exit_code make_token(struct args *a, const struct rest_answer *login
 }
 
 /* totp is "" the first time. body is NULL when the name is not UTF-8. */
-static bool ask(struct args *a, const char *password, const char *totp, struct rest_answer *login)
+static bool ask(struct args *a, const char *user, const char *password, const char *totp,
+	struct rest_answer *login)
 {
-	json_t *body = json_pack("{s:s, s:s}", "username",
-		option(a, OPT_USER) ? option(a, OPT_USER) : "admin", "password", password);
+	json_t *body = json_pack("{s:s, s:s}", "username", user, "password", password);
 
 	if (body && totp[0] != '\0')
 		json_object_set_new(body, "totp", json_string(totp));
@@ -91,11 +91,48 @@ static bool wants_totp(const struct rest_answer *login)
 }
 
 /* Only by file: what is in an environment is seen by every child. */
-static int first_secret(char out[PASSWORD_MAX])
+static const char *password_file(void)
 {
 	const char *file = getenv("IREKO_PASSWORD_FILE");
 
-	return file && file[0] ? password_load(file, out) : password_read("Password", out);
+	return file && file[0] ? file : NULL;
+}
+
+static int first_secret(char out[PASSWORD_MAX])
+{
+	const char *file = password_file();
+
+	return file ? password_load(file, out) : password_read("Password", out);
+}
+
+bool can_login_once(void)
+{
+	return password_file() != NULL;
+}
+
+enum exit_code login_once(struct args *a)
+{
+	struct typed password cleanup(typed_wipe) = {.text = ""};
+	ANSWER login = {.status = 0};
+	int rc = password_load(password_file(), password.text);
+
+	if (rc) {
+		fail("no token, and no password in %s (IREKO_PASSWORD_FILE): %s", password_file(),
+			rc == -EINVAL ? "it is empty or too long" : strerror(-rc));
+		return EXIT_NOT_ALLOWED;
+	}
+	if (!ask(a, "admin", password.text, "", &login))
+		return fail_rest("login as admin with IREKO_PASSWORD_FILE", &login);
+	snprintf(a->rest.csrf, sizeof(a->rest.csrf), "%s", rest_text(login.doc, "csrf_token"));
+	return EXIT_FINE;
+}
+
+void logout_once(struct args *a)
+{
+	ANSWER ended = {.status = 0};
+
+	/* What was asked for is done by now; a login that stays ends by itself in half an hour. */
+	(void)!rest_call(&a->rest, "POST", "/v1/logout", NULL, &ended);
 }
 
 enum exit_code run_login(struct args *a)
@@ -103,6 +140,7 @@ enum exit_code run_login(struct args *a)
 	struct typed password cleanup(typed_wipe) = {.text = ""};
 	struct typed totp cleanup(typed_wipe) = {.text = ""};
 	ANSWER login = {.status = 0};
+	const char *user = option(a, OPT_USER) ? option(a, OPT_USER) : "admin";
 	int rc = first_secret(password.text);
 	bool ok;
 
@@ -110,7 +148,7 @@ enum exit_code run_login(struct args *a)
 		return fail("no password: %s",
 			rc == -EINVAL ? "it is empty or too long" : strerror(-rc));
 	a->rest.token = NULL;
-	ok = ask(a, password.text, "", &login);
+	ok = ask(a, user, password.text, "", &login);
 	if (!ok && wants_totp(&login)) {
 		rest_answer_fini(&login);
 		rc = password_read("One-time code", totp.text);
@@ -118,7 +156,7 @@ enum exit_code run_login(struct args *a)
 			fail("the account needs a one-time code, and there is none");
 			return EXIT_NOT_ALLOWED;
 		}
-		ok = ask(a, password.text, totp.text, &login);
+		ok = ask(a, user, password.text, totp.text, &login);
 	}
 	return ok ? make_token(a, &login) : fail_rest("login", &login);
 }

@@ -52,6 +52,7 @@ void help_all(FILE *out)
 		"IREKO_TOKEN is the token, IREKO_TOKEN_FILE a file that holds it; without them "
 		"the\n"
 		"one that login stored is taken. IREKO_PASSWORD_FILE is a file that holds the\n"
-		"password for login; without it login asks.\n\n%s",
+		"password for login; without it login asks. Without a token other commands log in\n"
+		"with it as admin, for as long as they take.\n\n%s",
 		exits);
 }

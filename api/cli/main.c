@@ -11,12 +11,13 @@
 #include "api/cli/args.h"
 #include "api/cli/files.h"
 #include "api/cli/help.h"
+#include "api/cli/nouns.h"
 #include "base/secret.h"
 #include "base/settings.h"
 
 enum { URL_CAP = 256 };
 
-static enum exit_code load_token(struct args *a, char token[TOKEN_MAX])
+static enum exit_code enter(struct args *a, char token[TOKEN_MAX])
 {
 	const char *given = getenv("IREKO_TOKEN"), *file = getenv("IREKO_TOKEN_FILE");
 	int rc = 0;
@@ -25,6 +26,8 @@ static enum exit_code load_token(struct args *a, char token[TOKEN_MAX])
 		rc = snprintf(token, TOKEN_MAX, "%s", given) < TOKEN_MAX ? 0 : -1;
 	else
 		rc = token_load(file, token);
+	if (rc && can_login_once())
+		return login_once(a);
 	if (rc) {
 		fail("no token: set IREKO_TOKEN, or log in with ireko login");
 		return EXIT_NOT_ALLOWED;
@@ -41,9 +44,11 @@ static enum exit_code run(struct args *a)
 	if (rest_open(&a->rest))
 		return fail("no memory");
 	if (a->command->needs_token)
-		rc = load_token(a, token);
+		rc = enter(a, token);
 	if (rc == EXIT_FINE)
 		rc = a->command->run(a);
+	if (a->command->needs_token && a->rest.csrf[0] != '\0')
+		logout_once(a);
 	rest_close(&a->rest);
 	secret_wipe(token, sizeof(token));
 	/* What could not be written was not done: a full disk, a closed pipe. */
@@ -56,6 +61,7 @@ static enum exit_code run(struct args *a)
 static enum exit_code set_url(struct args *a, char url[URL_CAP])
 {
 	const char *given = option(a, OPT_URL), *env = getenv("IREKO_URL");
+	const char *trusted = getenv("IREKO_CACERT");
 
 	if (!given)
 		given = env && env[0] ? env : "http://127.0.0.1:8080";
@@ -68,6 +74,8 @@ static enum exit_code set_url(struct args *a, char url[URL_CAP])
 		url[n - 1] = '\0';
 	a->rest.url = url;
 	a->rest.cacert = option(a, OPT_CACERT);
+	if (!a->rest.cacert && trusted && trusted[0])
+		a->rest.cacert = trusted;
 	return EXIT_FINE;
 }
 

@@ -7,6 +7,12 @@
 /* access.c */
 enum exit_code run_login(struct args *a);
 enum exit_code run_logout(struct args *a);
+/* IREKO_PASSWORD_FILE is set. */
+bool can_login_once(void);
+/* A login as admin with that password, for this command only: nothing of it is stored, and
+ * logout_once ends it. */
+enum exit_code login_once(struct args *a) must_check;
+void logout_once(struct args *a);
 /* user.c */
 enum exit_code run_user_add(struct args *a);
 enum exit_code run_user_list(struct args *a);

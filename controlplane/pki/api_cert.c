@@ -1,6 +1,8 @@
 #include "pki/api_cert.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/addr.h"
 #include "pki/x509.h"
@@ -87,5 +90,40 @@ int api_cert_make(struct keystore *ks, struct db *db, const char *host, const st
 	if (r == 0)
 		r = make(&ca, host, now_s, cert_pem, key_pem);
 	x509_authority_fini(&ca);
+	return r;
+}
+
+/* Behind the last line that begins a certificate. */
+static const char *last_certificate(const char *pem)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	const char *last = NULL;
+	for (const char *at = strstr(pem, begin); at; at = strstr(at + 1, begin))
+		last = at;
+	return last;
+}
+
+int api_cert_publish(const char *cert_pem, const char *path)
+{
+	const char *ca = last_certificate(cert_pem);
+	char fresh[PATH_MAX];
+	int r = 0;
+	if (!ca)
+		return -EINVAL;
+	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	(void)!unlink(fresh);
+	const int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	const ssize_t n = write(fd, ca, strlen(ca));
+	if (n != (ssize_t)strlen(ca))
+		r = n < 0 ? -errno : -ENOSPC;
+	if (close(fd) && r == 0)
+		r = -errno;
+	if (r == 0 && rename(fresh, path))
+		r = -errno;
+	if (r)
+		(void)!unlink(fresh);
 	return r;
 }

@@ -17,4 +17,9 @@ struct keystore;
 int api_cert_make(struct keystore *ks, struct db *db, const char *host, const struct clock *clock,
 	char **cert_pem, char **key_pem) must_check;
 
+/* Writes the authority's certificate, the last one of cert_pem, to file path, in the place of what
+ * was there: for clients on this machine, which have nothing else to trust. Public; the mode is
+ * 0666 less the umask. Returns: 0, -EINVAL (no certificate), -errno. */
+int api_cert_publish(const char *cert_pem, const char *path) must_check;
+
 #endif

@@ -54,7 +54,6 @@ static const struct row tun6[] = {
 	{"autoconf", "0"},
 	{"accept_redirects", "0"},
 	{"router_solicitations", "0"},
-	{"accept_dad", "0"},
 };
 
 int sysctls_new(struct sysctls **out, const char *root)

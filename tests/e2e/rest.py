@@ -7,13 +7,17 @@ import threading
 
 
 class Connection(http.client.HTTPConnection):
-    def __init__(self, ns, host, port, timeout):
+    """tls: the ssl.SSLContext of an HTTPS server, or None."""
+
+    def __init__(self, ns, host, port, timeout, tls=None):
         super().__init__(host, port, timeout=timeout)
-        self.ns = ns
+        self.ns, self.tls = ns, tls
 
     def connect(self):
         self.sock = self.ns.connect(self.host, self.port, self.timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls:
+            self.sock = self.tls.wrap_socket(self.sock, server_hostname=self.host)
 
 
 class Answer:
@@ -31,13 +35,13 @@ class Answer:
 class Rest:
     """One caller. Connections are kept, one a thread. auth: headers that say who is asking."""
 
-    def __init__(self, ns, port, host="127.0.0.1", auth=None, timeout=20.0):
-        self.ns, self.host, self.port, self.timeout = ns, host, port, timeout
+    def __init__(self, ns, port, host="127.0.0.1", auth=None, timeout=20.0, tls=None):
+        self.ns, self.host, self.port, self.timeout, self.tls = ns, host, port, timeout, tls
         self.auth = auth or {}
         self.local = threading.local()
 
     def as_(self, auth):
-        return Rest(self.ns, self.port, self.host, auth, self.timeout)
+        return Rest(self.ns, self.port, self.host, auth, self.timeout, self.tls)
 
     def bearer(self, token):
         return self.as_({"Authorization": f"Bearer {token}"})
@@ -68,7 +72,8 @@ class Rest:
             self.close()
             connection = None
         if connection is None:
-            connection = self.local.connection = Connection(self.ns, self.host, self.port, self.timeout)
+            connection = self.local.connection = Connection(self.ns, self.host, self.port, self.timeout,
+                                                               self.tls)
         return connection
 
     def close(self):

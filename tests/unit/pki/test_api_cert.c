@@ -149,6 +149,38 @@ static void another_master_key_does_not_open_it(void **state)
 	made_free(&m);
 }
 
+/* Only the authority, whatever stood there. */
+static void the_authority_as_a_file(void **state)
+{
+	struct rig *r = *state;
+	struct made m = make(r, "a.example");
+	char path[96], dir[sizeof(r->dir)], *cert, *key;
+	memcpy(dir, r->dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%.60s/api-ca.pem", dir);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("what was there", f);
+	fclose(f);
+	assert_int_equal(api_cert_make(r->ks, r->db, "a.example", &r->clock, &cert, &key), 0);
+	assert_int_equal(api_cert_publish(cert, path), 0);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	X509 *ca = PEM_read_X509(f, NULL, NULL, NULL);
+	assert_non_null(ca);
+	assert_int_equal(X509_cmp(ca, m.ca), 0);
+	assert_int_equal(fgetc(f), EOF);
+	fclose(f);
+	X509_free(ca);
+
+	assert_int_equal(api_cert_publish("nothing of the kind", path), -EINVAL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(api_cert_publish(cert, "/nowhere/api-ca.pem"), -ENOENT);
+	secret_wipe(key, strlen(key));
+	free(key);
+	free(cert);
+	made_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +189,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_authority_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			another_master_key_does_not_open_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_authority_as_a_file, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,6 @@
 import pathlib
 import re
 import ssl
-import subprocess
 import threading
 
 import topology

@@ -308,7 +308,11 @@ def main():
     builds = Builds(tally)
     # What e2e and web wait for comes first: they take longest.
     jobs = [job for name in sorted(names, key=lambda n: n not in ("e2e", "web")) for job in SUITES[name](tally, builds)]
-    for job in Schedule([*builds.jobs.values(), *jobs], CORES).run():
+    schedule = Schedule([*builds.jobs.values(), *jobs], CORES)
+    schedule.run()
+    for job, error in schedule.broken:
+        tally.add("broken", job.name, False, error)
+    for job in schedule.dropped:
         tally.add("not run", job.name, False)
     tally.close()
     return 1 if tally.failed else 0

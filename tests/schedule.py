@@ -7,7 +7,7 @@ to others. Each job says what it wants; the sum of what runs never exceeds what 
 import itertools
 import queue
 import threading
-import time
+import traceback
 from dataclasses import dataclass
 from typing import Callable
 
@@ -37,7 +37,7 @@ class Schedule:
         self.cores = cores
         self.waiting = list(jobs)
         self.running = []
-        self.done, self.dropped = set(), []
+        self.done, self.dropped, self.broken = set(), [], []
         self.ended = queue.SimpleQueue()
 
     def fits(self, job):
@@ -63,8 +63,9 @@ class Schedule:
         def work():
             try:
                 result = job.run()
-            except BaseException as error:
-                result = error
+            except Exception:  # a fault of the tests' own, which must not end the others
+                self.broken.append((job, traceback.format_exc()))
+                result = False
             self.ended.put((job, result))
         self.waiting.remove(job)
         self.running.append(job)
@@ -78,7 +79,8 @@ class Schedule:
             names = {j.name for j in gone}
 
     def run(self):
-        """Until nothing is left. Returns the jobs that were dropped because what they need failed."""
+        """Until nothing is left. Then .dropped has the jobs that never ran because what they need failed, .broken has
+        (job, traceback) of those that ended with an exception."""
         while self.waiting or self.running:
             while job := self.next():
                 self.start(job)
@@ -86,11 +88,8 @@ class Schedule:
                 raise RuntimeError(f"nobody does what these need: {[j.name for j in self.waiting]}")
             job, result = self.ended.get()
             self.running.remove(job)
-            if isinstance(result, BaseException):
-                raise result
             if result is False:
                 self.drop({job.name})
             else:
                 self.done.add(job.name)
                 self.waiting += result or []
-        return self.dropped

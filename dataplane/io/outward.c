@@ -4,7 +4,10 @@
 #include "io/segment.h"
 #include "io/worker_own.h"
 
-enum { TUN_TURN = 2 * UDP_BATCH }; /* packets of the device in one turn, and the rest of the last */
+enum {
+	TUN_TURN = 4 * UDP_BATCH, /* packets of the device in one turn, and the rest of the last */
+	OUTER_EXTRA = 40,	  /* what a packet gets longer by, at most: headers, padding, tag */
+};
 
 static const struct udp_socket *socket_of(const struct worker *w, uint8_t listener)
 {
@@ -106,22 +109,35 @@ static void outgoing_flush(struct outgoing *o)
 	o->read = o->cut = 0;
 }
 
+/* How many packets of that length may leave as one message. */
+static uint32_t run_full(uint32_t len)
+{
+	const uint32_t n = UDP_RUN_BYTES / (len + OUTER_EXTRA);
+
+	if (n > UDP_BATCH)
+		return UDP_BATCH;
+	return n > 0 ? n : 1;
+}
+
+/* One that may leave as one message stays in one batch. The kernel makes longer ones, by a packet
+ * or two, and the same again and again: those are cut into full messages, so that the rest begins
+ * the next message instead of being one by itself, which costs as much as a full one. */
 static void outgoing_cut(struct outgoing *o, struct segments *s)
 {
-	const uint32_t left = segment_left(s);
+	const uint32_t left = segment_left(s), run = run_full(segment_max(s));
+	const uint32_t full = left > run ? run : UDP_BATCH;
 
 	if (segment_max(s) > PACKET_MAX) {
 		worker_count(o->w, FWD_TOO_BIG, left);
 		return;
 	}
-	/* Whole in one batch, so that it leaves as one run. */
-	if (left > UDP_BATCH - o->n)
+	if (left <= run && left > UDP_BATCH - o->n)
 		outgoing_flush(o);
 	while (segment_left(s) > 0) {
 		const size_t size = taken_by(segment_max(s));
 		struct fwd_packet *p;
 
-		if (o->n == UDP_BATCH || o->cut + size > CUT_AREA)
+		if (o->n >= full || o->cut + size > CUT_AREA)
 			outgoing_flush(o);
 		p = &o->w->p[o->n++];
 		*p = (struct fwd_packet){.data = o->w->cut + o->cut + FWD_HEADROOM};

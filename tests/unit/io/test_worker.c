@@ -870,16 +870,23 @@ static void a_broken_device_is_reported(void **state)
 
 /* ---- super-packets ---- */
 
-enum { MANY = 20, PAYLOAD = 600, SEALED = 20 + 20 + PAYLOAD + 32 };
+enum {
+	MANY = 20,
+	PAYLOAD = 600,
+	SEALED = 20 + 20 + PAYLOAD + 32,
+	/* More than a message takes. */
+	LONG_MANY = 46,
+	LONG_PAYLOAD = 1376,
+};
 
 /* Packets of one flow from the device, or to it. */
-static void many_make(struct packet p[MANY], bool from_device)
+static void many_make(struct packet *p, int n, uint16_t payload, bool from_device)
 {
 	struct dice d = {99};
-	struct flow f = {.number = 2, .ttl = 64, .df = true, .size = PAYLOAD, .id = 65530};
+	struct flow f = {.number = 2, .ttl = 64, .df = true, .size = payload, .id = 65530};
 
-	for (int i = 0; i < MANY; i++) {
-		p[i] = packet_make(&d, &f, PAYLOAD, 0x10);
+	for (int i = 0; i < n; i++) {
+		p[i] = packet_make(&d, &f, payload, 0x10);
 		if (from_device)
 			continue;
 		memcpy(p[i].data + 12, (uint8_t[]){198, 51, 100, 2, 10, 77, 0, 2}, 8);
@@ -887,9 +894,9 @@ static void many_make(struct packet p[MANY], bool from_device)
 	}
 }
 
-static void many_free(struct packet p[MANY])
+static void many_free(struct packet *p, int n)
 {
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < n; i++)
 		free(p[i].data);
 }
 
@@ -942,7 +949,7 @@ static void a_run_from_a_peer_is_a_super_packet(void **state)
 
 	peer_add(l);
 	session_add(l, 1, UAPI_RESPONDER);
-	many_make(p, true);
+	many_make(p, MANY, PAYLOAD, true);
 	client_send_many(l, p);
 	len = tun_read(device_ready(l), true, room + 16, TUN_SUPER, &h);
 	assert_int_equal(len, 40 + MANY * PAYLOAD);
@@ -954,47 +961,70 @@ static void a_run_from_a_peer_is_a_super_packet(void **state)
 		assert_memory_equal(one, p[i].data, p[i].len);
 	}
 	assert_becomes(l, FWD_DELIVER, MANY);
-	many_free(p);
+	many_free(p, MANY);
 }
 
-static void a_super_packet_leaves_as_a_run(void **state)
+/* The client gets those packets next, sealed with counters from that one on. */
+static void client_reads(struct lab *l, const struct packet *p, int n, uint64_t counter)
 {
-	struct lab *l = *state;
+	for (int i = 0; i < n; i++, counter++) {
+		uint8_t sealed[2048], inner[2048];
+		ssize_t len = read_within(l->client, sealed, sizeof(sealed), 2000);
+
+		assert_true(len >= (ssize_t)p[i].len + 32 && len < (ssize_t)p[i].len + 32 + 16);
+		assert_int_equal(wire_le64(sealed + 8), counter);
+		assert_int_equal(chachapoly_open(l->seal, counter, sealed + 16, (size_t)len - 16,
+					 NULL, 0, inner),
+			0);
+		assert_memory_equal(inner, p[i].data, p[i].len);
+	}
+}
+
+/* In each of the rounds twice the same super-packet, so that what is left of one meets another. */
+static void super_packets_leave(struct lab *l, int many, uint16_t payload, int rounds)
+{
 	struct merge *m = calloc(1, sizeof(*m));
-	struct iovec iov[1 + MERGE_RUN];
-	struct packet p[MANY], copy[MANY];
-	struct vnet_hdr h;
+	struct packet *p = calloc((size_t)many, sizeof(*p)),
+		      *copy = calloc((size_t)many, sizeof(*p));
+	const int room = 4 << 20;
 
 	peer_add(l);
 	session_add(l, 1, UAPI_INITIATOR);
-	many_make(p, false);
-	many_make(copy, false);
+	assert_int_equal(setsockopt(l->client, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);
+	many_make(p, many, payload, false);
+	many_make(copy, many, payload, false);
 	merge_begin(m, true, true);
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < many; i++)
 		assert_true(merge_add(m, copy[i].data, copy[i].len));
 	assert_int_equal(m->n_runs, 1);
-	for (int round = 0; round < 20; round++) {
+	for (int sent = 0; sent < 2 * rounds; sent++) {
+		struct iovec iov[1 + MERGE_RUN];
+		struct vnet_hdr h;
 		size_t n = merge_frame(m, 0, &h, iov + 1);
 
 		assert_int_equal(tun_write(l->device[1], true, &h, iov, n), 0);
 		(void)merge_apart(m, 0, iov);
-		for (uint64_t i = 0; i < MANY; i++) {
-			uint8_t sealed[SEALED + 1], inner[SEALED];
-			uint64_t counter = (uint64_t)round * MANY + i;
-
-			assert_int_equal(
-				read_within(l->client, sealed, sizeof(sealed), 2000), SEALED);
-			assert_int_equal(wire_le64(sealed + 8), counter);
-			assert_int_equal(chachapoly_open(l->seal, counter, sealed + 16, SEALED - 16,
-						 NULL, 0, inner),
-				0);
-			assert_memory_equal(inner, p[i].data, p[i].len);
-		}
+		if (sent % 2 == 0)
+			continue;
+		client_reads(l, p, many, (uint64_t)((sent - 1) * many));
+		client_reads(l, p, many, (uint64_t)(sent * many));
 	}
-	assert_becomes(l, FWD_SEND, 20 * MANY);
-	many_free(p);
-	many_free(copy);
+	assert_becomes(l, FWD_SEND, (uint64_t)(2 * rounds * many));
+	many_free(p, many);
+	many_free(copy, many);
+	free(p);
+	free(copy);
 	free(m);
+}
+
+static void a_super_packet_leaves_as_a_run(void **state)
+{
+	super_packets_leave(*state, MANY, PAYLOAD, 10);
+}
+
+static void one_longer_than_a_message_leaves_in_order(void **state)
+{
+	super_packets_leave(*state, LONG_MANY, LONG_PAYLOAD, 10);
 }
 
 static void a_super_packet_that_lies_is_dropped(void **state)
@@ -1024,6 +1054,8 @@ int main(void)
 			a_run_from_a_peer_is_a_super_packet, setup_offloads, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_super_packet_leaves_as_a_run, setup_offloads, teardown),
+		cmocka_unit_test_setup_teardown(
+			one_longer_than_a_message_leaves_in_order, setup_offloads, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_super_packet_that_lies_is_dropped, setup_offloads, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -38,7 +38,8 @@ def test_thousand_devices(gateway, rng, figure):
     g.controlplane.start()
     g.wait_ready()
     figure("both started and synchronised in", f"{time.monotonic() - start:.2f} s")
-    status = g.status()["dataplane"]
+    # Ready comes first; the first figures of the dataplane follow it.
+    status = until(lambda: (s := g.status()["dataplane"])["aead"] and s, 5, "the dataplane's figures")
     figure("status after the restart", {k: v for k, v in status.items() if isinstance(v, (int, float))})
     assert status.get("peers", DEVICES) == DEVICES
     figure("memory after the restart", memory(g, {}))

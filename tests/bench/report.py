@@ -136,6 +136,8 @@ def _crowd(r):
             yield what, _kb(r[key])
     for what, runs in r.get("saturated", {}).items():
         yield f"saturated, {what}", ", ".join(f"{way} {spread(of(runs, way, 'cpu_ns'), '{:.0f}')} ns" for way in ("open", "seal"))
+    for what, ms in r.get("idle_ms_s", {}).items():
+        yield f"when nothing happens, {what}", f"{ms:.1f} ms of CPU a second"
     if r.get("synchronise_s"):
         yield f"new dataplane with {r['peers'][-1]} peers", f"ready after {r['synchronise_s']:.2f} s"
     if r.get("provisioned_per_second"):

@@ -213,6 +213,13 @@ def killed_and_back(story, figure, streams, watched, moment):
         figure(f"{moment}: {which}", "no traffic" if again is None else f"traffic {again - killed:.1f} s after the kill")
 
 
+def answers(rest):
+    try:
+        return rest.request("GET", "/readyz").status == 200
+    except OSError:
+        return False
+
+
 def test_dataplane_killed(story, figure):
     streams = story.streams()
     killed_and_back(story, figure, streams, streams, "kill")
@@ -238,6 +245,8 @@ def test_dataplane_killed_right_after_that(story, figure):
     be told nothing then; it comes back when it has heard nothing for a minute.)"""
     streams = story.streams()
     story.compose("restart", "controlplane")
+    rest = story.rest()
+    until(lambda: answers(rest), 15, "the new control plane has found the dataplane", every=0.1)
     killed_and_back(story, figure, streams, streams[:1], "kill after a restart")
 
 

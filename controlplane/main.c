@@ -62,8 +62,8 @@ static int fail(const char *what, const char *why)
  * user that we become. Nobody else could enter or write it, so what is in it is root's own. */
 static int hand_over_data_dir(const struct config *c, int dir, struct stat *st)
 {
-	static const char *const files[] = {
-		"ireko.db", "ireko.db-wal", "ireko.db-shm", "ireko.lock", "master.key", "api-ca.pem"};
+	static const char *const files[] = {"ireko.db", "ireko.db-wal", "ireko.db-shm",
+		"ireko.lock", "master.key", "api-ca.pem"};
 	struct identity own;
 	if (identity_lookup("ireko-control", &own) < 0)
 		return fail(c->data_dir, "belongs to root, and there is no user ireko-control that "

@@ -57,7 +57,8 @@ enum value_kind {
 	X(YES, 'y', NONE, "yes", "", "do not ask")                                                 \
 	X(JSON, 'j', NONE, "json", "", "the API's own JSON")                                       \
 	X(URL, 0, TEXT, "url", "URL", "where the API is (IREKO_URL, http://127.0.0.1:8080)")       \
-	X(CACERT, 0, FILE, "cacert", "FILE", "trusted certificate, PEM, instead of the system's (IREKO_CACERT)") \
+	X(CACERT, 0, FILE, "cacert", "FILE",                                                       \
+		"trusted certificate, PEM, instead of the system's (IREKO_CACERT)")                \
 	X(HELP, 'h', NONE, "help", "", "this")                                                     \
 	X(VERSION, 0, NONE, "version", "", "print the version")
 

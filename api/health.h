@@ -9,7 +9,7 @@
 #include "base/addr.h"
 #include "base/compiler.h"
 
-enum { API_HEALTH_TEXT = 256, API_HEALTH_MS = 4000 };
+enum { API_HEALTH_TEXT = 256, API_HEALTH_MS = 2500 };
 
 /* GET /readyz of whoever listens there (the unspecified address: on loopback), over TLS if tls.
  * Takes at most API_HEALTH_MS. why has API_HEALTH_TEXT bytes: its answer, or what is wrong, in

@@ -8,7 +8,7 @@
 #include "base/compiler.h"
 #include "config.h"
 
-enum { HEALTH_WAIT_MS = 3000 };
+enum { HEALTH_WAIT_MS = 2000 };
 
 /* Asks over the door below run_dir, and looks whether the device is there. why has HEALTH_TEXT
  * bytes: what is wrong, or what was found. Returns: 0 (well), 1 (not well). */

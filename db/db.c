@@ -386,12 +386,19 @@ int db_read(struct db *db, struct db_conn **tx)
 	return 0;
 }
 
+/* Whether the files stand is looked at whenever it is asked, so it is nothing to remember. */
+static void note_fault(struct db *db, int err)
+{
+	if (err != -ESTALE)
+		atomic_store(&db->fault, err);
+}
+
 /* A commit that changed nothing says nothing of the disk. */
 static void note_commit(struct db *db, int err)
 {
 	atomic_fetch_add(err ? &db->failures : &db->commits, 1);
 	if (err || sqlite3_total_changes64(db->writer.raw) != db->changes)
-		atomic_store(&db->fault, err);
+		note_fault(db, err);
 }
 
 /* What was deleted meanwhile would take the commit and keep nothing. */
@@ -437,7 +444,7 @@ void db_try(struct db *db, bool when_well)
 		err = write_version(db);
 	if (!err)
 		err = db_commit(&tx);
-	atomic_store(&db->fault, err);
+	note_fault(db, err);
 }
 
 const char *db_fault(struct db *db)

@@ -70,7 +70,7 @@ case " $* " in
 	;;
 esac
 
-for package in $(sort -u "$owners"); do
+sort -u "$owners" | while read -r package; do
 	copyright=/usr/share/doc/${package%%:*}/copyright
 	[ ! -e "$copyright" ] || install -D -m 0644 "$copyright" "$out$copyright"
 done

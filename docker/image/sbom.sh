@@ -8,7 +8,7 @@ name=ireko-$1
 version=${2##* }
 top=$(cd "$(dirname "$0")/../.." && pwd)
 created=$(date -u -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}" +%Y-%m-%dT%H:%M:%SZ)
-debian=$(. /etc/os-release && echo "debian-$VERSION_ID")
+debian=debian-$(sed -n 's/^VERSION_ID="\(.*\)"$/\1/p' /etc/os-release)
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
 

@@ -84,6 +84,7 @@ class Story:
                 if hasattr(thing, name):
                     getattr(thing, name)()
                     break
+        self.owned.clear()
         if self.engine:
             if (self.dir / "ireko").exists():
                 self.compose("down", "--volumes", "--timeout", "5", check=False)

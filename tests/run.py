@@ -26,7 +26,7 @@ from schedule import CROWD, FIRST, Job, Schedule
 TOP = Path(__file__).resolve().parents[1]
 PYTHON = "/usr/bin/python3"
 CORES = os.cpu_count() or 1
-PROGRAM_TIMEOUT_S, BUILD_TIMEOUT_S, FILE_TIMEOUT_S = 180, 900, 900
+PROGRAM_TIMEOUT_S, BUILD_TIMEOUT_S, FILE_TIMEOUT_S = 300, 900, 900
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 NICE = 10  # of what only wants to be done: builds and fuzzers
 SLOWEST = 10
@@ -277,8 +277,8 @@ def pytest(tally, suite, names):
     report.unlink(missing_ok=True)
     ran = Ran([PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
                *(f"tests/{suite}/{n}.py" for n in names)], FILE_TIMEOUT_S)
-    say(f"{clock(time.monotonic() - BEGAN)} {suite} {' '.join(names)}: {ran.output.splitlines()[-1] if ran.output else ''}, "
-        f"{ran.cores:.2f} cores")
+    said = re.findall(r"^\d+ (?:passed|failed|error).*$", ran.output, re.M) or [f"exit status {ran.code}"]
+    say(f"{clock(time.monotonic() - BEGAN)} {suite} {' '.join(names)}: {said[-1]}, {ran.cores:.2f} cores")
     if ran.code:
         say(ran.output)
     if not report.exists():

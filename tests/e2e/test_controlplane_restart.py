@@ -26,8 +26,7 @@ def test_kill_and_start_loses_nothing(gateway, figure, kind):
     up, down = stream.stop()
     figure("up", up)
     figure("down", down)
-    for d in (up, down):
-        assert d.sent > rounds * 3000 and (d.lost, d.duplicates, d.failed) == (0, 0, 0), str(d)
+    stream.nothing_lost(up, down, rounds * 3000)
     assert g.dataplane.pid == pid and g.dataplane.alive()
     assert tunnel.attempts() == 1, "the client noticed nothing"
 

@@ -250,6 +250,8 @@ class Stream:
 
     def __init__(self, client_ns, listener_ns, host=topology.INTERNET4, rate=1000, size=200, port=STREAM_PORT,
                  device=None):
+        self.namespaces = {client_ns, listener_ns}
+        self.overflowed = -sum(map(overflowed, self.namespaces))
         self.listener = End(listener_ns, "listen", host, port, rate, size)
         self.client = End(client_ns, "connect", host, port, rate, size, device)
         self.rate = rate
@@ -265,11 +267,19 @@ class Stream:
         return self
 
     def stop(self):
-        """Ends the stream: (up, down), two Directions."""
+        """Ends the stream: (up, down), two Directions. .overflowed: packets for which a socket at one of its ends, the
+        stock client's or ours, had no room, for nobody was there to read."""
         for e in self.ends():
             e.stop_sending()
         sent_up, sent_down = self.client.finish(), self.listener.finish()
+        self.overflowed += sum(map(overflowed, self.namespaces))
         return (Direction(sent_up, self.listener.records()), Direction(sent_down, self.client.records()))
+
+    def nothing_lost(self, up, down, least):
+        """Asserts that each sent at least so many, and that all came through but for what the ends dropped themselves."""
+        for d in (up, down):
+            assert d.sent > least and (d.duplicates, d.failed) == (0, 0), str(d)
+        assert up.lost + down.lost <= self.overflowed, f"up: {up}; down: {down}; {self.overflowed} dropped by the ends"
 
     def kill(self):
         for e in self.ends():

@@ -20,6 +20,7 @@ struct x25519_key {
 	EVP_PKEY_CTX *maker;  /* of key objects */
 	EVP_PKEY *key;	      /* good for deriving only */
 	EVP_PKEY_CTX *derive; /* of it */
+	EVP_PKEY *theirs;     /* the other one's public key, another each time */
 };
 
 static const uint8_t base_point[32] = {9};
@@ -52,8 +53,9 @@ int x25519_key_new(struct x25519_key **out, const uint8_t priv[32])
 		return -ENOMEM;
 	k->maker = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
 	k->key = k->maker ? key_make(k->maker, priv, base_point) : NULL;
+	k->theirs = k->maker ? key_make(k->maker, NULL, base_point) : NULL;
 	k->derive = k->key ? EVP_PKEY_CTX_new_from_pkey(NULL, k->key, NULL) : NULL;
-	if (!k->derive || EVP_PKEY_derive_init(k->derive) != 1) {
+	if (!k->theirs || !k->derive || EVP_PKEY_derive_init(k->derive) != 1) {
 		x25519_key_free(k);
 		return -ENOMEM;
 	}
@@ -66,6 +68,7 @@ void x25519_key_free(struct x25519_key *k)
 	if (!k)
 		return;
 	EVP_PKEY_CTX_free(k->derive);
+	EVP_PKEY_free(k->theirs);
 	EVP_PKEY_free(k->key); /* which wipes it */
 	EVP_PKEY_CTX_free(k->maker);
 	free(k);
@@ -73,13 +76,13 @@ void x25519_key_free(struct x25519_key *k)
 
 int x25519_key_dh(struct x25519_key *k, uint8_t out[32], const uint8_t pub[32])
 {
-	EVP_PKEY *theirs = key_make(k->maker, NULL, pub);
 	secret_key point = {{0}};
 	size_t len = sizeof(point.bytes);
-	int rc = -EIO;
+	int rc;
 
-	if (!theirs || EVP_PKEY_derive_set_peer_ex(k->derive, theirs, 0) != 1)
-		goto out;
+	if (EVP_PKEY_set1_encoded_public_key(k->theirs, pub, 32) != 1 ||
+		EVP_PKEY_derive_set_peer_ex(k->derive, k->theirs, 0) != 1)
+		return -EIO;
 	/* All that can go wrong from here is the all-zero result, which OpenSSL refuses itself. Its
 	 * queue of errors belongs to whoever does TLS on this thread. */
 	ERR_set_mark();
@@ -87,8 +90,6 @@ int x25519_key_dh(struct x25519_key *k, uint8_t out[32], const uint8_t pub[32])
 	ERR_pop_to_mark();
 	if (rc == 0)
 		memcpy(out, point.bytes, 32);
-out:
-	EVP_PKEY_free(theirs);
 	return rc;
 }
 

@@ -33,7 +33,7 @@ class Story:
         topology.run("git", "clone", "-q", "--bare", "--depth", "1", f"file://{ROOT}", self.dir / "ireko.git")
         # Where this machine has its npm packages from, when that is not npm's own registry.
         registry = subprocess.run(["npm", "config", "get", "registry"], stdout=subprocess.PIPE, text=True).stdout.strip()
-        e.env.update(NPM_CONFIG_REGISTRY=registry, HOME=str(self.dir))
+        e.env["NPM_CONFIG_REGISTRY"] = registry
         e.env.pop("IREKO_ENDPOINT", None)
         assert not e.docker("ps", "-aq", "--filter", "label=com.docker.compose.project=ireko"), "an Ireko runs on this engine"
 

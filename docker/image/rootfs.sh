@@ -8,17 +8,22 @@ shift
 top=$(cd "$(dirname "$0")/../.." && pwd)
 owners=$(mktemp) # packages that something was taken from
 
-# The package that file $1 came with; libraries may be known by either of their two names.
+# The package that file $1 came with; it may be known by the name without /usr as well, and be said to be diverted.
 owner() {
-	dpkg-query -S "$1" 2>/dev/null || dpkg-query -S "/usr$1" 2>/dev/null || dpkg-query -S "${1#/usr}" 2>/dev/null || {
+	for path in "$1" "/usr$1" "${1#/usr}"; do
+		package=$(dpkg-query -S "$path" 2>/dev/null | sed -n '/^diversion by /d; s/: .*//p' | head -n 1)
+		[ -z "$package" ] || break
+	done
+	[ -n "$package" ] || {
 		echo "rootfs.sh: $1 belongs to no package" >&2
 		exit 1
 	}
+	echo "$package"
 }
 
 # Takes file $1 of the build stage over to the same place.
 take() {
-	owner "$1" | sed -n '1s/: .*//p' >>"$owners"
+	owner "$1" >>"$owners"
 	mkdir -p "$out$(dirname "$1")"
 	cp -L "$1" "$out$1"
 }

@@ -18,7 +18,7 @@ def main():
             here = pathlib.Path(folder) / "ireko"
             clone(here)
             engine.run("docker", "compose", "-f", here / "docker/compose.yaml", "build", seconds=800,
-                       env={"NPM_CONFIG_REGISTRY": registry(), "HOME": folder, "IREKO_ENDPOINT": "prepare.invalid"})
+                       env={"NPM_CONFIG_REGISTRY": registry(), "IREKO_ENDPOINT": "prepare.invalid"})
     except BaseException:
         engine.close()
         raise

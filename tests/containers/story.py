@@ -29,7 +29,7 @@ class Story:
     def _settle(self):
         e = self.engine
         clone(self.dir / "ireko.git", "--bare")
-        e.env.update(NPM_CONFIG_REGISTRY=registry(), HOME=str(self.dir))
+        e.env["NPM_CONFIG_REGISTRY"] = registry()
         e.env.pop("IREKO_ENDPOINT", None)
         assert not e.docker("ps", "-aq", "--filter", "label=com.docker.compose.project=ireko"), "an Ireko runs on this engine"
 

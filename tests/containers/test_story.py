@@ -46,6 +46,7 @@ def test_quick_start(story, figure):
     for place in story.outside.clients:
         place.knows(NAME, topology.SERVER4)
     profile = (story.dir / "laptop.conf").read_text()
+    assert (story.dir / "laptop.conf").stat().st_mode & 0o7777 == 0o600
     assert f"Endpoint = {NAME}:51820" in profile
     story.laptop = story.own(Client(story.outside.clients[0], profile).start().connect())
     figure("connected", f"{time.monotonic() - began:.0f} s after git clone was typed")

@@ -131,6 +131,25 @@ def test_login_with_the_password_of_a_file(g, tmp_path):
     cli("logout")
 
 
+def test_a_command_logs_in_for_itself(g, tmp_path):
+    """Without a token, with the password in a file: as admin, for as long as it takes, and nothing stays."""
+    cli = Cli(g, tmp_path)
+    cli.env["IREKO_PASSWORD_FILE"] = str(tmp_path / "password")
+    code, _, err = cli.run("user", "list")
+    assert code == NOT_ALLOWED and "IREKO_PASSWORD_FILE" in err
+    (tmp_path / "password").write_text("wrong password\n")
+    assert cli.run("user", "list")[0] == NOT_ALLOWED
+    (tmp_path / "password").write_text(f"{g.admin_password}\n")
+    tokens = len(g.api.all("/v1/tokens"))
+    # Whose device it is has nothing to do with who logs in.
+    cli("user", "add", "once")
+    cli("device", "add", "tool", "--user", "once", "--output", "-")
+    assert not (tmp_path / ".config").exists() and len(g.api.all("/v1/tokens")) == tokens
+    done = [row["action"] for row in g.api.get("/v1/audit?limit=20")["items"]]
+    assert done.count("logout") >= 2, done
+    cli("user", "rm", "once", "--yes")
+
+
 def test_the_token_is_in_no_command_line(g, cli):
     p = cli.popen("login", stdin=subprocess.PIPE)
     line = open(f"/proc/{p.pid}/cmdline", "rb").read()

@@ -173,7 +173,7 @@ threaded-units: $(THREADED_UNITS)
 
 # Every unit test that needs no privilege, run beside what still compiles: what an image's build does (docker/Dockerfile).
 # PRIVILEGED_UNITS need more than such a build has (CAP_NET_ADMIN, namespaces of their own); `make unit` runs them all.
-PRIVILEGED_UNITS := $(filter %/test_isolate %/test_netconf_ns %/test_rules_ns,$(UNITS))
+PRIVILEGED_UNITS := $(filter %/test_isolate %/test_netconf_ns %/test_rules_ns %/test_tun %/test_steer,$(UNITS))
 PLAIN_UNITS      := $(filter-out $(PRIVILEGED_UNITS),$(UNITS))
 $(PLAIN_UNITS:%=%.passed): %.passed: %
 	$(Q)$< >$@.log 2>&1 || { cat $@.log >&2; echo "FAILED $<" >&2; exit 1; }

@@ -127,6 +127,15 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+/* So many turns from now on, with what stands now, however long we were not there ourselves. */
+static void let_work(_Atomic uint64_t *turns, uint64_t n)
+{
+	const uint64_t from = atomic_load(turns);
+
+	while (atomic_load(turns) < from + n)
+		sched_yield();
+}
+
 static bool on_event(void *arg, const struct fwd_event *e)
 {
 	(void)arg;
@@ -186,8 +195,7 @@ static void control(struct shared *sh)
 	struct fwd_totals totals;
 
 	for (uint64_t seq = 1; seq <= ROUNDS; seq++) {
-		while (atomic_load(&sh->turns) < seq * 2) /* everybody gets on */
-			sched_yield();
+		let_work(&sh->turns, 2);
 		rekey(sh, seq % PEERS, seq);
 		atomic_fetch_add(&sh->now, 37);
 		fwd_tick(sh->f, atomic_load(&sh->now), &ops);
@@ -373,8 +381,7 @@ static void line_control(struct line *line)
 	const struct fwd_tick_ops ops = {on_event, on_ping, line};
 
 	for (uint64_t round = 1; round <= STREAM_ROUNDS; round++) {
-		while (atomic_load(&line->turns) < round * 6) /* everybody gets on */
-			sched_yield();
+		let_work(&line->turns, 6);
 		line_install(line, TCP_PEER, round * 2);
 		line_install(line, V1_PEER, round * 2 + 1);
 		atomic_fetch_add(&line->now, 370);

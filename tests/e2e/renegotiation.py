@@ -21,7 +21,7 @@ def run(g, tunnels, figure):
         figure(f"{name}: up", up)
         figure(f"{name}: down", down)
         figure(f"{name}: renegotiations", tunnel.handshakes() - first[name])
-        streams[name].nothing_lost(up, down, 50_000)
+        streams[name].nothing_lost(up, down, 60_000)
         assert tunnel.attempts() == 1 and tunnel.up() == 1, f"{name} stayed connected"
         now = g.session_of(device)
         assert now["id"] == sessions[name]["id"] and now["started_at"] == sessions[name]["started_at"]

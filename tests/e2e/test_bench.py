@@ -58,10 +58,10 @@ def test_targets_are_judged():
 
 def test_forward_and_saturation(tmp_path, figure):
     results, text = bench(tmp_path, [*SATURATED], "forward", "saturation")
-    whole = {(f["protocol"], f["bytes"], f["stage"]): f["median"] for f in results["forward"]}
+    whole = {(f["protocol"], f["bytes"], f["stage"]): f["least"] for f in results["forward"]}
     for direction, stage in (("fwd_rx", "open"), ("fwd_tx", "seal")):
-        # Each is a median of its own, taken one after the other.
-        assert whole["wireguard", 1420, direction] > 0.75 * whole["wireguard", 1420, stage] > 0, "the cipher is a part of the way"
+        # The least of each: they are taken one after the other, and nothing makes either faster than it is.
+        assert whole["wireguard", 1420, direction] > whole["wireguard", 1420, stage] > 0, "the cipher is a part of the way"
     for name in SATURATED:
         for size in ("1420", "64"):
             round_, = results["saturation"][size][name]

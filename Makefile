@@ -269,7 +269,9 @@ install: all ## programs, systemd units, completions into DESTDIR and PREFIX (/u
 uninstall: ## remove what install put there (settings, data and users stay)
 	$(Q)rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	$(Q)rm -rf $(DESTDIR)$(DOCDIR)
-deb: all ## a Debian package of it, in build/deb
+deb: deps ## a Debian package of it, in build/deb
+	$(call install_packages,dpkg-dev)
+	$(Q)$(MAKE) all
 	$(Q)rm -rf build/deb && mkdir -p build/deb
 	$(Q)$(MAKE) install DESTDIR=build/deb/tree PREFIX=/usr SYSCONFDIR=/etc STRIP=-s
 	$(Q)mv build/deb/tree/usr/share/doc/ireko/LICENSE build/deb/tree/usr/share/doc/ireko/copyright

@@ -52,7 +52,7 @@ url() {
 	127.* | "[::1]":*) scheme=http ;;
 	*) scheme=https ;;
 	esac
-	[ "${IREKO_HTTP_INSECURE:-0}" = 1 ] && scheme=http
+	case ${IREKO_HTTP_INSECURE:-} in 1 | on | true) scheme=http ;; esac
 	[ -n "${IREKO_TLS_CERT:-}" ] && scheme=https
 	case $listen in
 	0.0.0.0:* | "[::]":*) echo "$scheme://127.0.0.1:${listen##*:}" ;;

@@ -32,7 +32,7 @@ libraries() {
 	ldd "$1" | sed -nE 's,^[^/]*(/[^ ]+) \(0x[0-9a-f]+\)$,\1,p'
 }
 
-mkdir -p "$out/usr/bin" "$out/usr/lib" "$out/usr/lib64" "$out/etc" "$out/usr/share/ireko" "$out/tmp"
+mkdir -p "$out/usr/bin" "$out/usr/lib" "$out/usr/lib64" "$out/etc" "$out/usr/share/ireko"
 ln -s usr/bin "$out/bin"
 ln -s usr/lib "$out/lib"
 ln -s usr/lib64 "$out/lib64"
@@ -65,6 +65,7 @@ case " $* " in
 	mkdir -p "$out/etc/ssl/certs"
 	cat /usr/share/ca-certificates/mozilla/*.crt >"$out/etc/ssl/certs/ca-certificates.crt"
 	echo ca-certificates >>"$owners"
+	echo uthash-dev >>"$owners" # headers only: it is in the program itself
 	;;
 esac
 case " $* " in

@@ -255,6 +255,8 @@ def containers(tally, builds):
         return None
 
     def story():
+        there = sorted(p.stem for p in (TOP / "tests/containers").glob("test_*.py"))
+        tally.add("containers", f"wants.STORY names every file: {there}", there == sorted(wants.STORY))
         pytest(tally, "containers", wants.STORY)
     return [Job(build, images, *wants.IMAGES, (builds.PLAIN,)), Job("containers", story, *wants.CONTAINERS, (build,))]
 

@@ -41,10 +41,8 @@ class Engine:
         began = time.monotonic()
         if subprocess.run(["sh", "-c", "docker info && docker compose version"], capture_output=True).returncode:
             script = bring_script()
-            # One that somebody left running there stays, but for prepare.py.
-            if BROUGHT.exists():
-                self.script = script
-            elif subprocess.run(["bash", script, "status"], capture_output=True).returncode:
+            # One that somebody left running there stays, but for prepare.py's; and that may have ended meanwhile.
+            if BROUGHT.exists() or subprocess.run(["bash", script, "status"], capture_output=True).returncode:
                 self.script = script
                 topology.run("bash", script, "up", timeout=400)
             lines = topology.run("bash", script, "env")

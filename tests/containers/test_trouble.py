@@ -63,7 +63,7 @@ def test_database_deleted(story):
         file.unlink()
     refused_with(story, admin, "delete")
     assert story.laptop.ping("198.51.100.2", count=3)
-    # The same after a start: no second database in the place of the first one, which people believe they have. A new volume is new.
+    # With a new volume all of it is new.
     story.compose("down", "--volumes")
 
 
@@ -124,7 +124,7 @@ def test_socket_volume_emptied(story):
     inside(story, "/run/ireko/dataplane.sock", DATA).unlink()
     story.compose("restart", "controlplane")
     until(lambda: story.healthy() and inside(story, "/run/ireko/dataplane.sock", DATA).exists(), 30, "both are well again")
-    assert story.engine.inspect(DATA)["RestartCount"] >= began
+    assert story.engine.inspect(DATA)["RestartCount"] > began
     assert "dataplane.sock" in story.logs(DATA)
     assert write(story.admin()).status == 201
 

@@ -11,7 +11,7 @@
 #include "base/compiler.h"
 
 struct storage {
-	char *path, *log; /* of the database and its log; "" until noted */
+	char *path, *log; /* of the database and its log; NULL until noted */
 	struct {
 		dev_t dev;
 		ino_t ino;

@@ -26,7 +26,8 @@ static enum exit_code enter(struct args *a, char token[TOKEN_MAX])
 		rc = snprintf(token, TOKEN_MAX, "%s", given) < TOKEN_MAX ? 0 : -1;
 	else
 		rc = token_load(file, token);
-	if (rc && can_login_once())
+	/* A token that was named and can't be had is no reason to become somebody else. */
+	if (rc && !(given && given[0] != '\0') && !(file && file[0] != '\0') && can_login_once())
 		return login_once(a);
 	if (rc) {
 		fail("no token: set IREKO_TOKEN, or log in with ireko login");

@@ -147,6 +147,12 @@ def test_a_command_logs_in_for_itself(g, tmp_path):
     assert not (tmp_path / ".config").exists() and len(g.api.all("/v1/tokens")) == tokens
     done = [row["action"] for row in g.api.get("/v1/audit?limit=20")["items"]]
     assert done.count("logout") >= 2, done
+    # A token that was named and can't be had does not make an admin of anybody.
+    for name, value in (("IREKO_TOKEN_FILE", str(tmp_path / "none")), ("IREKO_TOKEN", "x" * 4000)):
+        cli.env[name] = value
+        code, _, err = cli.run("user", "list")
+        assert code == NOT_ALLOWED and "no token" in err
+        del cli.env[name]
     cli("user", "rm", "once", "--yes")
 
 

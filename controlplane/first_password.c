@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -47,11 +48,24 @@ static int sync_folder(const char *path)
 	return r;
 }
 
+static int name_new(char out[PATH_MAX], const char *path)
+{
+	return snprintf(out, PATH_MAX, "%s.new", path) < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
 int first_password_write(const char *path, const char *password)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r;
+	char fresh[PATH_MAX];
+	struct stat st;
+	int fd, r = name_new(fresh, path);
 
+	if (r == 0 && lstat(path, &st) == 0)
+		r = -EEXIST;
+	if (r == 0 && unlink(fresh) && errno != ENOENT)
+		r = -errno;
+	if (r)
+		return r;
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	r = write_line(fd, password);
@@ -60,6 +74,29 @@ int first_password_write(const char *path, const char *password)
 	if (r == 0)
 		r = sync_folder(path);
 	if (r)
-		(void)!unlink(path);
+		(void)!unlink(fresh);
 	return r;
+}
+
+int first_password_keep(const char *path)
+{
+	char fresh[PATH_MAX];
+	int r = name_new(fresh, path);
+
+	if (r)
+		return r;
+	/* Not by rename, which would replace what has that name. */
+	if (link(fresh, path))
+		return errno == ENOENT ? 0 : -errno;
+	if (unlink(fresh))
+		return -errno;
+	return sync_folder(path);
+}
+
+void first_password_drop(const char *path)
+{
+	char fresh[PATH_MAX];
+
+	if (name_new(fresh, path) == 0)
+		(void)!unlink(fresh);
 }

@@ -234,12 +234,22 @@ static int keep_password(void *house, const char *password)
 	return r;
 }
 
+/* Also of a start that was ended before it came to this. */
+static void name_password(const struct house *h)
+{
+	const char *path = h->conf.admin_password_to;
+	int r = first_password_keep(path);
+	if (r < 0)
+		log_error(
+			"main", "the password of user admin is in %s.new: %s", path, strerror(-r));
+	else if (h->password_kept)
+		log_info("main", "the password of user admin is in %s", path);
+}
+
 static void say_password(const struct house *h, const char *made)
 {
-	if (h->password_kept) {
-		log_info("main", "the password of user admin is in %s", h->conf.admin_password_to);
+	if (h->password_kept)
 		return;
-	}
 	/* Not a log line: whoever starts us at a terminal or reads our output sees it once. */
 	printf("admin password: %s\n", made);
 	fflush(stdout);
@@ -265,10 +275,12 @@ static int start_service(struct house *h)
 	}
 	char made[33];
 	int r = service_new(&h->service, &sc, h->db, h->ks, h->ca, made);
-	if (r < 0 && h->password_kept) /* nobody has it */
-		(void)!unlink(h->conf.admin_password_to);
+	if (r < 0 && h->password_kept)
+		first_password_drop(h->conf.admin_password_to);
 	if (r < 0)
 		return h->said ? -1 : fail("service", strerror(-r));
+	if (h->conf.admin_password_to[0])
+		name_password(h);
 	if (made[0])
 		say_password(h, made);
 	secret_wipe(made, sizeof(made));
@@ -306,8 +318,8 @@ static int make_coordinator(struct house *h)
 	return r < 0 ? fail("session", strerror(-r)) : 0;
 }
 
-/* Whoever is on this machine, or in this container, can trust it. That it can't be written is no
- * reason not to serve. */
+/* Root of this machine, and whoever is in this container, can trust it. That it can't be written is
+ * no reason not to serve. */
 static void publish_authority(const struct house *h)
 {
 	char path[PATH_MAX];

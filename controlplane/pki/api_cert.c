@@ -93,7 +93,7 @@ int api_cert_make(struct keystore *ks, struct db *db, const char *host, const st
 	return r;
 }
 
-/* Behind the last line that begins a certificate. */
+/* Where the last certificate begins; NULL: there is none. */
 static const char *last_certificate(const char *pem)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 struct place {
-	char dir[32], path[64];
+	char dir[32], path[64], fresh[80];
 };
 
 static int setup(void **state)
@@ -27,6 +27,7 @@ static int setup(void **state)
 	strcpy(p.dir, "/tmp/ireko-first-XXXXXX");
 	assert_non_null(mkdtemp(p.dir));
 	snprintf(p.path, sizeof(p.path), "%s/password", p.dir);
+	snprintf(p.fresh, sizeof(p.fresh), "%s.new", p.path);
 	*state = &p;
 	return 0;
 }
@@ -36,6 +37,7 @@ static int teardown(void **state)
 	struct place *p = *state;
 
 	unlink(p->path);
+	unlink(p->fresh);
 	return rmdir(p->dir);
 }
 
@@ -49,6 +51,9 @@ static void writes_a_new_private_file(void **state)
 	umask(0);
 	assert_int_equal(first_password_write(p->path, "correct horse"), 0);
 	umask(022);
+	assert_int_equal(access(p->path, F_OK), -1);
+	assert_int_equal(first_password_keep(p->path), 0);
+	assert_int_equal(access(p->fresh, F_OK), -1);
 	assert_int_equal(stat(p->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	f = fopen(p->path, "r");
@@ -60,6 +65,30 @@ static void writes_a_new_private_file(void **state)
 	assert_int_equal(first_password_write(p->path, "another"), -EEXIST);
 	assert_int_equal(stat(p->path, &st), 0);
 	assert_int_equal(st.st_size, 14);
+	assert_int_equal(first_password_keep(p->path), 0);
+}
+
+/* Ended before the user was stored, and after. */
+static void what_was_left_is_in_nobodys_way(void **state)
+{
+	struct place *p = *state;
+	struct stat st;
+
+	assert_int_equal(first_password_write(p->path, "the one before"), 0);
+	assert_int_equal(first_password_write(p->path, "the next"), 0);
+	assert_int_equal(first_password_keep(p->path), 0);
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_size, 9);
+	/* Somebody else's came meanwhile: both stay. */
+	assert_int_equal(rename(p->path, p->fresh), 0);
+	assert_int_equal(mkdir(p->path, 0700), 0);
+	assert_int_equal(first_password_keep(p->path), -EEXIST);
+	assert_int_equal(rmdir(p->path), 0);
+	assert_int_equal(access(p->fresh, F_OK), 0);
+	first_password_drop(p->path);
+	assert_int_equal(access(p->fresh, F_OK), -1);
+	assert_int_equal(first_password_keep(p->path), 0);
+	assert_int_equal(access(p->path, F_OK), -1);
 }
 
 static void follows_no_link(void **state)
@@ -88,12 +117,14 @@ static void half_a_password_is_none(void **state)
 	assert_int_equal(first_password_write(p->path, "correct horse"), -ENOSPC);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_int_equal(access(p->path, F_OK), -1);
+	assert_int_equal(access(p->fresh, F_OK), -1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(writes_a_new_private_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_left_is_in_nobodys_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(follows_no_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_password_is_none, setup, teardown),
 	};

@@ -16,7 +16,6 @@
 
 enum {
 	BUFFER = 7 << 20,
-	SURELY_FITS = 1280 - 48, /* a datagram that is on no IPv6 path too long */
 	TRY_AGAIN_RUNS = 1000,
 };
 
@@ -70,15 +69,15 @@ static int port_is_free(const struct endpoint *at)
 	return r;
 }
 
-/* Data datagrams by receiver index or peer-id modulo n; a result out of range leaves it to the
- * kernel. */
+/* Data datagrams by the lowest byte of the receiver index, or the peer-id, modulo n; a result out
+ * of range leaves it to the kernel. */
 static int steer(const struct udp_socket *s, uint32_t n)
 {
 	struct sock_filter code[] = {
-		/* WireGuard: type 4, the index after it */
+		/* WireGuard: type 4, the index after it, its lowest byte first */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)WG_DATA << 24, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 		/* OpenVPN: DATA_V2 with any key id, the peer-id in the other three bytes */
@@ -422,7 +421,7 @@ static bool may_go_apart(struct udp_batch *b, int error)
 		offloads_drop(b->offloads, UAPI_OFFLOAD_UDP_GSO, error);
 		return true;
 	case EMSGSIZE: /* segments are never sent as fragments */
-	case EINVAL:   /* the same of older kernels; or the kernel does not know runs */
+	case EINVAL:   /* the same, of older kernels */
 	case EADDRNOTAVAIL:
 	case ENETUNREACH:
 		return true;
@@ -431,14 +430,12 @@ static bool may_go_apart(struct udp_batch *b, int error)
 	}
 }
 
-/* A run was refused whose datagrams then went alone. */
-static void run_refused(struct udp_batch *b, const struct fwd_packet *p, int error)
+/* A run was refused whose datagrams then went alone: too long for some link on the way, of which
+ * whoever is there could have told us. So it is that peer's and nobody else's. */
+static void run_refused(struct udp_batch *b, const struct fwd_packet *p)
 {
-	if (error == EINVAL && p->len <= SURELY_FITS)
-		offloads_drop(b->offloads, UAPI_OFFLOAD_UDP_GSO, error);
-	else
-		*refused_at(b, &p->path.remote) =
-			(struct udp_refused){p->path.remote, p->len, TRY_AGAIN_RUNS};
+	*refused_at(b, &p->path.remote) =
+		(struct udp_refused){p->path.remote, p->len, TRY_AGAIN_RUNS};
 }
 
 /* moved: it went from another address than it should. Returns: 0, -errno. */
@@ -475,7 +472,7 @@ static uint32_t send_apart(struct udp_batch *b, const struct udp_socket *s,
 	for (uint32_t i = 0; i < n; i++)
 		failed += send_alone(s, &p[i].path, p[i].data, p[i].len, &moved) != 0;
 	if (failed == 0 && !moved)
-		run_refused(b, p, error);
+		run_refused(b, p);
 	return failed;
 }
 

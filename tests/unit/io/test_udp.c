@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "wire/wg_wire.h"
+
 enum { CAP = 2048, N = 4 };
 
 static struct udp_batch *batch;
@@ -432,10 +434,12 @@ static void data_goes_where_its_index_says(void **state)
 	(void)state;
 	assert_int_equal(udp_open(&at, s, N), UDP_STEERED);
 	assert_int_equal(ip_addr_parse(&to.addr, "127.0.0.1"), 0);
-	for (uint8_t index = 0; index < 16; index++) {
-		const uint8_t m[32] = {4, 0, 0, 0, 0xaa, 0xbb, 0xcc, index};
+	/* As an index is on the wire: its lowest byte, whose bits a rekey keeps, decides alone. */
+	for (uint8_t i = 0; i < 16; i++) {
+		uint8_t m[32] = {4};
 
-		goes_to(s, &to, m, sizeof(m), 0xaabbcc00u + index);
+		wire_put_le32(m + 4, 0xaabbcc00u - 0x01010100u * i + i);
+		goes_to(s, &to, m, sizeof(m), i);
 	}
 	/* OpenVPN's peer-id, whatever the key id; the opcode is none of it. */
 	for (uint8_t i = 0; i < 16; i++) {

@@ -25,8 +25,8 @@
 #include "base/ulid.h"
 
 enum {
-	UAPI_VERSION_MIN = 1,
-	UAPI_VERSION_MAX = 1,
+	UAPI_VERSION_MIN = 2, /* of 1 only what came before the first release is known */
+	UAPI_VERSION_MAX = 2,
 	UAPI_HEADER = 8,	  /* u16 type, u16 zero, u32 sequence */
 	UAPI_CTL_MAX = 8192,	  /* longest frame on the ctl connection */
 	UAPI_PUNT_MAX = 2048,	  /* longest frame on the punt connection */

@@ -54,7 +54,7 @@ void dp_script_release(struct dp_script *d)
 
 static void on_hello(struct dp_script *d, int fd, struct reader *r, struct writer *w)
 {
-	const struct uapi_hello_reply a = {.version = 1,
+	const struct uapi_hello_reply a = {.version = UAPI_VERSION_MAX,
 		.boot_id = d->boot,
 		.max_peers = 64,
 		.max_indices = 64,

@@ -191,15 +191,17 @@ static void says_hello(void **state)
 	turns(l);
 	assert_int_equal(door_recv(fd, l->frame, sizeof(l->frame)), UAPI_HEADER + 4);
 	/* Twice is not allowed. */
-	hello_send(fd, 1, 1, UAPI_CTL);
+	hello_send(fd, UAPI_VERSION_MIN, UAPI_VERSION_MAX, UAPI_CTL);
 	assert_closed(l, fd);
 }
 
 static void refuses_other_versions_and_channels(void **state)
 {
-	static const uint16_t bad[][4] = {{2, 9, UAPI_CTL, EPROTONOSUPPORT},
-		{0, 0, UAPI_CTL, EPROTONOSUPPORT}, {2, 1, UAPI_CTL, EPROTONOSUPPORT},
-		{1, 1, 0, EINVAL}, {1, 1, 3, EINVAL}};
+	static const uint16_t bad[][4] = {{UAPI_VERSION_MAX + 1, 9, UAPI_CTL, EPROTONOSUPPORT},
+		{0, UAPI_VERSION_MIN - 1, UAPI_CTL, EPROTONOSUPPORT},
+		{UAPI_VERSION_MAX, UAPI_VERSION_MAX - 1, UAPI_CTL, EPROTONOSUPPORT},
+		{UAPI_VERSION_MIN, UAPI_VERSION_MAX, 0, EINVAL},
+		{UAPI_VERSION_MIN, UAPI_VERSION_MAX, 3, EINVAL}};
 	struct lab *l = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -467,7 +469,7 @@ static void strangers_stay_outside(void **state)
 	assert_int_equal(seteuid(0), 0);
 	assert_int_equal(setegid(0), 0);
 	assert_true(fd >= 0);
-	hello_send(fd, 1, 1, UAPI_CTL);
+	hello_send(fd, UAPI_VERSION_MIN, UAPI_VERSION_MAX, UAPI_CTL);
 	turns(l);
 	assert_int_equal(hello_read(l, fd).status, 0);
 	close(fd);

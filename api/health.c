@@ -46,12 +46,18 @@ static int say(char *why, const char *fmt, ...)
 	return NOT_WELL;
 }
 
-/* Returns: 0, -ETIMEDOUT. */
-static int limit(const struct talk *t)
+static uint64_t left_ms(const struct talk *t)
 {
 	const struct clock clock = clock_system();
 	const uint64_t now = clock_mono_ms(&clock);
-	const uint64_t left = t->deadline > now ? t->deadline - now : 0;
+
+	return t->deadline > now ? t->deadline - now : 0;
+}
+
+/* Returns: 0, -ETIMEDOUT, -errno. */
+static int limit(const struct talk *t)
+{
+	const uint64_t left = left_ms(t);
 	const struct timeval tv = {
 		.tv_sec = (time_t)(left / 1000), .tv_usec = (suseconds_t)(left % 1000 * 1000)};
 
@@ -92,8 +98,11 @@ static int dial(struct talk *t, const struct endpoint *listen)
 
 static int shake_hands(struct talk *t)
 {
+	const uint64_t left = left_ms(t);
 	int r = gnutls_certificate_allocate_credentials(&t->none);
 
+	if (r == 0 && left == 0)
+		r = GNUTLS_E_TIMEDOUT; /* to it, 0 would be no limit */
 	if (r == 0)
 		r = gnutls_init(&t->tls, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
 	if (r == 0)
@@ -103,7 +112,7 @@ static int shake_hands(struct talk *t)
 	if (r != 0)
 		return r;
 	gnutls_transport_set_int(t->tls, t->fd);
-	gnutls_handshake_set_timeout(t->tls, API_HEALTH_MS);
+	gnutls_handshake_set_timeout(t->tls, (unsigned)left);
 	do
 		r = gnutls_handshake(t->tls);
 	while (r < 0 && !gnutls_error_is_fatal(r) && r != GNUTLS_E_AGAIN);

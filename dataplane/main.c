@@ -304,12 +304,12 @@ static void udp_offloads_start(struct dataplane *d)
 	const struct sockets *s = &d->out.sockets;
 	int gso = 0, gro = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(s->udp) && gso == 0 && gro == 0; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(s->udp); i++) {
 		if (s->udp[i].fd < 0)
 			continue;
-		if (offloads_has(&d->offloads, UAPI_OFFLOAD_UDP_GSO))
+		if (gso == 0 && offloads_has(&d->offloads, UAPI_OFFLOAD_UDP_GSO))
 			gso = udp_gso_probe(&s->udp[i]);
-		if (offloads_has(&d->offloads, UAPI_OFFLOAD_UDP_GRO))
+		if (gro == 0 && offloads_has(&d->offloads, UAPI_OFFLOAD_UDP_GRO))
 			gro = udp_gro_set(&s->udp[i], true);
 	}
 	if (gso != 0)

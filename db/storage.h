@@ -26,7 +26,8 @@ void storage_fini(struct storage *s);
 /* Whether they are still those. Returns: 0, -ESTALE (deleted or replaced). */
 int storage_stands(const struct storage *s) must_check;
 /* The same, and whether there is something to write on.
- * Returns: 0, -ESTALE, -EROFS (a read-only file system), -ENOSPC (no block is free). */
+ * Returns: 0, -ESTALE, -EROFS (a read-only file system), -ENOSPC (no block is free),
+ * -errno. */
 int storage_check(const struct storage *s) must_check;
 /* One sentence, without a full stop, for these and for what a write may fail with. */
 const char *storage_fault(int err);

@@ -13,7 +13,7 @@ struct aead_backend {
 	/* Once, while there is one thread; again does no harm. Returns: 0, -ENOTSUP (not in this
 	 * build, not on this processor), -EIO (broken). */
 	int (*init)(void);
-	/* Either both or none. Returns: 0, -ENOMEM. */
+	/* Either both or none. Returns: 0, -ENOMEM; what init says, for this thread. */
 	int (*thread_start)(void);
 	void (*thread_stop)(void);
 	/* key has aead_key_size(c) bytes. Sets the whole key but its by. Returns: 0, -ENOMEM. */

@@ -10,8 +10,8 @@
  * Threads: one control thread calls the fwd_control part, each worker its own number in the worker
  * part. A worker brackets every batch with fwd_enter and fwd_leave; the control thread frees what
  * it unpublished only after every worker has been seen outside (quiescent-state reclamation).
- * All data packets of one session must reach the same worker (the receive socket is chosen by
- * receiver index), so the replay window needs no lock. Sealing may happen on any worker.
+ * The data packets of one session reach the same worker as a rule (the receive socket is chosen by
+ * receiver index), and the replay window has one owner at a time. Sealing may happen on any worker.
  *
  * Times are monotonic milliseconds. Timer numbers T1..T10 are those of the WireGuard reference.
  */
@@ -170,7 +170,8 @@ void fwd_totals(struct fwd *f, struct fwd_totals *out);
 void fwd_enter(struct fwd *f, uint32_t worker);
 void fwd_leave(struct fwd *f, uint32_t worker);
 
-/* One packet in a buffer with FWD_HEADROOM before and FWD_TAILROOM after it. Worked on in place. */
+/* One packet, worked on in place. tx: in a buffer with FWD_HEADROOM before and FWD_TAILROOM after
+ * it; rx: without, its neighbours are other packets. */
 struct fwd_packet {
 	uint8_t *data; /* rx in: outer datagram, out: inner packet; tx the reverse */
 	uint32_t len;

@@ -6,7 +6,7 @@
 
 enum {
 	TUN_TURN = 4 * UDP_BATCH, /* packets of the device in one turn, and the rest of the last */
-	OUTER_EXTRA = 40,	  /* what a packet gets longer by, at most: headers, padding, tag */
+	OUTER_EXTRA = 47,	  /* what a packet gets longer by, at most: headers, padding, tag */
 };
 
 static const struct udp_socket *socket_of(const struct worker *w, uint8_t listener)
@@ -129,6 +129,7 @@ static void outgoing_cut(struct outgoing *o, struct segments *s)
 
 	if (segment_max(s) > PACKET_MAX) {
 		worker_count(o->w, FWD_TOO_BIG, left);
+		o->total += left; /* also what is dropped is of this turn */
 		return;
 	}
 	if (left <= run && left > UDP_BATCH - o->n)
@@ -164,6 +165,7 @@ static bool outgoing_read(struct outgoing *o)
 	case SEGMENT_WHOLE:
 		if (len > PACKET_MAX) {
 			worker_count(w, FWD_TOO_BIG, 1);
+			o->total++;
 			break;
 		}
 		w->p[o->n++] = (struct fwd_packet){.data = packet, .len = (uint32_t)len};
@@ -174,6 +176,7 @@ static bool outgoing_read(struct outgoing *o)
 		break;
 	case SEGMENT_BAD:
 		worker_count(w, FWD_BAD_INNER, 1);
+		o->total++;
 		break;
 	}
 	return true;

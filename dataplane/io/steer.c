@@ -2,8 +2,8 @@
  * A program of some instructions for the kernel, written out here: there is no compiler for it to
  * depend on. The kernel takes its result modulo the number of queues.
  *
- * The destination of what is read from the device is a peer's tunnel address, so a peer's packets
- * are sealed by one worker, in their order, and no other worker counts with the same key.
+ * The destination of what is read from the device is a peer's tunnel address, so what goes to one
+ * of a peer's addresses is sealed by one worker, in its order.
  */
 #include "io/steer.h"
 

@@ -6,7 +6,7 @@
  *   TUN --(super-)packets--> segment --> fwd_tx --> UDP, in runs
  *                                           '--> TCP, sealed there
  *
- * A turn of the loop takes at most one batch from each source that has something, so none starves
+ * A turn of the loop takes a bounded amount from each source that has something, so none starves
  * another. When turns follow each other closely a worker steps back between them (moderation.h).
  * What a worker shares with other threads: the engine, the punt descriptor, the table of
  * TCP connections, what admission goes by (copied when its generation changed) and two flags.

@@ -14,6 +14,8 @@ from poll import Late, until
 # veths is at most 65296 bytes with its headers; from 65536 on, with tcpdump's own, it would take twice the room.
 DATAGRAM, SEGMENT = 2048, 65400
 WHOLE = {"udp": DATAGRAM, "tcp": SEGMENT}
+# KiB: some 16,000 datagrams or 4,000 segments may wait while tcpdump does not get the processor.
+ROOM, ROOM_SEGMENTS = 32768, 262144
 
 
 class Capture:
@@ -25,7 +27,8 @@ class Capture:
         ns.ip("link", "set", device, "gso_max_segs", "1")
         self.file = pathlib.Path(self.dir.name) / "capture.pcap"
         self.errors = open(pathlib.Path(self.dir.name) / "stderr", "w+")
-        self.process = ns.popen(["tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", snaplen, "-B", 32768, "-Z", "root",
+        room = ROOM_SEGMENTS if snaplen == SEGMENT else ROOM
+        self.process = ns.popen(["tcpdump", "-i", device, "-n", "-U", "--immediate-mode", "-s", snaplen, "-B", room, "-Z", "root",
                                  "-w", self.file] + ([expression] if expression else []),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
         until(lambda: "listening on" in self._said(), 10, "tcpdump listens")

@@ -324,7 +324,8 @@ static void ovpn_header(struct world *w, const uint8_t *p, uint32_t n)
 	if (!w->ovpn.key || n < OVPN_DATA_V2_HEAD)
 		return;
 	n -= OVPN_DATA_V2_HEAD;
-	rx_from(w, d, ovpn_frame(&w->ovpn, d, p + OVPN_DATA_V2_HEAD, n, w->ovpn.id++, p), &path);
+	const uint32_t len = ovpn_frame(&w->ovpn, d, p + OVPN_DATA_V2_HEAD, n, w->ovpn.id++, p);
+	note_epoch(&w->ovpn, rx_from(w, d, len, &path), n);
 }
 
 /* Up to seven ahead of what the engine has come to, or back. */

@@ -124,7 +124,11 @@ static void rekey(struct world *w, uint8_t how)
 
 	s.credential.bytes[0] = how & 2 ? 1 : 2;
 	memset(s.open, (int)w->seq, sizeof(s.open));
-	REQUIRE(fwd_session_set(w->f, &s, w->now) == 0);
+	int r = fwd_session_set(w->f, &s, w->now);
+	REQUIRE(r == 0 ||
+		r == -EEXIST); /* after as many as there are indices one may still be held */
+	if (r)
+		return;
 	REQUIRE(fwd_session_set(w->f, &s, w->now) == -EALREADY);
 	aead_key_free(w->key);
 	w->key = client_key(AEAD_CHACHA20_POLY1305, s.open);

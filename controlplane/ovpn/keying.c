@@ -86,7 +86,7 @@ static void authorised(const struct turn *t)
 	end_older_attempts(t);
 	TAILQ_INSERT_TAIL(&t->e->making, s, making);
 	s->is_making = true;
-	s->peer_id = t->e->ops.peer_id_alloc(t->e->ops.arg);
+	s->peer_id = t->e->ops.peer_id_alloc(t->e->ops.arg, &s->grant);
 }
 
 /* ---- keys ---- */

@@ -93,7 +93,7 @@ struct ovpn_ops {
 	int (*authorize)(void *arg, const struct ovpn_identity *who, struct ovpn_grant *grant,
 		const char **why);
 	/* A peer-id that no session uses, OVPN_NO_PEER_ID when there is none. */
-	uint32_t (*peer_id_alloc)(void *arg);
+	uint32_t (*peer_id_alloc)(void *arg, const struct ovpn_grant *grant);
 	void (*peer_id_free)(void *arg, uint32_t peer_id);
 	void *arg;
 };

@@ -62,12 +62,11 @@ static int authorize(
 	return 0;
 }
 
-static uint32_t peer_id_alloc(void *arg)
+static uint32_t peer_id_alloc(void *arg, const struct ovpn_grant *grant)
 {
 	struct coordinator *c = arg;
-	/* Rekeys keep it: any lane will do. */
-	const uint32_t id =
-		c->peer_ids ? index_pool_alloc(c->peer_ids, INDEX_ANY_LANE, loop_now(c)) : 0;
+	const uint32_t lane = index_lane(&grant->address4);
+	const uint32_t id = c->peer_ids ? index_pool_alloc(c->peer_ids, lane, loop_now(c)) : 0;
 	return id ? id : OVPN_NO_PEER_ID;
 }
 

@@ -28,7 +28,7 @@ uint32_t handshake_index_alloc(void *arg, const struct ulid *credential)
 {
 	struct coordinator *c = arg;
 	const struct dir_credential *cr = directory_credential(c->dir, credential);
-	const uint32_t lane = cr ? cr->device->conf.peer : 0;
+	const uint32_t lane = cr ? index_lane(&cr->device->conf.addr4) : 0;
 	return c->indices ? index_pool_alloc(c->indices, lane, loop_now(c)) : 0;
 }
 

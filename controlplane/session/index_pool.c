@@ -16,7 +16,6 @@ struct index_pool {
 	uint32_t slots, mask;
 	uint64_t hold_ms;
 	uint32_t lanes;		    /* a power of two */
-	uint32_t turn;		    /* of those who take any */
 	uint32_t next[INDEX_LANES]; /* the slot that is tried first, in steps of lanes */
 	struct slot slot[];
 };
@@ -83,14 +82,17 @@ static uint32_t alloc_in(struct index_pool *p, uint32_t lane, uint64_t now_ms)
 
 uint32_t index_pool_alloc(struct index_pool *p, uint32_t lane, uint64_t now_ms)
 {
-	if (lane == INDEX_ANY_LANE)
-		lane = p->turn++;
 	for (uint32_t i = 0; i < p->lanes; i++) {
 		const uint32_t index = alloc_in(p, (lane + i) & (p->lanes - 1), now_ms);
 		if (index)
 			return index;
 	}
 	return 0;
+}
+
+uint32_t index_lane(const struct ip_addr *tunnel)
+{
+	return tunnel->bytes[tunnel->family == IP_V4 ? 3 : 15];
 }
 
 /* NULL: the slot is another index's by now. */

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/compiler.h"
 
 struct index_pool;
@@ -26,13 +27,16 @@ struct index_pool_conf {
 int index_pool_new(struct index_pool **out, const struct index_pool_conf *conf) must_check;
 void index_pool_free(struct index_pool *p);
 uint32_t index_pool_slots(const struct index_pool *p);
-/* Indices of a lane are congruent modulo INDEX_LANES (or the number of slots when that is less), as
- * long as the lane has a free slot; then they are any. Only the low bits of lane count;
- * INDEX_ANY_LANE takes the lanes in turn. Returns: an index, neither 0 nor all ones; 0 when all
- * slots are busy or there is no randomness. */
+/* Indices of a lane are congruent to it modulo INDEX_LANES (or the number of slots when that is
+ * less), as long as the lane has a free slot; then they are any. Only the low bits of lane count.
+ * Returns: an index, neither 0 nor all ones; 0 when all slots are busy or there is no randomness.
+ */
 enum { INDEX_LANES = 16 };
-#define INDEX_ANY_LANE UINT32_MAX
 uint32_t index_pool_alloc(struct index_pool *p, uint32_t lane, uint64_t now_ms);
+/* The lane of a device with that tunnel address. The dataplane chooses a worker by the index for
+ * what comes from the device, and by the address for what goes to it; with this lane that is one
+ * worker when their number is a power of two up to INDEX_LANES. */
+uint32_t index_lane(const struct ip_addr *tunnel);
 /* It came to nothing, or its session is gone: free in a minute. One that is somebody else's by now
  * stays theirs. */
 void index_pool_release(struct index_pool *p, uint32_t index, uint64_t now_ms);

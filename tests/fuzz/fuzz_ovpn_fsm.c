@@ -86,8 +86,9 @@ static int authorize(
 	return w->may ? 0 : -EACCES;
 }
 
-static uint32_t peer_id_alloc(void *arg)
+static uint32_t peer_id_alloc(void *arg, const struct ovpn_grant *grant)
 {
+	(void)grant;
 	struct world *w = arg;
 
 	return 100 + (uint32_t)w->peer_ids++;

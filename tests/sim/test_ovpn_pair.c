@@ -92,8 +92,9 @@ static int authorize(
 	return 0;
 }
 
-static uint32_t peer_id_alloc(void *arg)
+static uint32_t peer_id_alloc(void *arg, const struct ovpn_grant *grant)
 {
+	(void)grant;
 	struct sim *s = arg;
 
 	return 100 + s->peer_ids++;

@@ -52,8 +52,9 @@ static int authorize(
 	return b->may ? 0 : -EACCES;
 }
 
-static uint32_t peer_id_alloc(void *arg)
+static uint32_t peer_id_alloc(void *arg, const struct ovpn_grant *grant)
 {
+	(void)grant;
 	struct bench *b = arg;
 
 	return 100 + b->peer_ids++;

@@ -139,6 +139,7 @@ static const char *const allowed[] = {
 	"madvise",
 	"sched_getaffinity",
 	"sched_yield",
+	"clock_nanosleep",
 	"getrandom",
 	/* the end */
 	"unlink",

@@ -207,6 +207,7 @@ static void note_valid(struct worker *w, uint32_t n, uint64_t now)
 /* Between fwd_enter and fwd_leave, and between merge_start and merge_write. */
 static void take_in(struct worker *w, uint32_t n, uint64_t now)
 {
+	w->turn.in += n;
 	n = sort_out(w, n, now);
 	if (n == 0)
 		return;
@@ -237,7 +238,7 @@ void inward_udp(struct worker *w, uint8_t listener, uint64_t now)
 
 	if (got <= 0)
 		return;
-	w->more |= (uint32_t)got == w->batch->n;
+	w->turn.more |= (uint32_t)got == w->batch->n;
 	take_begin(w);
 	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0)
 		take_in(w, n, now);
@@ -251,7 +252,7 @@ void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint6
 
 	if (!tcp_ready(t, w->number, number, events))
 		return;
-	w->more |= tcp_read_full(t, w->number);
+	w->turn.more |= tcp_read_full(t, w->number);
 	for (;;) {
 		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
 		if (got == 0)

@@ -9,17 +9,46 @@ void moderation_begin(struct moderation *m, uint64_t now)
 		m->close++;
 }
 
-bool moderation_end(struct moderation *m, bool more, uint64_t now)
+static void count(struct moderation *m, const struct moderation_turn *t, uint64_t now)
 {
-	m->idle_since = now;
-	return !more && m->close == MODERATION_TURNS && now >= m->rest_until;
+	const uint64_t since = now - m->window;
+
+	m->in += t->in;
+	m->out += t->out;
+	if (since < MODERATION_WINDOW_NS)
+		return;
+	m->gap = m->in > m->out ? since / m->in : 0;
+	m->in = m->out = 0;
+	m->window = now;
 }
 
-void moderation_back(struct moderation *m, uint64_t now)
+bool moderation_end(struct moderation *m, const struct moderation_turn *t, uint64_t now)
+{
+	count(m, t, now);
+	m->idle_since = now;
+	return !t->more && m->close == MODERATION_TURNS && now >= m->rest_until;
+}
+
+static uint64_t rest(const struct moderation *m)
+{
+	const uint64_t batch = m->gap * MODERATION_BATCH;
+
+	if (m->gap > MODERATION_DENSE_NS || batch < MODERATION_REST_MIN_NS)
+		return 0;
+	return batch < MODERATION_REST_MAX_NS ? batch : MODERATION_REST_MAX_NS;
+}
+
+uint64_t moderation_back(struct moderation *m, uint64_t now)
 {
 	const uint64_t took = now - m->idle_since;
 
 	m->idle_since = now;
 	if (took > MODERATION_LATE_NS)
 		m->rest_until = now + took * MODERATION_REST;
+	return took < MODERATION_ALONE_NS ? rest(m) : 0;
+}
+
+void moderation_rested(struct moderation *m, uint64_t now)
+{
+	m->idle_since = now;
 }

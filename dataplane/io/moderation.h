@@ -1,16 +1,23 @@
 /*
  * Whether a worker steps back before it waits for more: what interrupt moderation is for a network
- * card, without its timer.
+ * card.
  *
  *   turn, wait, turn, wait, turn   packets come one by one, and each wakes the worker
  *   turn, yield     , turn         others on this processor go on first; what they send meanwhile
  *                                  wakes nobody, and is one batch
+ *   turn, yield, rest       , turn nobody else was there, and it is known how soon how many come
  *
  * Who sends one packet at a time leaves nothing to batch to a worker that is always there at once:
  * then most of the time goes into waking and sleeping, on both sides. A yield costs next to nothing
  * where nobody else wants the processor, and is only made while turns follow each other closely:
  * a lone packet goes on at once. A yield that lasts, because somebody computes, delays packets:
- * after such a one there are none for a multiple of the time. Pure.
+ * after such a one there are none for a multiple of the time.
+ *
+ * A rest takes a timer, which costs as much as several wake-ups, above all on virtual machines. So
+ * there is one only while datagrams come in so densely that it saves many more of them, and as long
+ * as a good batch of them takes. What comes out of the device comes joined already, and the
+ * acknowledgements that it waits for had better be quick: when that is most of the packets nobody
+ * rests. Pure.
  */
 #ifndef IO_MODERATION_H
 #define IO_MODERATION_H
@@ -19,24 +26,41 @@
 #include <stdint.h>
 
 enum {
-	MODERATION_CLOSE_NS = 1000 * 1000, /* a wait that is shorter is a short one */
-	MODERATION_TURNS = 8,		   /* that begin after short waits, one after the other */
-	MODERATION_LATE_NS = 8000 * 1000,  /* a yield that takes longer was too long */
-	MODERATION_REST = 4,		   /* times its length there are none after it */
+	MODERATION_CLOSE_NS = 1000 * 1000,  /* a wait that is shorter is a short one */
+	MODERATION_TURNS = 8,		    /* that begin after short waits, one after the other */
+	MODERATION_LATE_NS = 8000 * 1000,   /* a yield that takes longer was too long */
+	MODERATION_REST = 4,		    /* times its length there are none after it */
+	MODERATION_WINDOW_NS = 500 * 1000,  /* over which packets are counted, at least */
+	MODERATION_DENSE_NS = 10 * 1000,    /* from one packet to the next, at most, for a rest */
+	MODERATION_BATCH = 32,		    /* packets that a rest waits for */
+	MODERATION_REST_MIN_NS = 50 * 1000, /* a shorter one would not pay */
+	MODERATION_REST_MAX_NS = 200 * 1000,
+	MODERATION_ALONE_NS = 20 * 1000, /* a yield that was shorter: nobody else was there */
 };
 
 /* Times are of one clock, in nanoseconds. All zero: nothing has come yet. */
 struct moderation {
 	uint64_t idle_since; /* end of the last turn, or of the yield after it */
 	uint64_t rest_until;
-	uint32_t close; /* turns after short waits; MODERATION_TURNS is as good as more */
+	uint32_t close;	  /* turns after short waits; MODERATION_TURNS is as good as more */
+	uint32_t in, out; /* packets in this window */
+	uint64_t window;  /* when it began */
+	uint64_t gap;	  /* in the last one, from one packet in to the next; 0: most went out */
+};
+
+/* What a turn has dealt with. */
+struct moderation_turn {
+	uint32_t in;  /* packets from the outer sockets */
+	uint32_t out; /* packets from the device */
+	bool more;    /* not all of it: a source had more than one turn takes */
 };
 
 /* Something has come. */
 void moderation_begin(struct moderation *m, uint64_t now);
-/* It has been dealt with. More: not all of it, a source had more than one turn takes.
- * Returns: whether to yield; then moderation_back is called after it. */
-bool moderation_end(struct moderation *m, bool more, uint64_t now);
-void moderation_back(struct moderation *m, uint64_t now);
+/* It has been dealt with. Returns: whether to yield; then moderation_back is called after it. */
+bool moderation_end(struct moderation *m, const struct moderation_turn *t, uint64_t now);
+/* Returns: how long to rest now, 0: not at all; then moderation_rested is called after it. */
+uint64_t moderation_back(struct moderation *m, uint64_t now);
+void moderation_rested(struct moderation *m, uint64_t now);
 
 #endif

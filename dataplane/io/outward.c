@@ -192,8 +192,9 @@ void outward_tun(struct worker *w, uint64_t now)
 		if (!outgoing_read(&o))
 			break;
 	}
-	w->more |= o.total + o.n >= TUN_TURN;
+	w->turn.more |= o.total + o.n >= TUN_TURN;
 	outgoing_flush(&o);
+	w->turn.out += o.total;
 }
 
 bool outward_unstage(struct worker *w, uint64_t now)

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -77,19 +79,31 @@ static int patience(const struct worker *w)
 	return tcp_has_deadlines(w->group->conf.tcp, w->number) ? TCP_TICK_MS : -1;
 }
 
+/* Others on this processor have gone on; rests as well when that pays. */
+static void step_back(struct worker *w)
+{
+	const uint64_t ns = moderation_back(&w->moderation, clock_ticks_ns());
+	const struct timespec t = {.tv_nsec = (long)ns};
+
+	if (ns == 0)
+		return;
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+	moderation_rested(&w->moderation, clock_ticks_ns());
+}
+
 /* Deals with what has come, and lets others on this processor go on first when that pays. */
 static void turn(struct worker *w, const struct epoll_event *events, int n)
 {
 	const uint64_t now = clock_mono_ms(&w->group->conf.clock);
 
-	w->more = false;
+	w->turn = (struct moderation_turn){0};
 	moderation_begin(&w->moderation, clock_ticks_ns());
 	for (int i = 0; i < n; i++)
 		on_event(w, &events[i], now);
-	if (!moderation_end(&w->moderation, w->more, clock_ticks_ns()))
+	if (!moderation_end(&w->moderation, &w->turn, clock_ticks_ns()))
 		return;
 	sched_yield();
-	moderation_back(&w->moderation, clock_ticks_ns());
+	step_back(w);
 }
 
 static void *run(void *arg)
@@ -101,6 +115,8 @@ static void *run(void *arg)
 	/* Without it packets are sealed a little slower, and that is all. */
 	if (aead_thread_start() != 0)
 		log_warn("worker", "%u: no memory for batched cryptography", w->number);
+	/* A rest is as long as it is, not up to 50 us longer. */
+	(void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	sem_post(&g->begun);
 	while (!atomic_load_explicit(&g->stop, memory_order_acquire)) {
 		struct epoll_event events[EVENTS];

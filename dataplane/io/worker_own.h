@@ -52,7 +52,7 @@ struct worker {
 	struct merge *merge;
 	struct udp_batch *batch;
 	struct moderation moderation;
-	bool more;			/* in this turn a source had more than it takes of one */
+	struct moderation_turn turn;	/* what this one has dealt with so far */
 	struct fwd_packet p[UDP_BATCH]; /* one batch is in work at a time */
 };
 
@@ -77,7 +77,7 @@ static inline void worker_count(const struct worker *w, enum fwd_verdict v, uint
 /* Logs, and lets the process end in order; the rest of this worker goes on until then. */
 void worker_fail(struct worker *w, const char *what, int error);
 
-/* A listener is readable, or a connection has an event. These and outward_tun set more. */
+/* A listener is readable, or a connection has an event. These and outward_tun count the turn. */
 void inward_udp(struct worker *w, uint8_t listener, uint64_t now);
 void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint64_t now);
 /* The device is readable. */

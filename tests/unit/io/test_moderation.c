@@ -23,19 +23,38 @@ static int start(void **state)
 	return 0;
 }
 
-/* Waits so long, works so long. Returns: whether to yield. */
-static bool turn(struct feed *f, uint64_t wait, uint64_t work, bool more)
+/* Waits so long, works so long, on so many packets. Returns: whether to yield. */
+static bool turn_of(
+	struct feed *f, uint64_t wait, uint64_t work, const struct moderation_turn *done)
 {
 	f->now += wait;
 	moderation_begin(&f->m, f->now);
 	f->now += work;
-	return moderation_end(&f->m, more, f->now);
+	return moderation_end(&f->m, done, f->now);
 }
 
-static void back(struct feed *f, uint64_t took)
+static bool turn(struct feed *f, uint64_t wait, uint64_t work, bool more)
+{
+	return turn_of(f, wait, work, &(struct moderation_turn){.in = 1, .out = 1, .more = more});
+}
+
+/* Returns: how long to rest. */
+static uint64_t back(struct feed *f, uint64_t took)
 {
 	f->now += took;
-	moderation_back(&f->m, f->now);
+	return moderation_back(&f->m, f->now);
+}
+
+/* Packets come in one by one, so long one from the other, and as many leave as in every such turn;
+ * nobody else wants the processor. Returns: the rest after the last of n turns. */
+static uint64_t rest_after(struct feed *f, uint64_t gap, uint32_t out, int n)
+{
+	const struct moderation_turn done = {.in = 1, .out = out};
+	uint64_t rest = 0;
+
+	for (int i = 0; i < n; i++)
+		rest = turn_of(f, gap - US, 0, &done) ? back(f, US) : (f->now += US, 0);
+	return rest;
 }
 
 /* The first turn that is to yield, of at most n. */
@@ -131,6 +150,95 @@ static void rest_is_measured_by_the_yield(void **state)
 	assert_true(turn(f, 0, 1, false));
 }
 
+/* ---- rests ---- */
+
+static void dense_packets_are_waited_for(void **state)
+{
+	struct feed *f = *state;
+
+	/* 150,000 a second */
+	assert_int_equal(rest_after(f, 6 * US, 0, 1000), MODERATION_BATCH * 6 * US);
+	/* the longest */
+	assert_int_equal(rest_after(f, 9 * US, 0, 1000), MODERATION_REST_MAX_NS);
+}
+
+static void rare_packets_are_not(void **state)
+{
+	struct feed *f = *state;
+
+	assert_int_equal(rest_after(f, MODERATION_DENSE_NS, 0, 1000), MODERATION_REST_MAX_NS);
+	assert_int_equal(rest_after(f, MODERATION_DENSE_NS + US, 0, 1000), 0);
+	assert_int_equal(rest_after(f, 300 * US, 0, 100), 0);
+}
+
+/* They come so fast that a batch is there anyway. */
+static void very_dense_packets_need_no_rest(void **state)
+{
+	struct feed *f = *state;
+	const struct moderation_turn done = {.in = 30, .out = 0};
+
+	for (int i = 0; i < 1000; i++) {
+		if (turn_of(f, 30 * US - US, 0, &done))
+			assert_int_equal(back(f, US), 0);
+		else
+			f->now += US;
+	}
+}
+
+/* A download: what comes in are acknowledgements. */
+static void nobody_rests_when_most_packets_go_out(void **state)
+{
+	struct feed *f = *state;
+
+	assert_int_equal(rest_after(f, 6 * US, 1, 1000), 0);
+	assert_int_equal(rest_after(f, 6 * US, 30, 1000), 0);
+	assert_int_not_equal(rest_after(f, 6 * US, 0, 1000), 0);
+}
+
+static void a_yield_to_somebody_was_rest_enough(void **state)
+{
+	struct feed *f = *state;
+
+	assert_int_not_equal(rest_after(f, 6 * US, 0, 1000), 0);
+	assert_true(turn_of(f, 5 * US, 0, &(struct moderation_turn){.in = 1}));
+	assert_int_equal(back(f, MODERATION_ALONE_NS), 0);
+	assert_true(turn_of(f, 5 * US, 0, &(struct moderation_turn){.in = 1}));
+	assert_int_not_equal(back(f, MODERATION_ALONE_NS - 1), 0);
+}
+
+/* What was dense before a pause is no reason to let the first packets after it wait. */
+static void a_pause_is_the_end_of_it(void **state)
+{
+	struct feed *f = *state;
+
+	assert_int_not_equal(rest_after(f, 6 * US, 0, 1000), 0);
+	f->now += 20 * MS;
+	moderation_rested(&f->m, f->now);
+	assert_int_equal(rest_after(f, 6 * US, 0, 20), 0);
+	assert_int_not_equal(rest_after(f, 6 * US, 0, 1000), 0);
+}
+
+/* The time of a rest itself counts as such in which packets come. */
+static void rests_do_not_change_what_is_measured(void **state)
+{
+	struct feed *f = *state;
+	uint64_t left = 0;
+
+	assert_int_not_equal(rest_after(f, 7 * US, 0, 1000), 0);
+	for (int i = 0; i < 1000; i++) {
+		const uint64_t from = f->now - left;
+		uint64_t rest = back(f, US);
+
+		assert_in_range(rest, MODERATION_REST_MAX_NS * 9 / 10, MODERATION_REST_MAX_NS);
+		f->now += rest;
+		moderation_rested(&f->m, f->now);
+		f->now += US;
+		const struct moderation_turn done = {.in = (uint32_t)((f->now - from) / (7 * US))};
+		left = (f->now - from) % (7 * US);
+		assert_true(turn_of(f, 0, 0, &done));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +249,13 @@ int main(void)
 		cmocka_unit_test_setup(what_is_there_already_is_dealt_with_first, start),
 		cmocka_unit_test_setup(late_returns_are_rare, start),
 		cmocka_unit_test_setup(rest_is_measured_by_the_yield, start),
+		cmocka_unit_test_setup(dense_packets_are_waited_for, start),
+		cmocka_unit_test_setup(rare_packets_are_not, start),
+		cmocka_unit_test_setup(very_dense_packets_need_no_rest, start),
+		cmocka_unit_test_setup(nobody_rests_when_most_packets_go_out, start),
+		cmocka_unit_test_setup(a_yield_to_somebody_was_rest_enough, start),
+		cmocka_unit_test_setup(a_pause_is_the_end_of_it, start),
+		cmocka_unit_test_setup(rests_do_not_change_what_is_measured, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,7 +207,6 @@ static void note_valid(struct worker *w, uint32_t n, uint64_t now)
 /* Between fwd_enter and fwd_leave, and between merge_start and merge_write. */
 static void take_in(struct worker *w, uint32_t n, uint64_t now)
 {
-	w->turn.in += n;
 	n = sort_out(w, n, now);
 	if (n == 0)
 		return;
@@ -234,15 +233,19 @@ static void take_end(struct worker *w)
 void inward_udp(struct worker *w, uint8_t listener, uint64_t now)
 {
 	int got = udp_receive(w->batch, &w->sockets[listener]);
-	uint32_t n;
+	uint32_t n, taken = 0;
 
 	if (got <= 0)
 		return;
 	w->turn.more |= (uint32_t)got == w->batch->n;
 	take_begin(w);
-	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0)
+	while ((n = udp_take(w->batch, listener, w->p, UDP_BATCH)) > 0) {
+		taken += n;
 		take_in(w, n, now);
+	}
 	take_end(w);
+	w->turn.single += (uint32_t)got;
+	w->turn.joined += taken - (uint32_t)got;
 }
 
 void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint64_t now)
@@ -257,6 +260,7 @@ void inward_connection(struct worker *w, uint64_t number, uint32_t events, uint6
 		got = tcp_frames(t, w->number, w->p, UDP_BATCH);
 		if (got == 0)
 			return;
+		w->turn.single += got;
 		take_begin(w);
 		take_in(w, got, now);
 		take_end(w);

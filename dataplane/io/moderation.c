@@ -13,12 +13,12 @@ static void count(struct moderation *m, const struct moderation_turn *t, uint64_
 {
 	const uint64_t since = now - m->window;
 
-	m->in += t->in;
-	m->out += t->out;
+	m->single += t->single;
+	m->joined += t->joined;
 	if (since < MODERATION_WINDOW_NS)
 		return;
-	m->gap = m->in > m->out ? since / m->in : 0;
-	m->in = m->out = 0;
+	m->gap = m->single > m->joined ? since / m->single : 0;
+	m->single = m->joined = 0;
 	m->window = now;
 }
 

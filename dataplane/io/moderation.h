@@ -14,9 +14,9 @@
  * after such a one there are none for a multiple of the time.
  *
  * A rest takes a timer, which costs as much as several wake-ups, above all on virtual machines. So
- * there is one only while datagrams come in so densely that it saves many more of them, and as long
- * as a good batch of them takes. What comes out of the device comes joined already, and the
- * acknowledgements that it waits for had better be quick: when that is most of the packets nobody
+ * there is one only while single packets come so densely that it saves more of them, and as long as
+ * a good batch of them takes. What the kernel has joined is a batch already, and in a download the
+ * acknowledgements that bring more of it had better be quick: when most packets come joined nobody
  * rests. Pure.
  */
 #ifndef IO_MODERATION_H
@@ -31,7 +31,7 @@ enum {
 	MODERATION_LATE_NS = 8000 * 1000,   /* a yield that takes longer was too long */
 	MODERATION_REST = 4,		    /* times its length there are none after it */
 	MODERATION_WINDOW_NS = 500 * 1000,  /* over which packets are counted, at least */
-	MODERATION_DENSE_NS = 10 * 1000,    /* from one packet to the next, at most, for a rest */
+	MODERATION_DENSE_NS = 40 * 1000,    /* from one packet to the next, at most, for a rest */
 	MODERATION_BATCH = 32,		    /* packets that a rest waits for */
 	MODERATION_REST_MIN_NS = 50 * 1000, /* a shorter one would not pay */
 	MODERATION_REST_MAX_NS = 200 * 1000,
@@ -42,17 +42,17 @@ enum {
 struct moderation {
 	uint64_t idle_since; /* end of the last turn, or of the yield after it */
 	uint64_t rest_until;
-	uint32_t close;	  /* turns after short waits; MODERATION_TURNS is as good as more */
-	uint32_t in, out; /* packets in this window */
-	uint64_t window;  /* when it began */
-	uint64_t gap;	  /* in the last one, from one packet in to the next; 0: most went out */
+	uint32_t close;		 /* turns after short waits; MODERATION_TURNS is as good as more */
+	uint32_t single, joined; /* packets in this window */
+	uint64_t window;	 /* when it began */
+	uint64_t gap; /* in the last one, from one single packet to the next; 0: most were joined */
 };
 
 /* What a turn has dealt with. */
 struct moderation_turn {
-	uint32_t in;  /* packets from the outer sockets */
-	uint32_t out; /* packets from the device */
-	bool more;    /* not all of it: a source had more than one turn takes */
+	uint32_t single; /* messages of one packet, and frames of a stream */
+	uint32_t joined; /* packets of messages of several */
+	bool more;	 /* not all of it: a source had more than one turn takes */
 };
 
 /* Something has come. */

@@ -84,6 +84,7 @@ struct outgoing {
 	struct worker *w;
 	uint64_t now;
 	uint32_t n, total;
+	uint32_t single; /* of all those: that were read one by one */
 	size_t read, cut;
 };
 
@@ -163,6 +164,7 @@ static bool outgoing_read(struct outgoing *o)
 	}
 	switch (segment_begin(&s, &h, packet, (uint32_t)len)) {
 	case SEGMENT_WHOLE:
+		o->single++;
 		if (len > PACKET_MAX) {
 			worker_count(w, FWD_TOO_BIG, 1);
 			o->total++;
@@ -175,6 +177,7 @@ static bool outgoing_read(struct outgoing *o)
 		outgoing_cut(o, &s);
 		break;
 	case SEGMENT_BAD:
+		o->single++;
 		worker_count(w, FWD_BAD_INNER, 1);
 		o->total++;
 		break;
@@ -194,7 +197,8 @@ void outward_tun(struct worker *w, uint64_t now)
 	}
 	w->turn.more |= o.total + o.n >= TUN_TURN;
 	outgoing_flush(&o);
-	w->turn.out += o.total;
+	w->turn.single += o.single;
+	w->turn.joined += o.total - o.single;
 }
 
 bool outward_unstage(struct worker *w, uint64_t now)

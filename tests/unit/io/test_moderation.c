@@ -35,7 +35,8 @@ static bool turn_of(
 
 static bool turn(struct feed *f, uint64_t wait, uint64_t work, bool more)
 {
-	return turn_of(f, wait, work, &(struct moderation_turn){.in = 1, .out = 1, .more = more});
+	return turn_of(
+		f, wait, work, &(struct moderation_turn){.single = 1, .joined = 1, .more = more});
 }
 
 /* Returns: how long to rest. */
@@ -45,11 +46,11 @@ static uint64_t back(struct feed *f, uint64_t took)
 	return moderation_back(&f->m, f->now);
 }
 
-/* Packets come in one by one, so long one from the other, and as many leave as in every such turn;
+/* Packets come one by one, so long one from the other, and so many joined ones in every such turn;
  * nobody else wants the processor. Returns: the rest after the last of n turns. */
-static uint64_t rest_after(struct feed *f, uint64_t gap, uint32_t out, int n)
+static uint64_t rest_after(struct feed *f, uint64_t gap, uint32_t joined, int n)
 {
-	const struct moderation_turn done = {.in = 1, .out = out};
+	const struct moderation_turn done = {.single = 1, .joined = joined};
 	uint64_t rest = 0;
 
 	for (int i = 0; i < n; i++)
@@ -175,7 +176,7 @@ static void rare_packets_are_not(void **state)
 static void very_dense_packets_need_no_rest(void **state)
 {
 	struct feed *f = *state;
-	const struct moderation_turn done = {.in = 30, .out = 0};
+	const struct moderation_turn done = {.single = 30};
 
 	for (int i = 0; i < 1000; i++) {
 		if (turn_of(f, 30 * US - US, 0, &done))
@@ -185,8 +186,8 @@ static void very_dense_packets_need_no_rest(void **state)
 	}
 }
 
-/* A download: what comes in are acknowledgements. */
-static void nobody_rests_when_most_packets_go_out(void **state)
+/* A download: what comes one by one are acknowledgements. */
+static void nobody_rests_when_most_packets_are_joined(void **state)
 {
 	struct feed *f = *state;
 
@@ -200,9 +201,9 @@ static void a_yield_to_somebody_was_rest_enough(void **state)
 	struct feed *f = *state;
 
 	assert_int_not_equal(rest_after(f, 6 * US, 0, 1000), 0);
-	assert_true(turn_of(f, 5 * US, 0, &(struct moderation_turn){.in = 1}));
+	assert_true(turn_of(f, 5 * US, 0, &(struct moderation_turn){.single = 1}));
 	assert_int_equal(back(f, MODERATION_ALONE_NS), 0);
-	assert_true(turn_of(f, 5 * US, 0, &(struct moderation_turn){.in = 1}));
+	assert_true(turn_of(f, 5 * US, 0, &(struct moderation_turn){.single = 1}));
 	assert_int_not_equal(back(f, MODERATION_ALONE_NS - 1), 0);
 }
 
@@ -233,7 +234,8 @@ static void rests_do_not_change_what_is_measured(void **state)
 		f->now += rest;
 		moderation_rested(&f->m, f->now);
 		f->now += US;
-		const struct moderation_turn done = {.in = (uint32_t)((f->now - from) / (7 * US))};
+		const struct moderation_turn done = {
+			.single = (uint32_t)((f->now - from) / (7 * US))};
 		left = (f->now - from) % (7 * US);
 		assert_true(turn_of(f, 0, 0, &done));
 	}
@@ -252,7 +254,7 @@ int main(void)
 		cmocka_unit_test_setup(dense_packets_are_waited_for, start),
 		cmocka_unit_test_setup(rare_packets_are_not, start),
 		cmocka_unit_test_setup(very_dense_packets_need_no_rest, start),
-		cmocka_unit_test_setup(nobody_rests_when_most_packets_go_out, start),
+		cmocka_unit_test_setup(nobody_rests_when_most_packets_are_joined, start),
 		cmocka_unit_test_setup(a_yield_to_somebody_was_rest_enough, start),
 		cmocka_unit_test_setup(a_pause_is_the_end_of_it, start),
 		cmocka_unit_test_setup(rests_do_not_change_what_is_measured, start),

@@ -37,6 +37,24 @@ static void gives_every_slot_once(void **state)
 	index_pool_free(p);
 }
 
+/* Whatever the number of workers is, of 2, 4, 8 and 16, both directions have the same. */
+static void a_lane_is_the_address_modulo_the_workers(void **state)
+{
+	(void)state;
+	struct index_pool *p;
+	assert_int_equal(pool_new(&p, SLOTS * INDEX_LANES), 0);
+	for (uint32_t i = 1; i < 256; i++) {
+		const struct ip_addr a4 = {IP_V4, {10, 0, 7, (uint8_t)i}},
+				     a6 = {IP_V6, {0xfd, [15] = (uint8_t)i}};
+		assert_int_equal(index_lane(&a4), i);
+		assert_int_equal(index_lane(&a6), i);
+		const uint32_t index = index_pool_alloc(p, index_lane(&a4), 0);
+		assert_int_not_equal(index, 0);
+		assert_int_equal((index & 0xff) % INDEX_LANES, i % INDEX_LANES);
+	}
+	index_pool_free(p);
+}
+
 static void a_released_one_waits(void **state)
 {
 	(void)state;
@@ -126,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gives_every_slot_once),
+		cmocka_unit_test(a_lane_is_the_address_modulo_the_workers),
 		cmocka_unit_test(a_released_one_waits),
 		cmocka_unit_test(an_adopted_one_is_not_given),
 		cmocka_unit_test(an_old_one_frees_nobody_elses_slot),

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/parent.h"
 #include "base/secret.h"
 
 enum { LINE = 300 };
@@ -28,24 +29,6 @@ static int write_line(int fd, const char *text)
 	if (done != n)
 		return -ENOSPC;
 	return fsync(fd) ? -errno : 0;
-}
-
-/* The name is as durable as the text. */
-static int sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[PATH_MAX] = ".";
-	int fd, r;
-
-	if (slash)
-		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path),
-			path);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = fsync(fd) ? -errno : 0;
-	close(fd);
-	return r;
 }
 
 static int name_new(char out[PATH_MAX], const char *path)
@@ -72,7 +55,7 @@ int first_password_write(const char *path, const char *password)
 	if (close(fd) && r == 0)
 		r = -errno;
 	if (r == 0)
-		r = sync_folder(path);
+		r = parent_sync(path);
 	if (r)
 		(void)!unlink(fresh);
 	return r;
@@ -90,7 +73,7 @@ int first_password_keep(const char *path)
 		return errno == ENOENT ? 0 : -errno;
 	if (unlink(fresh))
 		return -errno;
-	return sync_folder(path);
+	return parent_sync(path);
 }
 
 void first_password_drop(const char *path)

@@ -26,6 +26,7 @@
 #include <openssl/hmac.h>
 #include <openssl/params.h>
 
+#include "base/parent.h"
 #include "base/secret.h"
 #include "crypto/x25519.h"
 
@@ -104,26 +105,6 @@ static int write_all(int fd, const uint8_t *p, size_t n)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* The name is durable only when its folder is. */
-static int sync_folder_of(const char *file)
-{
-	char folder[PATH_MAX];
-	const char *slash = strrchr(file, '/');
-	size_t n = slash ? (size_t)(slash - file) : 0;
-	int fd, rc;
-
-	if (n >= sizeof(folder))
-		return -ENAMETOOLONG;
-	memcpy(folder, file, n);
-	folder[n] = '\0';
-	fd = open(n ? folder : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	rc = fsync(fd) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
-
 /* A key that is there already must never be replaced. */
 static int give_name(const char *fresh, const char *file)
 {
@@ -154,7 +135,7 @@ static int master_create(const char *file, uint8_t key[KEYSTORE_MASTER])
 	if (rc == 0)
 		rc = give_name(fresh, file);
 	unlink(fresh);
-	return rc ? rc : sync_folder_of(file);
+	return rc ? rc : parent_sync(file);
 }
 
 int keystore_open(struct keystore **out, const char *master_key_file, bool create)

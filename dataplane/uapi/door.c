@@ -5,7 +5,6 @@
 #include "uapi/door.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -15,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/parent.h"
 
 enum { BACKLOG = 8, SOCKET_MODE = 0660 };
 
@@ -66,16 +67,10 @@ int door_connect(const char *path)
  * Returns: a descriptor whose closing unlocks, -errno. */
 static int lock_folder(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char folder[DOOR_PATH_MAX] = ".";
-	int fd;
+	const int fd = parent_open(path);
 
-	if (slash)
-		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path),
-			path);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	while (flock(fd, LOCK_EX)) {
 		int rc = -errno;
 

@@ -167,7 +167,7 @@ bench-programs: programs $(BENCH)
 
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
-THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/test_install %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
+THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/test_farewell %/test_install %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
 	%/test_aead %/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup %/test_audit %/test_settings,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 

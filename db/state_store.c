@@ -46,10 +46,10 @@ int device_state_set(struct db_conn *tx, const struct device_state_row *s)
 		"rx_packets, tx_packets, seen_rx_bytes, seen_tx_bytes, seen_rx_packets, "
 		"seen_tx_packets, remote_address, remote_port, remote_scope, local_address, "
 		"listener, "
-		"credential_id, last_handshake_at, was_up) "
+		"credential_id, last_handshake_at, was_up, farewell) "
 		"SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
 		"?17, "
-		"?18, ?19 WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?1)");
+		"?18, ?19, ?20 WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?1)");
 
 	stmt_put_ulid(&st, &s->device_id);
 	stmt_put_ulid(&st, &s->boot_id);
@@ -64,6 +64,7 @@ int device_state_set(struct db_conn *tx, const struct device_state_row *s)
 	stmt_put_ulid(&st, &s->credential_id);
 	stmt_put_i64(&st, s->last_handshake_at);
 	stmt_put_i64(&st, s->was_up);
+	stmt_put_blob(&st, s->farewell, s->farewell_len);
 	return stmt_run(&st);
 }
 
@@ -74,7 +75,7 @@ int device_state_get(struct db_conn *tx, const struct ulid *device, struct devic
 		"SELECT device_id, boot_id, epoch, rx_bytes, tx_bytes, rx_packets, tx_packets, "
 		"seen_rx_bytes, seen_tx_bytes, seen_rx_packets, seen_tx_packets, remote_address, "
 		"remote_port, remote_scope, local_address, listener, credential_id, "
-		"last_handshake_at, was_up FROM device_state WHERE device_id = ?");
+		"last_handshake_at, was_up, farewell FROM device_state WHERE device_id = ?");
 
 	memset(out, 0, sizeof(*out));
 	stmt_put_ulid(&st, device);
@@ -94,6 +95,7 @@ int device_state_get(struct db_conn *tx, const struct ulid *device, struct devic
 	out->credential_id = stmt_ulid(&st);
 	out->last_handshake_at = stmt_i64(&st);
 	out->was_up = stmt_i64(&st) != 0;
+	out->farewell_len = (uint8_t)stmt_blob_upto(&st, out->farewell, sizeof(out->farewell));
 	return stmt_err(&st);
 }
 

@@ -14,6 +14,7 @@ struct db_conn;
 struct traffic_row {
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 };
+enum { DEVICE_FAREWELL_MAX = 64 };
 struct device_state_row {
 	struct ulid device_id, boot_id;
 	uint64_t epoch;
@@ -22,6 +23,8 @@ struct device_state_row {
 	struct ulid credential_id;
 	int64_t last_handshake_at;
 	bool was_up;
+	uint8_t farewell[DEVICE_FAREWELL_MAX]; /* a packet for its client (db/README.md) */
+	uint8_t farewell_len;
 };
 
 /* Adds or replaces; for a device or credential that is gone nothing is written, and that is no

@@ -17,7 +17,7 @@ E2E = {
     "test_garbage": (42, 0.5, QUIET),
     "test_controlplane_restart": (39, 0.3, QUIET),
     "test_dataplane_restart": (31, 0.4, QUIET),
-    "test_ovpn_dataplane_restart": (26, 0.3, QUIET),
+    "test_ovpn_dataplane_restart": (38, 0.3, QUIET),
     "test_outer": (16, 0.4, QUIET),
     "test_ovpn_tcp_hostile": (22, 0.2, QUIET),
     "test_wire": (20, 0.3, QUIET),

@@ -231,13 +231,14 @@ static bool say_farewell(struct ovpn_engine *e, struct session *s, enum ovpn_far
 	return true;
 }
 
-void ovpn_engine_farewell(struct ovpn_engine *e, uint64_t session, enum ovpn_farewell how,
+bool ovpn_engine_farewell(struct ovpn_engine *e, uint64_t session, enum ovpn_farewell how,
 	const char *reason, struct ovpn_time now)
 {
 	struct session *s = ovpn_session_of(e, session);
 
 	if (s)
 		(void)say_farewell(e, s, how, reason, now);
+	return s;
 }
 
 size_t ovpn_engine_farewell_credential(struct ovpn_engine *e, const struct ulid *credential,

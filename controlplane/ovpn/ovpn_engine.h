@@ -140,8 +140,8 @@ enum ovpn_farewell {
 	OVPN_FAREWELL_REFUSED, /* AUTH_FAILED: it may not come back */
 };
 /* Says goodbye: no more keys; the message is repeated until it is acknowledged, at most 5 s, and
- * then the session is gone. reason: constant text. */
-void ovpn_engine_farewell(struct ovpn_engine *e, uint64_t session, enum ovpn_farewell how,
+ * then the session is gone. reason: constant text. Returns: whether there is such a session. */
+bool ovpn_engine_farewell(struct ovpn_engine *e, uint64_t session, enum ovpn_farewell how,
 	const char *reason, struct ovpn_time now);
 /* The same for every session of a credential, also those that are being made. Returns: how many. */
 size_t ovpn_engine_farewell_credential(struct ovpn_engine *e, const struct ulid *credential,

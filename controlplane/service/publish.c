@@ -180,7 +180,7 @@ static int load_credential(struct service *s, struct db_conn *tx, const struct c
 
 static struct device_state state_of(const struct device_state_row *row)
 {
-	return (struct device_state){
+	struct device_state state = {
 		.device_id = row->device_id,
 		.boot_id = row->boot_id,
 		.epoch = row->epoch,
@@ -196,7 +196,11 @@ static struct device_state state_of(const struct device_state_row *row)
 		.credential = row->credential_id,
 		.last_handshake_at = row->last_handshake_at,
 		.was_up = row->was_up,
+		.farewell.len = row->farewell_len,
 	};
+
+	memcpy(state.farewell.bytes, row->farewell, sizeof(row->farewell));
+	return state;
 }
 
 /* One that is disabled or expired brings its counters only. */

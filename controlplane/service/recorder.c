@@ -153,9 +153,11 @@ void recorder_use(struct recorder *r, enum recorder_use what, const struct ulid 
 	pthread_mutex_unlock(&r->lock);
 }
 
+_Static_assert((int)DEVICE_FAREWELL_MAX == (int)UAPI_FAREWELL_MAX, "copied whole");
+
 static int write_device(struct db_conn *tx, const struct device_state *st)
 {
-	const struct device_state_row row = {
+	struct device_state_row row = {
 		.device_id = st->device_id,
 		.boot_id = st->boot_id,
 		.epoch = st->epoch,
@@ -166,8 +168,10 @@ static int write_device(struct db_conn *tx, const struct device_state *st)
 		.credential_id = st->credential,
 		.last_handshake_at = st->last_handshake_at,
 		.was_up = st->was_up,
+		.farewell_len = st->farewell.len,
 	};
 
+	memcpy(row.farewell, st->farewell.bytes, sizeof(row.farewell));
 	return device_state_set(tx, &row);
 }
 

@@ -378,12 +378,14 @@ void channels_expired(struct coordinator *c, uint64_t channel, uint8_t reason)
 	pump(c);
 }
 
-void channels_restart(struct coordinator *c, uint64_t channel, const char *why)
+bool channels_restart(struct coordinator *c, uint64_t channel, const char *why)
 {
 	if (!c->ovpn || !channel)
-		return;
-	ovpn_engine_farewell(c->ovpn, channel, OVPN_FAREWELL_RESTART, why, now_of(c));
+		return false;
+	const bool told =
+		ovpn_engine_farewell(c->ovpn, channel, OVPN_FAREWELL_RESTART, why, now_of(c));
 	pump(c);
+	return told;
 }
 
 void channels_revoked(struct coordinator *c, const struct ulid *credential)

@@ -196,6 +196,7 @@ void coordinator_free(struct coordinator *c)
 	session_table_free(c->table);
 	index_pool_free(c->indices);
 	free(c->recalls);
+	free(c->again);
 	free(c->greatest);
 	free(c->run_dir);
 	pthread_mutex_destroy(&c->mailbox_lock);

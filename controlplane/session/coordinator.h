@@ -19,6 +19,7 @@
 #include "base/compiler.h"
 #include "base/ulid.h"
 #include "directory/directory.h"
+#include "uapi/uapi.h"
 
 struct ca;
 struct coordinator;
@@ -39,6 +40,13 @@ struct coordinator_conf {
 	const struct ovpn_key2 *tls_crypt; /* copied; NULL: clients need a tls-crypt-v2 key */
 };
 
+/* The packet that tells an OpenVPN client over UDP to connect anew when its dataplane is gone
+ * (SESSION_SET_REPLY). It lets nobody in and nothing can be read with it, but it is not public. */
+struct farewell {
+	uint8_t len; /* 0: none */
+	uint8_t bytes[UAPI_FAREWELL_MAX];
+};
+
 /* What must survive a restart of the control plane, per device. Handed to on_state from the loop
  * thread in batches about once a second; the receiver must not block. */
 struct device_state {
@@ -51,7 +59,8 @@ struct device_state {
 	struct path path;	   /* last authenticated; family IP_NONE: never */
 	struct ulid credential;	   /* that it last came with */
 	int64_t last_handshake_at; /* Unix ms, 0: never */
-	bool was_up; /* had a session: call it back after a restart of the dataplane */
+	bool was_up;		  /* had a session: call it back after a restart of the dataplane */
+	struct farewell farewell; /* of that session's keys in that boot */
 };
 struct credential_state {
 	struct ulid credential_id;

@@ -14,9 +14,6 @@
 #include "session/loop.h"
 #include "wire/classify.h"
 
-/* How many sleeping tunnels are called per turn after a restart of the dataplane: about 5 ms. */
-enum { RECALLS_PER_TURN = 32 };
-
 uint64_t loop_now(struct coordinator *c)
 {
 	return clock_mono_ms(&c->conf.clock);
@@ -157,7 +154,9 @@ void handshake_tick(struct coordinator *c)
 		if (!l || l->up)
 			continue;
 		handshake_call(c, dev, "the dataplane was restarted");
+		farewell_tell(c, dev);
 	}
+	farewell_tick(c);
 	struct wg_out out;
 	while (wg_engine_due(c->wg, loop_now(c), clock_real_us(&c->conf.clock), &out))
 		dp_client_reinject(c->dp, &out.path, out.bytes, out.len);

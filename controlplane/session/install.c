@@ -55,6 +55,8 @@ void install_confirmed(struct coordinator *c, struct dir_device *dev, uint64_t s
 	if (!l->up || !ulid_equal(&l->info.id, &l->pending.info.id))
 		announce(c, dev, &l->pending.info, l->pending.channel);
 	session_table_up(c->table, l, &l->pending.info, &l->pending.path, &c->boot_id);
+	/* From now on the client has these keys for certain; before, it had only the last ones. */
+	session_table_farewell(c->table, l, &l->pending.farewell);
 	l->seq = seq;
 	l->channel = l->pending.channel;
 	l->pending.seq = 0;
@@ -105,13 +107,29 @@ static bool is_expected(const struct keys_under_way *k)
 	return l && l->pending.seq == k->seq;
 }
 
+/* The reply's tail. Keys that are confirmed later bring it into the device's state. */
+static void take_farewell(const struct keys_under_way *k, struct reader *r)
+{
+	struct live *l = session_table_find(k->c->table, &k->device);
+	struct uapi_reply m;
+	uapi_unpack_reply(r, &m);
+	const size_t n = reader_left(r);
+	const uint8_t *bytes = reader_view(r, n);
+	if (reader_end(r) < 0 || !l || l->pending.seq != k->seq || n > UAPI_FAREWELL_MAX)
+		return;
+	l->pending.farewell.len = (uint8_t)n;
+	if (n)
+		memcpy(l->pending.farewell.bytes, bytes, n);
+}
+
 static void on_keys_set(void *arg, int status, struct reader *r)
 {
-	(void)r;
 	struct keys_under_way *k = arg;
 	struct coordinator *c = k->c;
 	struct dir_device *dev = directory_device(c->dir, &k->device);
 	const bool ok = status == 0 && dev;
+	if (ok && r)
+		take_farewell(k, r);
 	if (status < 0) {
 		refused(k, dev, status);
 	} else if (ok && k->protocol == UAPI_WIREGUARD) {

@@ -74,9 +74,21 @@ static uint64_t channel_of(const struct live *l, const struct ulid *tunnel)
 	return l->pending.seq && ulid_equal(&l->pending.info.id, tunnel) ? l->pending.channel : 0;
 }
 
+/* Whether the farewell that we hold is of that tunnel. Its keys may be newer than we know: a client
+ * still opens with those before. */
+static bool farewell_holds(
+	const struct coordinator *c, const struct live *l, const struct uapi_peer_stats *st)
+{
+	return st->protocol == UAPI_OPENVPN && st->transport == UAPI_UDP &&
+	       ulid_equal(&l->state.credential, &st->credential) &&
+	       ulid_equal(&l->state.boot_id, &c->boot_id);
+}
+
 static void adopt(struct coordinator *c, struct dir_device *dev, struct live *l,
 	const struct uapi_peer_stats *st)
 {
+	if (!farewell_holds(c, l, st))
+		session_table_farewell(c->table, l, NULL);
 	const struct session_info info = {
 		.id = st->tunnel,
 		.device_id = dev->conf.id,
@@ -320,11 +332,14 @@ static void note_recall(void *arg, struct live *l)
 	struct coordinator *c = arg;
 	if (ulid_equal(&l->state.boot_id, &c->boot_id))
 		return;
-	/* An OpenVPN client can't be called, but told to come back. */
-	channels_restart(c, l->channel, "the gateway was restarted");
+	/* An OpenVPN client can't be called, but told to come back: by its control channel, or
+	 * (farewell.c) without. */
+	const bool told = channels_restart(c, l->channel, "the gateway was restarted");
 	l->channel = 0;
+	if (told)
+		session_table_farewell(c->table, l, NULL);
 	end_live(c, l);
-	if (l->state.was_up)
+	if (l->state.was_up && !told)
 		c->recalls[c->n_recalls++] = l->state.device_id;
 }
 
@@ -333,7 +348,7 @@ static void plan_recalls(struct coordinator *c)
 	free(c->recalls);
 	c->n_recalls = 0;
 	c->recalls = calloc(session_table_size(c->table) + 1, sizeof(*c->recalls));
-	if (c->recalls)
+	if (c->recalls && farewell_plan(c, session_table_size(c->table)) == 0)
 		session_table_each(c->table, note_recall, c);
 	else
 		log_error("session", "no memory to call tunnels back: they wait for their clients");

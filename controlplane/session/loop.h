@@ -18,6 +18,15 @@
 
 struct ovpn_engine;
 
+/* How many sleeping tunnels are called per turn after a restart of the dataplane: about 5 ms. */
+enum { RECALLS_PER_TURN = 32 };
+
+/* A device whose client is to be told once more, and when (mono ms). */
+struct farewell_again {
+	struct ulid device;
+	uint64_t due;
+};
+
 /* One job for the loop, from another thread (jobs.c). */
 struct job {
 	STAILQ_ENTRY(job) link;
@@ -84,6 +93,9 @@ struct coordinator {
 	uint64_t status_asked;		    /* when */
 	struct ulid *recalls;		    /* devices still to be called, from the end */
 	size_t n_recalls;
+	struct farewell_again *again; /* in the order in which they were told first; room for all
+					 recalls */
+	size_t n_again, told_again;
 	int64_t next_expiry; /* Unix ms, INT64_MAX: none */
 	uint64_t handshakes[WG_VERDICT_COUNT];
 	struct credential_state *greatest; /* to be stored */
@@ -149,6 +161,15 @@ void handshake_tick(struct coordinator *c);
 uint32_t handshake_index_alloc(void *arg, const struct ulid *credential);
 void handshake_index_free(void *arg, uint32_t index);
 
+/* farewell.c: OpenVPN clients over UDP whose dataplane is gone, and their control channel as well
+ */
+/* Another dataplane: up to so many may have to be told twice. Returns: 0, -ENOMEM. */
+int farewell_plan(struct coordinator *c, size_t most) must_check;
+/* Tells the device's client to connect anew, if it had such a tunnel and may come back. */
+void farewell_tell(struct coordinator *c, struct dir_device *dev);
+/* Tells those once more who have not come by then. */
+void farewell_tick(struct coordinator *c);
+
 /* install.c: new keys on their way to the dataplane */
 struct new_keys {
 	struct uapi_session_set set; /* all but peer, seq, tunnel, times and credential */
@@ -182,8 +203,9 @@ void channels_rekey(struct coordinator *c, uint64_t channel);
 void channels_replaced(struct coordinator *c, uint64_t channel);
 /* Its tunnel has ended in the dataplane, for an uapi_end reason. */
 void channels_expired(struct coordinator *c, uint64_t channel, uint8_t reason);
-/* Its keys were lost or taken away, but the client may come again. */
-void channels_restart(struct coordinator *c, uint64_t channel, const char *why);
+/* Its keys were lost or taken away, but the client may come again. Returns: whether there is still
+ * a channel by which it is told. */
+bool channels_restart(struct coordinator *c, uint64_t channel, const char *why);
 void channels_revoked(struct coordinator *c, const struct ulid *credential);
 /* Another dataplane: connections and peer-ids of the former are gone. */
 void channels_new_boot(struct coordinator *c, uint32_t max_peer_ids);

@@ -185,11 +185,23 @@ void session_table_down(
 	if (l->up || (called_off && l->state.was_up))
 		l->dirty = true;
 	live_unlink_session(t, l);
-	if (called_off)
+	if (called_off) {
 		l->state.was_up = false;
+		l->state.farewell = (struct farewell){0};
+	}
 	pthread_mutex_unlock(&t->lock);
 	if (was_up)
 		tell_ended(t, &l->info, why);
+}
+
+void session_table_farewell(
+	struct session_table *t, struct live *l, const struct farewell *farewell)
+{
+	const struct farewell none = {0}, *next = farewell ? farewell : &none;
+	pthread_mutex_lock(&t->lock);
+	l->dirty |= next->len || l->state.farewell.len;
+	l->state.farewell = *next;
+	pthread_mutex_unlock(&t->lock);
 }
 
 void session_table_moved(struct session_table *t, struct live *l, const struct path *path)

@@ -27,6 +27,7 @@ struct pending_session {
 	uint64_t channel; /* OpenVPN: the engine's session */
 	struct session_info info;
 	struct path path;
+	struct farewell farewell;
 };
 
 /* The dataplane keeps three sessions of a peer (next, current, previous); whatever was installed
@@ -78,6 +79,9 @@ void session_table_up(struct session_table *t, struct live *l, const struct sess
  * to be called back after a restart of the dataplane. */
 void session_table_down(
 	struct session_table *t, struct live *l, bool called_off, enum session_end why);
+/* What brings its client back when the dataplane is gone; NULL: nothing does. */
+void session_table_farewell(
+	struct session_table *t, struct live *l, const struct farewell *farewell);
 void session_table_moved(struct session_table *t, struct live *l, const struct path *path);
 /* The dataplane's counters of a peer. */
 void session_table_count(struct session_table *t, struct live *l, const struct ulid *boot,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fwd/engine.h"
+#include "fwd/seal.h"
 #include "fwd/timers.h"
 #include "uapi/uapi.h"
 
@@ -267,6 +268,17 @@ int fwd_session_use(struct fwd *f, uint32_t peer, uint64_t seq)
 	if (s)
 		engine_ready(f);
 	return s || newer ? 0 : -ENOENT;
+}
+
+/* Whatever leaves the slots meanwhile is freed by this thread, so not yet. */
+size_t fwd_session_farewell(struct fwd *f, uint32_t peer, uint64_t seq, uint8_t *out)
+{
+	struct peer *p = engine_peer(f, peer);
+	struct session *s = p ? keyslot_find(&p->slots, seq) : NULL;
+
+	if (!s || !session_is_ovpn(s) || s->connection)
+		return 0;
+	return seal_farewell(s, f->limits.workers, out);
 }
 
 void fwd_connection_closed(struct fwd *f, uint32_t peer, uint32_t connection)

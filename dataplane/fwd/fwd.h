@@ -100,6 +100,12 @@ int fwd_session_del(struct fwd *f, uint32_t peer, const struct ulid *credential)
  * it: FWD_EVENT_CONFIRMED is told (OpenVPN, whose server may switch first). Returns: 0 (also when
  * an even newer one is in use), -ENOENT (also for WireGuard). */
 int fwd_session_use(struct fwd *f, uint32_t peer, uint64_t seq);
+/* Seals the packet that makes the session's client connect anew (OpenVPN's OCC_EXIT), for the time
+ * when this dataplane is gone. Its packet id is the one behind the last that the session may use,
+ * so no other packet has its nonce; asked again it is the same packet, byte for byte (in the epoch
+ * format: as long as the epoch is). out has UAPI_FAREWELL_MAX bytes.
+ * Returns: its length; 0 when there is none: no such session, WireGuard, TCP. */
+size_t fwd_session_farewell(struct fwd *f, uint32_t peer, uint64_t seq, uint8_t *out);
 /* A TCP connection is gone; peer is who last sent a valid packet on it. Drops the sessions that
  * came by it and, when the one in use was among them or none is in use, tells FWD_EVENT_EXPIRED
  * with the next tick. When it returns nothing is opened or sealed with them in a new batch. */

@@ -1,6 +1,8 @@
 /* A counter is taken before it is used, and never given back. */
 #include "fwd/seal.h"
 
+#include <string.h>
+
 #include "fwd/engine.h"
 #include "fwd/timers.h"
 
@@ -34,6 +36,27 @@ uint32_t seal_run(
 	for (uint32_t i = 0; i < n; i++)
 		p[i]->verdict = ops[i].ok ? FWD_SEND : FWD_NO_SESSION;
 	return n;
+}
+
+_Static_assert(OVPN_REJECT_AFTER_PACKETS <= UINT32_MAX, "fits into a packet id, as it is");
+
+uint32_t seal_farewell(struct session *s, uint32_t sealer, uint8_t *out)
+{
+	struct sealing *t = session_sealing(s);
+	uint8_t buf[FWD_HEADROOM + OVPN_OCC + FWD_TAILROOM];
+	struct fwd_packet packet = {.data = buf + FWD_HEADROOM, .len = OVPN_OCC}, *one = &packet;
+	struct aead_op op;
+
+	memcpy(packet.data, ovpn_occ, OVPN_OCC_HEAD);
+	packet.data[OVPN_OCC_HEAD] = OVPN_OCC_EXIT;
+	if (!within_blocks(t, &one, 1))
+		return 0;
+	frame_seal(s, t->iv, &op, &one, 1, t->limits.end, 0);
+	aead_seal_batch(t->key[sealer], &op, 1);
+	if (!op.ok)
+		return 0;
+	memcpy(out, packet.data, packet.len);
+	return packet.len;
 }
 
 static void account(

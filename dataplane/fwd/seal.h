@@ -22,4 +22,11 @@ uint32_t seal_run(
 uint32_t seal_data(struct fwd *f, uint32_t worker, struct session *s, struct fwd_packet *const *p,
 	uint32_t n, uint64_t now);
 
+/* The one packet of an OpenVPN session that is kept until after its end: OCC_EXIT, under the
+ * counter limits.end. sealing_reserve gives out what is below it and nothing else, for as long as
+ * the key lives, and the text is always the same: whoever asks twice has the same bytes. out has
+ * room for OVPN_EPOCH_OVERHEAD + OVPN_OCC. Returns: its length, 0 when the blocks of AES-GCM are
+ * used up. */
+uint32_t seal_farewell(struct session *s, uint32_t sealer, uint8_t *out);
+
 #endif

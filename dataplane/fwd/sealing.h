@@ -15,8 +15,8 @@
 
 /* Either may be UINT64_MAX: no limit. */
 struct sealing_limits {
-	uint64_t first;	     /* counter */
-	uint64_t end;	     /* the first counter that is never used */
+	uint64_t first; /* counter */
+	uint64_t end;	/* the first counter that is never given out (OpenVPN: seal_farewell) */
 	uint64_t blocks_end; /* AES blocks and packets */
 };
 

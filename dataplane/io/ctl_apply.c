@@ -230,6 +230,17 @@ static void session_fill(struct fwd_session *s, const struct uapi_session_set *m
 	s->tls = m->tls;
 }
 
+_Static_assert((int)OVPN_EPOCH_OVERHEAD + (int)OVPN_OCC <= (int)UAPI_FAREWELL_MAX,
+	"the longest of the formats");
+
+/* When this process is gone nobody could seal it any more. */
+static void put_farewell(struct request *q, const struct uapi_session_set *m)
+{
+	uint8_t packet[UAPI_FAREWELL_MAX];
+
+	writer_bytes(&q->w, packet, fwd_session_farewell(q->a->fwd, m->peer, m->seq, packet));
+}
+
 static int session_set(struct request *q)
 {
 	struct uapi_session_set m cleanup(wire_session_wipe);
@@ -250,6 +261,8 @@ static int session_set(struct request *q)
 	if (r == 0 && m.role == UAPI_INITIATOR)
 		q->a->ops.session_installed(q->a->ops.arg);
 	answer(q, r);
+	if (r == 0)
+		put_farewell(q, &m);
 	return 0;
 }
 

@@ -62,6 +62,11 @@ int punt_send(const struct punt *p, const struct path *path, const uint8_t *data
 	return r == 0 ? door_send(p->fd, frame, writer_len(&w)) : r;
 }
 
+static bool may_go_out(const uint8_t *datagram, size_t len)
+{
+	return wire_is_server_handshake(datagram, len) || wire_is_ovpn_occ(datagram, len);
+}
+
 int punt_receive(const uint8_t *frame, size_t len, const struct punt_sink *sink)
 {
 	struct reader r = reader_init(frame, len);
@@ -78,7 +83,7 @@ int punt_receive(const uint8_t *frame, size_t len, const struct punt_sink *sink)
 	uapi_unpack_punt(&r, &m);
 	n = reader_left(&r);
 	datagram = reader_view(&r, n);
-	if (reader_end(&r) != 0 || !datagram || !wire_is_server_handshake(datagram, n))
+	if (reader_end(&r) != 0 || !datagram || !may_go_out(datagram, n))
 		return -EBADMSG;
 	sink->send(sink->arg, &m.path, datagram, n);
 	return 0;

@@ -36,9 +36,9 @@ struct punt_sink {
 	void (*send)(void *arg, const struct path *path, const uint8_t *datagram, size_t len);
 	void *arg;
 };
-/* Reads one frame that came down. Only datagrams of a handshake are let through to the sink, so
- * this way never carries what only a session may say.
- * Returns: 0, -EBADMSG, -EPROTO: close the connection. */
+/* Reads one frame that came down. Only datagrams of a handshake are let through to the sink, and
+ * what is as short as the farewell that an earlier dataplane has sealed (SESSION_SET_REPLY): this
+ * way carries nobody's traffic. Returns: 0, -EBADMSG, -EPROTO: close the connection. */
 int punt_receive(const uint8_t *frame, size_t len, const struct punt_sink *sink) must_check;
 
 #endif

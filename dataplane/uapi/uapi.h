@@ -25,8 +25,8 @@
 #include "base/ulid.h"
 
 enum {
-	UAPI_VERSION_MIN = 2, /* of 1 only what came before the first release is known */
-	UAPI_VERSION_MAX = 2,
+	UAPI_VERSION_MIN = 3, /* of 1 and 2 only what came before the first release is known */
+	UAPI_VERSION_MAX = 3,
 	UAPI_HEADER = 8,	  /* u16 type, u16 zero, u32 sequence */
 	UAPI_CTL_MAX = 8192,	  /* longest frame on the ctl connection */
 	UAPI_PUNT_MAX = 2048,	  /* longest frame on the punt connection */
@@ -55,7 +55,7 @@ enum uapi_phase { UAPI_NEW, UAPI_READY };
 	X(PEER_DEL, peer_del, 6, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                       \
 	X(PEER_DEL_REPLY, reply, 106, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                     \
 	X(SESSION_SET, session_set, 7, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                 \
-	X(SESSION_SET_REPLY, reply, 107, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
+	X(SESSION_SET_REPLY, reply, 107, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, UAPI_FAREWELL_MAX)  \
 	X(SESSION_DEL, session_del, 8, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                 \
 	X(SESSION_DEL_REPLY, reply, 108, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
 	/* 9 and 109 are kept for POLICY_SET */                                                    \
@@ -78,7 +78,11 @@ enum uapi_phase { UAPI_NEW, UAPI_READY };
 	X(PUNT, punt, 401, UAPI_FROM_DATA, UAPI_PUNT, UAPI_READY, UAPI_DATAGRAM_MAX)               \
 	X(REINJECT, punt, 402, UAPI_FROM_CONTROL, UAPI_PUNT, UAPI_READY, UAPI_DATAGRAM_MAX)
 
-enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680 };
+/* The tail of SESSION_SET_REPLY is a farewell: one data packet, sealed with the session's key under
+ * a packet id that the session does not use otherwise, that tells its client to connect anew. When
+ * this dataplane is gone the control plane may have the next one send it, as it is (REINJECT).
+ * Empty for whoever has none: all but OpenVPN over UDP. */
+enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680, UAPI_FAREWELL_MAX = 64 };
 
 /* Field kinds: u8 u16 u32 u64, key (32 bytes), iv (8), ulid (16), text32 (NUL-padded), addr (family
  * and 16 bytes), path (u8 listener; remote addr, u16 port, u32 scope; local addr; u32 connection).

@@ -53,6 +53,28 @@ enum wire_class wire_classify(const uint8_t *datagram, size_t len)
 	return opcode < ARRAY_SIZE(ovpn_opcodes) ? ovpn_opcodes[opcode] : WIRE_GARBAGE;
 }
 
+bool wire_is_ovpn_occ(const uint8_t *datagram, size_t len)
+{
+	if (len < OVPN_MIN)
+		return false;
+	switch (ovpn_opcode(datagram[0])) {
+	case OVPN_DATA_V1:
+		return len == OVPN_DATA_V1_OVERHEAD + OVPN_OCC;
+	case OVPN_DATA_V2:
+		return len == OVPN_DATA_V2_OVERHEAD + OVPN_OCC ||
+		       len == OVPN_EPOCH_OVERHEAD + OVPN_OCC;
+	case OVPN_SOFT_RESET:
+	case OVPN_CONTROL:
+	case OVPN_ACK:
+	case OVPN_RESET_CLIENT_V2:
+	case OVPN_RESET_SERVER_V2:
+	case OVPN_RESET_CLIENT_V3:
+	case OVPN_CONTROL_WKC:
+		break;
+	}
+	return false;
+}
+
 bool wire_is_server_handshake(const uint8_t *datagram, size_t len)
 {
 	if (len >= OVPN_MIN && ovpn_opcode(datagram[0]) == OVPN_RESET_SERVER_V2)

@@ -21,4 +21,8 @@ enum wire_class wire_classify(const uint8_t *datagram, size_t len);
  * packets with the server's own reset. Never data. */
 bool wire_is_server_handshake(const uint8_t *datagram, size_t len);
 
+/* Whether it could be an OpenVPN data packet with nothing in it but an OCC message (A15), in any of
+ * the formats: by its length. */
+bool wire_is_ovpn_occ(const uint8_t *datagram, size_t len);
+
 #endif

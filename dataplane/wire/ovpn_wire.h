@@ -44,15 +44,18 @@ enum {
 	OVPN_PING = 16,
 	OVPN_OCC_HEAD = 16, /* then the operation */
 	OVPN_OCC_EXIT = 6,
-	OVPN_FRAME_HEAD = 2, /* TCP: length of what follows (A1) */
+	OVPN_OCC = OVPN_OCC_HEAD + 1, /* a message that is nothing but its operation */
+	OVPN_FRAME_HEAD = 2,	      /* TCP: length of what follows (A1) */
 	OVPN_FRAME_MAX = 2048,
 };
-#define OVPN_REKEY_AFTER_PACKETS  0xff000000ull
-#define OVPN_REJECT_AFTER_PACKETS 0xffffffffull /* the last packet id is never used */
-#define OVPN_GCM_BLOCKS		  (1ull << 36)	/* blocks and packets under one AES-GCM key */
-#define OVPN_FAILED_OPENS	  (1ull << 35)	/* forgeries tried against one key */
+#define OVPN_REKEY_AFTER_PACKETS 0xff000000ull
+/* What is sent goes up to the packet id before it. The last one there is belongs to the one packet
+ * that a dataplane seals for the time after its own end (fwd/seal.h). */
+#define OVPN_REJECT_AFTER_PACKETS 0xffffffffull
+#define OVPN_GCM_BLOCKS		  (1ull << 36) /* blocks and packets under one AES-GCM key */
+#define OVPN_FAILED_OPENS	  (1ull << 35) /* forgeries tried against one key */
 /* Epoch and counter of a packet are one number here, as they stand in it. The last counter of an
- * epoch is never used. */
+ * epoch is not used by what is sent, like the last packet id. */
 #define OVPN_EPOCH_COUNTER     ((1ull << 48) - 1)
 #define OVPN_EPOCH_REKEY_AFTER (0xf000ull << 48) /* from that epoch on there should be new keys */
 

@@ -127,6 +127,8 @@ static void on_change(struct dp_script *d, const struct uapi_header *h, struct r
 		s->connection = m.close.connection;
 	}
 	uapi_pack_reply(w, &a);
+	if (h->type == UAPI_SESSION_SET_MSG && !a.status)
+		writer_bytes(w, d->farewell, d->farewell_len);
 }
 
 static void on_request(struct dp_script *d, int fd, struct reader *r, const struct uapi_header *h)
@@ -251,6 +253,7 @@ void dp_script_stop(struct dp_script *d)
 {
 	dp_script_cut(d);
 	close(d->listener);
+	d->listener = -1;
 	unlink(d->path);
 }
 

@@ -36,10 +36,12 @@ struct dp_script {
 	size_t n_fds;
 	struct ulid boot;
 	/* what it is to do */
-	bool holds_all;	  /* answers nothing from now on */
-	bool holds_keys;  /* answers nothing from the next SESSION_SET on */
-	int refuses_keys; /* an errno for the next SESSION_SET */
-	bool confirms;	  /* SESSION_USE makes a SESSION_CONFIRMED */
+	bool holds_all;			     /* answers nothing from now on */
+	bool holds_keys;		     /* answers nothing from the next SESSION_SET on */
+	int refuses_keys;		     /* an errno for the next SESSION_SET */
+	bool confirms;			     /* SESSION_USE makes a SESSION_CONFIRMED */
+	uint8_t farewell[UAPI_FAREWELL_MAX]; /* what comes with the answer to SESSION_SET */
+	size_t farewell_len;
 	struct uapi_peer_stats stats;
 	bool has_stats;
 	/* what it saw */

@@ -18,6 +18,7 @@
 #include "db/db.h"
 #include "pki/ca.h"
 #include "pki/keystore.h"
+#include "wire/classify.h"
 
 enum { TURN_MS = 2, SETTLE_TURNS = 40 };
 
@@ -77,9 +78,19 @@ static void credential_make(struct rig *r, struct rig_credential *cr)
 
 static void on_device_state(void *arg, const struct device_state *s, size_t n)
 {
-	(void)arg;
-	(void)s;
-	(void)n;
+	struct rig *r = arg;
+
+	pthread_mutex_lock(&r->lock);
+	r->state = s[n - 1];
+	pthread_mutex_unlock(&r->lock);
+}
+
+struct device_state rig_state(struct rig *r)
+{
+	pthread_mutex_lock(&r->lock);
+	const struct device_state s = r->state;
+	pthread_mutex_unlock(&r->lock);
+	return s;
 }
 
 static void on_credential_state(void *arg, const struct credential_state *s, size_t n)
@@ -103,7 +114,7 @@ static void open_store(struct rig *r)
 	assert_int_equal(ca_open(&r->ca, r->ks, r->db, &r->clock), 0);
 }
 
-static void coordinator_make(struct rig *r)
+static void coordinator_make(struct rig *r, const struct device_state *state, unsigned without)
 {
 	struct coordinator_conf cc = {.run_dir = r->dir,
 		.mtu = 1420,
@@ -118,11 +129,27 @@ static void coordinator_make(struct rig *r)
 	assert_int_equal(ip_prefix_parse(&cc.net4, "10.77.0.0/16"), 0);
 	assert_int_equal(ip_prefix_parse(&cc.net6, "fd00::/64"), 0);
 	assert_int_equal(coordinator_new(&r->c, &cc, &hooks), 0);
-	assert_int_equal(coordinator_load_device(r->c, &r->device, NULL), 0);
+	assert_int_equal(coordinator_load_device(r->c, &r->device, state), 0);
 	for (size_t i = 0; i < RIG_CREDENTIALS; i++)
-		assert_int_equal(
-			coordinator_load_credential(r->c, &r->credentials[i].conf, NULL), 0);
+		if (!(without >> i & 1))
+			assert_int_equal(
+				coordinator_load_credential(r->c, &r->credentials[i].conf, NULL),
+				0);
 	assert_int_equal(coordinator_start(r->c), 0);
+}
+
+void rig_control_stop(struct rig *r)
+{
+	coordinator_stop(r->c);
+	coordinator_free(r->c);
+	r->c = NULL;
+}
+
+void rig_control_start(struct rig *r, unsigned without)
+{
+	const struct device_state state = rig_state(r);
+
+	coordinator_make(r, &state, without);
 }
 
 int rig_setup(void **state)
@@ -132,6 +159,7 @@ int rig_setup(void **state)
 	assert_int_equal(aead_init(), 0);
 	assert_int_equal(blake2s_init(), 0);
 	r->clock = clock_system();
+	pthread_mutex_init(&r->lock, NULL);
 	open_store(r);
 	assert_int_equal(ulid_new(&r->device.id, &r->clock), 0);
 	r->device.peer = RIG_PEER;
@@ -141,7 +169,7 @@ int rig_setup(void **state)
 		credential_make(r, &r->credentials[i]);
 	r->d.confirms = true;
 	dp_script_start(&r->d, r->dir);
-	coordinator_make(r);
+	coordinator_make(r, NULL, 0);
 	*state = r;
 	rig_until(r, rig_synced(r));
 	return 0;
@@ -165,8 +193,8 @@ int rig_teardown(void **state)
 {
 	struct rig *r = *state;
 
-	coordinator_stop(r->c);
-	coordinator_free(r->c);
+	if (r->c)
+		rig_control_stop(r);
 	dp_script_stop(&r->d);
 	for (size_t i = 0; i < RIG_CLIENTS; i++)
 		rig_client_free(&r->clients[i]);
@@ -176,6 +204,7 @@ int rig_teardown(void **state)
 	db_close(r->db);
 	keystore_free(r->ks);
 	remove_files(r);
+	pthread_mutex_destroy(&r->lock);
 	free(r);
 	return 0;
 }
@@ -196,9 +225,14 @@ static void deliver_one(struct rig *r, const struct dp_datagram *d)
 	for (size_t i = 0; i < RIG_CLIENTS; i++) {
 		if (!is_for(&r->clients[i], &d->to))
 			continue;
+		taken = true;
+		if (wire_classify(d->bytes, d->len) == WIRE_OVPN_DATA) {
+			r->clients[i].data = *d;
+			r->clients[i].n_data++;
+			continue;
+		}
 		(void)ovpn_client_input(
 			r->clients[i].c, d->bytes, d->len, clock_mono_ms(&r->clock));
-		taken = true;
 	}
 	if (!taken && r->on_other)
 		r->on_other(r->arg, d);
@@ -250,6 +284,14 @@ void rig_turn(struct rig *r)
 void rig_settle(struct rig *r)
 {
 	for (int i = 0; i < SETTLE_TURNS; i++)
+		rig_turn(r);
+}
+
+void rig_serve(struct rig *r, uint64_t ms)
+{
+	const uint64_t end = clock_mono_ms(&r->clock) + ms;
+
+	while (clock_mono_ms(&r->clock) < end)
 		rig_turn(r);
 }
 

@@ -30,7 +30,9 @@ struct rig_client {
 	struct ovpn_data_keys keys; /* the last ones */
 	unsigned n_keys;
 	bool up, failed;
-	char text[1024]; /* the last message that was no PUSH_REPLY */
+	char text[1024];	 /* the last message that was no PUSH_REPLY */
+	struct dp_datagram data; /* the last data packet that came by the punt connection */
+	unsigned n_data;
 };
 
 struct rig {
@@ -41,6 +43,8 @@ struct rig {
 	struct ca *ca;
 	struct dp_script d;
 	struct coordinator *c;
+	pthread_mutex_t lock;
+	struct device_state state; /* handed over last, of the device; behind the lock */
 	struct dir_device_conf device;
 	struct rig_credential credentials[RIG_CREDENTIALS]; /* of that one device */
 	struct rig_client clients[RIG_CLIENTS];
@@ -62,6 +66,8 @@ int rig_teardown(void **state);
 void rig_turn(struct rig *r);
 /* So often that whatever could happen next has happened. */
 void rig_settle(struct rig *r);
+/* For so long. */
+void rig_serve(struct rig *r, uint64_t ms);
 #define rig_until(r, condition)                                                                    \
 	do {                                                                                       \
 		const uint64_t until_ = clock_mono_ms(&(r)->clock) + RIG_WAIT_MS;                  \
@@ -69,6 +75,13 @@ void rig_settle(struct rig *r);
 			rig_turn(r);                                                               \
 		assert_true(condition);                                                            \
 	} while (0)
+
+/* The last state that was handed over, to be stored. */
+struct device_state rig_state(struct rig *r);
+/* The control plane ends, in order, and stays away; and another one begins, with the state that it
+ * had stored, and without those credentials (bits). */
+void rig_control_stop(struct rig *r);
+void rig_control_start(struct rig *r, unsigned without);
 
 bool rig_synced(struct rig *r);
 size_t rig_sessions(struct rig *r);

@@ -276,6 +276,44 @@ static void credentials_come_along(void **state)
 	sqlite3_close(raw);
 }
 
+/* A tunnel of before there were farewells has none; what is stored is a short one. */
+static void tunnels_come_along(void **state)
+{
+	static const char before[] =
+		"INSERT INTO users VALUES (x'00000000000000000000000000000001', 'a', 'a', '', '', "
+		"0, NULL, 0, 1, 1, 1);"
+		"INSERT INTO devices VALUES (x'00000000000000000000000000000002', "
+		"x'00000000000000000000000000000001', 'd', 1, x'0a000001', zeroblob(16), 1, 0, 1, "
+		"1, 1);"
+		"INSERT INTO device_state SELECT id, zeroblob(16), 1, 0, 0, 0, 0, 0, 0, 0, 0, "
+		"x'c0000201', 4000, 0, x'', 1, zeroblob(16), 1, 1 FROM devices;";
+	static const struct {
+		const char *sql;
+		int rc;
+	} after[] = {
+		{"UPDATE device_state SET was_up = 0 WHERE farewell <> x''", SQLITE_OK},
+		{"UPDATE device_state SET farewell = zeroblob(64)", SQLITE_OK},
+		{"UPDATE device_state SET farewell = zeroblob(65)", SQLITE_CONSTRAINT_CHECK},
+		{"UPDATE device_state SET farewell = NULL", SQLITE_CONSTRAINT_NOTNULL},
+	};
+	static const int changed[] = {0, 1, 0, 0};
+	sqlite3 *raw = open_raw(*state);
+	char why[128];
+	size_t n;
+	const struct migration *list = migrations(&n);
+
+	assert_true(n >= 8);
+	assert_int_equal(migrate(raw, list, 7, why), 0);
+	assert_int_equal(sqlite3_exec(raw, before, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(migrate(raw, list, n, why), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(after); i++) {
+		assert_int_equal(sqlite3_exec(raw, after[i].sql, NULL, NULL, NULL), after[i].rc);
+		if (after[i].rc == SQLITE_OK)
+			assert_int_equal(sqlite3_changes(raw), changed[i]);
+	}
+	sqlite3_close(raw);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -289,6 +327,7 @@ int main(void)
 		T(failing_one_leaves_the_old_schema),
 		T(killed_at_every_statement),
 		T(credentials_come_along),
+		T(tunnels_come_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,8 @@ static void device_round_trip(void **state)
 						.credential_id = id_of(1),
 						.last_handshake_at = 77,
 						.was_up = true,
+						.farewell = {9, 0, [63] = 7},
+						.farewell_len = 64,
 					},
 				got;
 
@@ -51,13 +53,17 @@ static void device_round_trip(void **state)
 	assert_true(got.path.remote.scope_id == UINT32_MAX);
 	assert_true(ulid_equal(&got.boot_id, &s.boot_id));
 	assert_true(got.was_up);
-	/* The latest replaces it; without a path. */
+	assert_int_equal(got.farewell_len, 64);
+	assert_memory_equal(got.farewell, s.farewell, 64);
+	/* The latest replaces it; without a path and a farewell. */
 	s.path = (struct path){0};
 	s.was_up = false;
+	s.farewell_len = 0;
 	assert_int_equal(device_state_set(tx, &s), 0);
 	assert_int_equal(device_state_get(tx, &s.device_id, &got), 0);
 	assert_int_equal(got.path.remote.addr.family, IP_NONE);
 	assert_false(got.was_up);
+	assert_int_equal(got.farewell_len, 0);
 	commit(tx);
 }
 

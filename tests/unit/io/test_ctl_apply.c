@@ -31,6 +31,8 @@ struct lab {
 	int configure_result;
 	uint8_t frame[UAPI_CTL_MAX];
 	uint8_t reply[UAPI_CTL_MAX];
+	uint8_t farewell[UAPI_FAREWELL_MAX]; /* of the last SESSION_SET_REPLY */
+	size_t farewell_len;
 	uint32_t seq;
 };
 
@@ -179,8 +181,15 @@ static struct uapi_session_set a_session(uint32_t peer, uint64_t seq)
 static int session_set(struct lab *l, const struct uapi_session_set *m)
 {
 	BODY(session_set, m);
+	struct reader r = ask(l, UAPI_SESSION_SET_MSG, &body);
+	struct uapi_reply reply;
 
-	return status_of(l, UAPI_SESSION_SET_MSG, &body);
+	uapi_unpack_reply(&r, &reply);
+	l->farewell_len = reader_left(&r);
+	assert_true(l->farewell_len <= sizeof(l->farewell));
+	reader_bytes(&r, l->farewell, l->farewell_len);
+	assert_int_equal(reader_end(&r), 0);
+	return (int)reply.status;
 }
 
 static struct uapi_config_set a_config(void)
@@ -434,6 +443,46 @@ static void openvpn_sessions(void **state)
 	assert_int_equal(session_set(l, &m), 0);
 	assert_int_equal(session_set(l, &m), EALREADY);
 	assert_int_equal(l->installed, 0);
+}
+
+/* Sealed with its keys, it comes with the answer; where there is none, nothing does. */
+static void openvpn_over_udp_has_a_farewell(void **state)
+{
+	static const struct {
+		uint8_t format, first;
+		size_t len;
+	} formats[] = {{UAPI_DATA_V2, 9 << 3 | 5, 41}, {UAPI_DATA_V1, 6 << 3 | 5, 38},
+		{UAPI_DATA_EPOCH, 9 << 3 | 5, 45}};
+	struct lab *l = *state;
+	struct uapi_session_set m = a_session(7, 99);
+
+	assert_int_equal(session_set(l, &m), ENOENT);
+	assert_int_equal(l->farewell_len, 0);
+	assert_int_equal(peer_set(l, 7, "10.77.0.7", NULL), 0);
+	assert_int_equal(session_set(l, &m), 0);
+	assert_int_equal(l->farewell_len, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		m = an_ovpn_session(7, 100 + i);
+		m.format = formats[i].format;
+		m.key_id = 5;
+		m.local_index = m.remote_index = 17 + (uint32_t)i;
+		if (m.format == UAPI_DATA_EPOCH) {
+			memset(m.seal_iv, 0, sizeof(m.seal_iv));
+			memset(m.open_iv, 0, sizeof(m.open_iv));
+		}
+		assert_int_equal(session_set(l, &m), 0);
+		assert_int_equal(l->farewell_len, formats[i].len);
+		assert_int_equal(l->farewell[0], formats[i].first);
+		assert_int_equal(session_set(l, &m), EALREADY);
+		assert_int_equal(l->farewell_len, 0);
+	}
+	m = an_ovpn_session(7, 200);
+	m.transport = UAPI_TCP;
+	m.path.listener = TCP_LISTENER;
+	m.path.connection = 0x1001;
+	m.local_index = m.remote_index = 30;
+	assert_int_equal(session_set(l, &m), 0);
+	assert_int_equal(l->farewell_len, 0);
 }
 
 static void bad_openvpn_sessions(void **state)
@@ -751,6 +800,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_sessions, setup, teardown),
 		cmocka_unit_test_setup_teardown(wireguard_has_nothing_of_openvpn, setup, teardown),
 		cmocka_unit_test_setup_teardown(openvpn_sessions, setup, teardown),
+		cmocka_unit_test_setup_teardown(openvpn_over_udp_has_a_farewell, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_openvpn_sessions, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions_are_used_when_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(connections_are_closed, setup, teardown),

@@ -176,6 +176,33 @@ static void openvpn_comes_down(void **state)
 	assert_int_equal(c.n, sizeof(may));
 }
 
+/* In all of the formats; one byte more or less is somebody's traffic. */
+static void farewells_come_down(void **state)
+{
+	static const struct {
+		uint8_t first;
+		size_t len;
+	} may[] = {{0x30, 38}, {0x48, 41}, {0x4f, 45}};
+	uint8_t frame[UAPI_PUNT_MAX];
+	struct caught c = {0};
+	const struct punt_sink sink = {caught_one, &c};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(may) / sizeof(may[0]); i++) {
+		uint8_t m[64] = {may[i].first, 7};
+		size_t n = reinject(frame, sizeof(frame), UAPI_REINJECT_MSG, m, may[i].len);
+
+		assert_int_equal(punt_receive(frame, n, &sink), 0);
+		assert_int_equal(c.n, i + 1);
+		assert_int_equal(c.len, may[i].len);
+		assert_memory_equal(c.bytes, m, may[i].len);
+		assert_int_equal(punt_receive(frame, n - 1, &sink), -EBADMSG);
+		n = reinject(frame, sizeof(frame), UAPI_REINJECT_MSG, m, may[i].len + 1);
+		assert_int_equal(punt_receive(frame, n, &sink), -EBADMSG);
+	}
+	assert_int_equal(c.n, 3);
+}
+
 static void nothing_else_comes_down(void **state)
 {
 	uint8_t data[148] = {4}, m[148] = {1}, frame[UAPI_PUNT_MAX];
@@ -203,6 +230,7 @@ int main(void)
 		cmocka_unit_test(is_bounded),
 		cmocka_unit_test(handshakes_come_down),
 		cmocka_unit_test(openvpn_comes_down),
+		cmocka_unit_test(farewells_come_down),
 		cmocka_unit_test(nothing_else_comes_down),
 	};
 

@@ -182,7 +182,8 @@ static void attach_brings_everything_back(void **state)
 	struct svc_device_change disable = {.set_enabled = true},
 				 expire = {.set_expires_at = true, .expires_at = 5};
 	struct svc_user_change user_off = {.set_disabled = true, .disabled = true};
-	struct device_state st = {.device_id = off, .rx_bytes = 7};
+	struct device_state st = {
+		.device_id = off, .rx_bytes = 7, .farewell = {.len = 64, .bytes = {5, [63] = 6}}};
 	struct credential_state cs = {.credential_id = good, .wg_greatest = {0x40, 1}};
 	struct dir_credential_conf before;
 	struct svc_device d;
@@ -209,6 +210,8 @@ static void attach_brings_everything_back(void **state)
 	/* Counters also of one that is off. */
 	assert_int_equal(t->c->n_states, 1);
 	assert_int_equal(t->c->states[0].rx_bytes, 7);
+	assert_int_equal(t->c->states[0].farewell.len, 64);
+	assert_memory_equal(t->c->states[0].farewell.bytes, st.farewell.bytes, 64);
 }
 
 /* A credential whose key can't be opened is left out; the others work. */

@@ -136,6 +136,43 @@ static void hands_over_each_change_once(void **state)
 	session_table_free(t);
 }
 
+static bool stored(struct session_table *t, struct device_state *out, uint8_t len)
+{
+	return session_table_dirty(t, out, 1, 1000) == 1 && out->farewell.len == len;
+}
+
+/* It lasts as long as the tunnel may be called back, and each change of it is stored. */
+static void a_farewell_lasts_as_long_as_the_tunnel(void **state)
+{
+	(void)state;
+	struct live *l;
+	struct session_table *t = with_device(&l);
+	const struct session_info info = {.id = ses, .device_id = dev};
+	const struct farewell first = {.len = 3, .bytes = {1, 2, 3}}, second = {1, {9}};
+	struct device_state out;
+	session_table_farewell(t, l, NULL);
+	assert_int_equal(session_table_dirty(t, &out, 1, 1000), 0);
+	session_table_up(t, l, &info, &somewhere, &boot1);
+	session_table_farewell(t, l, &first);
+	assert_true(stored(t, &out, 3));
+	assert_memory_equal(out.farewell.bytes, first.bytes, 3);
+	session_table_farewell(t, l, &second);
+	assert_true(stored(t, &out, 1));
+	/* The dataplane is gone, the tunnel is not called off. */
+	session_table_down(t, l, false, SESSION_END_DATAPLANE);
+	assert_true(stored(t, &out, 1));
+	session_table_farewell(t, l, NULL);
+	assert_true(stored(t, &out, 0));
+	assert_int_equal(session_table_dirty(t, &out, 1, 1000), 0);
+
+	session_table_up(t, l, &info, &somewhere, &boot1);
+	session_table_farewell(t, l, &first);
+	session_table_down(t, l, true, SESSION_END_LEFT);
+	assert_true(stored(t, &out, 0));
+	assert_false(out.was_up);
+	session_table_free(t);
+}
+
 /* ---- what is told ---- */
 
 struct told {
@@ -245,6 +282,7 @@ int main(void)
 		cmocka_unit_test(a_session_comes_and_goes),
 		cmocka_unit_test(the_boot_is_known_at_once),
 		cmocka_unit_test(hands_over_each_change_once),
+		cmocka_unit_test(a_farewell_lasts_as_long_as_the_tunnel),
 		cmocka_unit_test(tells_what_becomes_of_sessions),
 		cmocka_unit_test(totals_are_of_every_device),
 		cmocka_unit_test(ends_have_names),

@@ -110,6 +110,7 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 	for (uint32_t type = 0; type <= UINT16_MAX; type++)
 		known += uapi_message((uint16_t)type) != NULL;
 	assert_int_equal(known, ARRAY_SIZE(rows));
+	assert_int_equal(uapi_message(UAPI_SESSION_SET_REPLY_MSG)->tail, 64);
 	assert_null(uapi_message(9));
 	assert_null(uapi_message(0));
 }

@@ -80,6 +80,22 @@ static void test_server_handshake(void **state)
 	assert_false(wire_is_server_handshake(NULL, 0));
 }
 
+/* By opcode and length alone: 17 bytes of text in each format. */
+static void test_ovpn_occ(void **state)
+{
+	(void)state;
+	for (unsigned first = 0; first < 256; first++) {
+		for (size_t len = 0; len <= 100; len++) {
+			uint8_t datagram[100] = {(uint8_t)first};
+			const bool want = (first >> 3 == 6 && len == 38) ||
+					  (first >> 3 == 9 && (len == 41 || len == 45));
+
+			assert_int_equal(wire_is_ovpn_occ(datagram, len), want);
+		}
+	}
+	assert_false(wire_is_ovpn_occ(NULL, 0));
+}
+
 static void test_empty(void **state)
 {
 	(void)state;
@@ -93,6 +109,7 @@ int main(void)
 		cmocka_unit_test(test_reserved_bytes),
 		cmocka_unit_test(test_openvpn),
 		cmocka_unit_test(test_server_handshake),
+		cmocka_unit_test(test_ovpn_occ),
 		cmocka_unit_test(test_empty),
 	};
 

@@ -128,6 +128,7 @@ static const char *const allowed[] = {
 	"ppoll",
 	"recvmsg",
 	"getsockopt",
+	ISOLATE_SNDBUF,
 	"dup3",
 	"newfstatat",
 	/* memory; with many threads malloc asks how many processors there are */

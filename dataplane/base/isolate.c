@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -247,10 +248,13 @@ static int filter_allow(scmp_filter_ctx ctx, const char *const *allowed, size_t 
 		int number = seccomp_syscall_resolve_name(allowed[i]);
 		int rc;
 
-		/* Negative ones exist on other architectures only. */
-		if (number < 0)
+		if (strcmp(allowed[i], ISOLATE_SNDBUF) == 0)
+			rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET), SCMP_A2(SCMP_CMP_EQ, SO_SNDBUF));
+		else if (number < 0) /* those exist on other architectures only */
 			continue;
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, number, 0);
+		else
+			rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, number, 0);
 		if (rc)
 			return rc;
 	}

@@ -44,7 +44,9 @@ int isolate_become(const struct identity *who, uint64_t keep) must_check;
 /* Installs a seccomp filter for all threads: the named system calls are allowed, everything else
  * kills the process (log != 0: fails with EPERM and is logged by the kernel's audit, for finding
  * out what is missing). execve, ptrace and friends are simply not on anybody's list.
- * Names unknown to this machine's libseccomp are skipped. Returns: 0, -errno. */
+ * Names unknown to this machine's libseccomp are skipped. ISOLATE_SNDBUF is no name of the
+ * kernel's: setsockopt for the one harmless option. Returns: 0, -errno. */
+#define ISOLATE_SNDBUF "setsockopt(SO_SNDBUF)"
 int isolate_syscalls(const char *const *allowed, size_t n, int log) must_check;
 
 /* malloc and free make no system calls from now on but brk and those for mapped memory, in any

@@ -55,6 +55,9 @@ class Namespace:
         self.name = name
         self.path = f"/run/netns/{name}"
         run("ip", "netns", "add", name)
+        # Addresses are good at once: one that becomes so later is a change of network, which ends a browser's requests.
+        for which in ("all", "default"):
+            self.run("sysctl", "-qw", f"net.ipv6.conf.{which}.accept_dad=0", f"net.ipv6.conf.{which}.dad_transmits=0")
         self.ip("link", "set", "lo", "up")
 
     def ip(self, *argv):

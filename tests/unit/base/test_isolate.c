@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -255,6 +256,33 @@ static int forbidden_call(void)
 	return PASSED;
 }
 
+/* One option of sockets, and no other, whichever level has one of that number. */
+static int socket_option(int level, int option)
+{
+	static const char *const calls[] = {"exit_group", "write", ISOLATE_SNDBUF};
+	const int room = 1 << 16;
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	EXPECT(fd >= 0);
+	EXPECT(isolate_syscalls(calls, ARRAY_SIZE(calls), 0) == 0);
+	return setsockopt(fd, level, option, &room, sizeof(room)) == 0 ? PASSED : 1;
+}
+
+static int allowed_option(void)
+{
+	return socket_option(SOL_SOCKET, SO_SNDBUF);
+}
+
+static int forbidden_option(void)
+{
+	return socket_option(SOL_SOCKET, SO_RCVBUF);
+}
+
+static int forbidden_level(void)
+{
+	return socket_option(SOL_SOCKET + 1, SO_SNDBUF);
+}
+
 static int forbidden_exec(void)
 {
 	EXPECT(isolate_syscalls(few, ARRAY_SIZE(few), 0) == 0);
@@ -310,6 +338,9 @@ static void test_syscalls(void **state)
 	assert_child(first_log_line, PASSED);
 	assert_child(forbidden_call, 1000 + SIGSYS);
 	assert_child(forbidden_exec, 1000 + SIGSYS);
+	assert_child(allowed_option, PASSED);
+	assert_child(forbidden_option, 1000 + SIGSYS);
+	assert_child(forbidden_level, 1000 + SIGSYS);
 	assert_child(filter_holds_for_all_threads, 1000 + SIGSYS);
 }
 

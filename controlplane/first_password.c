@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,6 +62,18 @@ int first_password_write(const char *path, const char *password)
 	return r;
 }
 
+/* Of a start that was ended between the two steps. Leaves errno. */
+static bool same_file(const char *a, const char *b)
+{
+	const int before = errno;
+	struct stat x, y;
+	const bool same = lstat(a, &x) == 0 && lstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+			  x.st_ino == y.st_ino;
+
+	errno = before;
+	return same;
+}
+
 int first_password_keep(const char *path)
 {
 	char fresh[PATH_MAX];
@@ -69,7 +82,7 @@ int first_password_keep(const char *path)
 	if (r)
 		return r;
 	/* Not by rename, which would replace what has that name. */
-	if (link(fresh, path))
+	if (link(fresh, path) && !(errno == EEXIST && same_file(fresh, path)))
 		return errno == ENOENT ? 0 : -errno;
 	if (unlink(fresh))
 		return -errno;

@@ -26,7 +26,7 @@ bool moderation_end(struct moderation *m, const struct moderation_turn *t, uint6
 {
 	count(m, t, now);
 	m->idle_since = now;
-	return !t->more && m->close == MODERATION_TURNS && now >= m->rest_until;
+	return !t->more && m->close == MODERATION_TURNS && now >= m->spared_until;
 }
 
 static uint64_t rest(const struct moderation *m)
@@ -44,7 +44,7 @@ uint64_t moderation_back(struct moderation *m, uint64_t now)
 
 	m->idle_since = now;
 	if (took > MODERATION_LATE_NS)
-		m->rest_until = now + took * MODERATION_REST;
+		m->spared_until = now + took * MODERATION_SPARED;
 	return took < MODERATION_ALONE_NS ? rest(m) : 0;
 }
 

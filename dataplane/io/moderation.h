@@ -29,7 +29,7 @@ enum {
 	MODERATION_CLOSE_NS = 1000 * 1000,  /* a wait that is shorter is a short one */
 	MODERATION_TURNS = 8,		    /* that begin after short waits, one after the other */
 	MODERATION_LATE_NS = 8000 * 1000,   /* a yield that takes longer was too long */
-	MODERATION_REST = 4,		    /* times its length there are none after it */
+	MODERATION_SPARED = 4,		    /* times its length there are none after it */
 	MODERATION_WINDOW_NS = 500 * 1000,  /* over which packets are counted, at least */
 	MODERATION_DENSE_NS = 40 * 1000,    /* from one packet to the next, at most, for a rest */
 	MODERATION_BATCH = 32,		    /* packets that a rest waits for */
@@ -40,8 +40,8 @@ enum {
 
 /* Times are of one clock, in nanoseconds. All zero: nothing has come yet. */
 struct moderation {
-	uint64_t idle_since; /* end of the last turn, or of the yield after it */
-	uint64_t rest_until;
+	uint64_t idle_since; /* end of the last turn, or of what came after it */
+	uint64_t spared_until;
 	uint32_t close;		 /* turns after short waits; MODERATION_TURNS is as good as more */
 	uint32_t single, joined; /* packets in this window */
 	uint64_t window;	 /* when it began */
@@ -50,8 +50,8 @@ struct moderation {
 
 /* What a turn has dealt with. */
 struct moderation_turn {
-	uint32_t single; /* messages of one packet, and frames of a stream */
-	uint32_t joined; /* packets of messages of several */
+	uint32_t single; /* datagram messages, packets read alone, frames of a stream */
+	uint32_t joined; /* packets of super-packets; of joined messages those after the first */
 	bool more;	 /* not all of it: a source had more than one turn takes */
 };
 

@@ -79,6 +79,12 @@ static void what_was_left_is_in_nobodys_way(void **state)
 	assert_int_equal(first_password_keep(p->path), 0);
 	assert_int_equal(stat(p->path, &st), 0);
 	assert_int_equal(st.st_size, 9);
+	/* Ended when it had both names. */
+	assert_int_equal(link(p->path, p->fresh), 0);
+	assert_int_equal(first_password_keep(p->path), 0);
+	assert_int_equal(access(p->fresh, F_OK), -1);
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_size, 9);
 	/* Somebody else's came meanwhile: both stay. */
 	assert_int_equal(rename(p->path, p->fresh), 0);
 	assert_int_equal(mkdir(p->path, 0700), 0);

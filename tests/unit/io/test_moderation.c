@@ -122,7 +122,7 @@ static void what_is_there_already_is_dealt_with_first(void **state)
 	assert_true(turn(f, 0, 100 * US, false));
 }
 
-/* Others compute: of all the time at most one part in MODERATION_REST is spent waiting for them,
+/* Others compute: of all the time at most one part in MODERATION_SPARED is spent waiting for them,
  * one yield beside. */
 static void late_returns_are_rare(void **state)
 {
@@ -136,7 +136,7 @@ static void late_returns_are_rare(void **state)
 		lost += 9 * MS;
 	}
 	assert_true(lost > 0);
-	assert_true(lost <= (f->now - since) / MODERATION_REST + 9 * MS);
+	assert_true(lost <= (f->now - since) / MODERATION_SPARED + 9 * MS);
 }
 
 static void rest_is_measured_by_the_yield(void **state)
@@ -147,7 +147,7 @@ static void rest_is_measured_by_the_yield(void **state)
 	back(f, MODERATION_LATE_NS); /* not too long */
 	assert_true(turn(f, 0, 0, false));
 	back(f, MODERATION_LATE_NS + 1);
-	assert_false(turn(f, 0, (MODERATION_LATE_NS + 1) * MODERATION_REST - 1, false));
+	assert_false(turn(f, 0, (MODERATION_LATE_NS + 1) * MODERATION_SPARED - 1, false));
 	assert_true(turn(f, 0, 1, false));
 }
 

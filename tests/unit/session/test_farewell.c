@@ -178,15 +178,22 @@ static void once_for_whoever_has_come(void **state)
 
 /* ---- which one ---- */
 
-static void a_rekey_replaces_it_when_it_is_confirmed(void **state)
+/* A tunnel with farewell 7, and keys with 8 that nobody has confirmed. */
+static void rekeyed_unconfirmed(struct rig *r)
 {
-	struct rig *r = *state;
 	struct rig_client *client = tunnel(r, 7);
 
 	next_farewell(r, 8);
 	r->d.confirms = false;
 	dp_script_want_rekey(&r->d, RIG_PEER, UAPI_REKEY_COUNTER);
 	rig_until(r, client->n_keys == 2);
+}
+
+static void a_rekey_replaces_it_when_it_is_confirmed(void **state)
+{
+	struct rig *r = *state;
+
+	rekeyed_unconfirmed(r);
 	dp_script_confirm(&r->d, RIG_PEER, r->d.keys.seq);
 	rig_until(r, kept(r, 8));
 }
@@ -195,12 +202,8 @@ static void a_rekey_replaces_it_when_it_is_confirmed(void **state)
 static void unconfirmed_keys_do_not_replace_it(void **state)
 {
 	struct rig *r = *state;
-	struct rig_client *client = tunnel(r, 7);
 
-	next_farewell(r, 8);
-	r->d.confirms = false;
-	dp_script_want_rekey(&r->d, RIG_PEER, UAPI_REKEY_COUNTER);
-	rig_until(r, client->n_keys == 2);
+	rekeyed_unconfirmed(r);
 	no_control_plane(r, 7);
 }
 

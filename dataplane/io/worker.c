@@ -19,6 +19,7 @@
 #include "crypto/aead.h"
 #include "io/admission.h"
 #include "io/ovpn_admission.h"
+#include "io/slice.h"
 #include "io/worker_own.h"
 
 enum {
@@ -111,12 +112,16 @@ static void *run(void *arg)
 	struct worker *w = arg;
 	struct workers *g = w->group;
 	bool more = false;
+	int r;
 
 	/* Without it packets are sealed a little slower, and that is all. */
 	if (aead_thread_start() != 0)
 		log_warn("worker", "%u: no memory for batched cryptography", w->number);
 	/* A rest is as long as it is, not up to 50 us longer. */
 	(void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+	r = slice_set(SLICE_WORKER_NS);
+	if (r != 0)
+		log_info("worker", "%u: usual time slice: %s", w->number, strerror(-r));
 	sem_post(&g->begun);
 	while (!atomic_load_explicit(&g->stop, memory_order_acquire)) {
 		struct epoll_event events[EVENTS];

@@ -21,6 +21,7 @@ SMALL = 64           # bytes of an inner packet
 SMALL_RATE = 150000  # offered, packets a second: more than a server of today takes
 SMALL_PORT = 9100
 LOADED_PING = 0.02   # seconds between two
+ETH_P_IP, ETH_P_ALL, PACKET_OUTGOING, SO_TIMESTAMPNS = 0x0800, 3, 4, 35  # of <linux/if_ether.h>, if_packet.h, asm/socket.h
 
 
 def cpu_seconds(pids):
@@ -80,10 +81,50 @@ def _spread(times):
             "answered": len(times)}
 
 
+def _frames(ns, device):
+    """A socket that keeps every frame of a device with the time; nobody is woken for it."""
+    s = ns.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    s.bind((device, ETH_P_ALL))
+    s.setblocking(False)
+    return s
+
+
+def _carries(packet):
+    """Whether an IPv4 packet is more than an acknowledgement of TCP."""
+    head = (packet[0] & 15) * 4
+    if packet[9] != socket.IPPROTO_TCP:
+        return True
+    return struct.unpack_from("!H", packet, 2)[0] > head + (packet[head + 12] >> 4) * 4
+
+
+def _answer_times(frames, client):
+    """Milliseconds from a packet of the client to the next one that goes to it."""
+    asked, times, client = None, [], socket.inet_aton(client)
+    while True:
+        try:
+            packet, ancillary, _, address = frames.recvmsg(2048, 64)
+        except BlockingIOError:
+            return times
+        seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+        at = seconds * 10**9 + nanoseconds
+        if address[1] != ETH_P_IP or not _carries(packet):
+            continue
+        if packet[12:16] == client and address[2] != PACKET_OUTGOING:
+            asked = at
+        elif packet[16:20] == client and asked:
+            times.append((at - asked) / 1e6)
+            asked = None
+
+
 def ping(system, count=24, interval=0.05):
-    """Nothing else is under way."""
-    out, _ = _ping(system.client.ns, count, interval).communicate(timeout=60)
-    return _spread(_times(out))
+    """Nothing else is under way. server_ms is the part of it from the server's outer device and back there: its own,
+    with what waking it takes and the kernel's part of it, and with the machine behind it."""
+    with _frames(system.net.server, "outer0") as frames:
+        out, _ = _ping(system.client.ns, count, interval).communicate(timeout=60)
+        inside = _answer_times(frames, system.client.ns.address4)
+    assert inside, "no answer was seen at the server"
+    return {**_spread(_times(out)), "server_ms": statistics.median(inside)}
 
 
 # ---- TCP ----

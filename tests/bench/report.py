@@ -70,6 +70,8 @@ def stock(part, against):
         _matrix("Small packets: server's CPU, ns each", part, SMALL, ["cpu_ns"], "{:.0f}", against),
         _matrix("Small packets that came through, each second", part, SMALL, ["pps"], "{:.0f}", against),
         _matrix("Ping, median, ms", part, ["ping"], ["median_ms"], "{:.3f}", against),
+        _matrix("Of it in the server and behind it, median, ms; the rest is the client's and ping's own", part, ["ping"], ["server_ms"],
+                "{:.3f}", against),
         _matrix("Ping while 8 streams run, median, ms", part, TCP[2:], ["ping", "median_ms"], "{:.2f}", against),
     ]
     rows = [[name, spread([kb[0] for kb in of(rounds, "rss_kb")], "{:.0f}"),

@@ -52,7 +52,8 @@ static int key_new(struct aead_key **out, enum aead_cipher c, const uint8_t *key
 		return -ENOMEM;
 	k->ctx = EVP_CIPHER_CTX_new();
 	if (!k->ctx || EVP_CipherInit_ex(k->ctx, fetched[c], NULL, key, NULL, sealing) != 1) {
-		key_free(&k->head);
+		EVP_CIPHER_CTX_free(k->ctx);
+		free(k);
 		return -ENOMEM;
 	}
 	*out = &k->head;

@@ -237,8 +237,9 @@ _Static_assert((int)OVPN_EPOCH_OVERHEAD + (int)OVPN_OCC <= (int)UAPI_FAREWELL_MA
 static void put_farewell(struct request *q, const struct uapi_session_set *m)
 {
 	uint8_t packet[UAPI_FAREWELL_MAX];
+	const size_t len = fwd_session_farewell(q->a->fwd, m->peer, m->seq, packet);
 
-	writer_bytes(&q->w, packet, fwd_session_farewell(q->a->fwd, m->peer, m->seq, packet));
+	writer_bytes(&q->w, packet, len);
 }
 
 static int session_set(struct request *q)

@@ -2,9 +2,9 @@
  * How long the scheduler lets a thread run for its share of a processor.
  *
  * Whoever has a longer slice than the others interrupts them less when something wakes it. So who
- * sends packets to a worker on its own processor, a client or a softirq, has sent several by the
- * time that the worker runs, and not one. The worker gets no less of the processor, and an idle one
- * at once; only where others compute on all of them it may have to wait that long more.
+ * sends packets to a worker on its own processor has sent several by the time that the worker runs,
+ * and not one. The worker gets no less of the processor, and an idle one at once; only where others
+ * compute on all of them it may have to wait that long more.
  */
 #ifndef IO_SLICE_H
 #define IO_SLICE_H

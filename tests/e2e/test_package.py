@@ -113,6 +113,8 @@ def test_package_from_first_to_last(machine, package):
         assert s["Uid"].split() == uid * 4 and s["CapEff"] == s["CapPrm"] == s["CapAmb"] == "0" * 16
         assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2"
     assert m("cat", "/proc/sys/net/ipv4/ip_forward").strip() == "1"
+    journal = m("journalctl", "--no-pager", "-b", "-u", UNITS[0])
+    assert "ready: ireko0" in journal and "usual time slice" not in journal, "the unit lets it ask for a longer one"
 
     # README's first device, with the password that first start has left.
     env = {"IREKO_PASSWORD_FILE": "/var/lib/ireko/first-password"}

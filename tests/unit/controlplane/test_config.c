@@ -75,6 +75,25 @@ static void refusals(void **state)
 		{"--dns", "resolver.example"},
 		{"--dns", "1.1.1.1,,9.9.9.9"},
 		{"--dns", "1.1.1.1\nPostUp = reboot"},
+		{"--dns", "1.1.1.1 9.9.9.9"},
+		{"--trusted-proxies", "proxy.example"},
+		{"--trusted-proxies", "10.0.0.2,"},
+		{"--trusted-proxies", ",10.0.0.2"},
+		{"--trusted-proxies", "10.0.0.2 10.0.0.3"},
+		{"--trusted-proxies", "10.0.0.2;10.0.0.3"},
+		{"--trusted-proxies", "10.0.0.2/16"},
+		{"--trusted-proxies", "10.0.0.0/33"},
+		{"--trusted-proxies", "10.0.0.0/"},
+		{"--trusted-proxies", "10.0.0.2:80"},
+		{"--trusted-proxies", "fd00::/129"},
+		{"--trusted-proxies", "fd00::1/64"},
+		{"--trusted-proxies", "::ffff:10.0.0.0/104"},
+		{"--trusted-proxies", "0.0.0.0/0"},
+		{"--trusted-proxies", "10.0.0.2, ::/0"},
+		{"--trusted-proxies", "*"},
+		{"--trusted-proxies", "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
+				      "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
+				      "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1"},
 		{"--admin-password", "short"},
 		{"--metrics-devices", "some"},
 		{"--log-level", "loud"},
@@ -85,7 +104,7 @@ static void refusals(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct config c;
-		char flag[64], value[64];
+		char flag[64], value[256];
 		strcpy(flag, bad[i][0]);
 		strcpy(value, bad[i][1]);
 		if (load(&c, flag, value) != -EINVAL)
@@ -112,6 +131,23 @@ static void taken(void **state)
 	assert_string_equal(c.public_url, "https://[2001:db8::1]:8443");
 	assert_int_equal(load(&c, endpoint, name), SETTINGS_OK);
 	assert_string_equal(c.endpoint, "vpn.example.net");
+}
+
+static void proxies_are_addresses_and_networks(void **state)
+{
+	static const char *const want[] = {
+		"10.0.0.2/32", "192.0.2.0/24", "fd00:1::/64", "2001:db8::1/128", "10.0.0.3/32"};
+	struct config c;
+	char flag[] = "--trusted-proxies",
+	     list[] = " 10.0.0.2,192.0.2.0/24 , fd00:1::/64,2001:db8::1, ::ffff:10.0.0.3";
+	char text[IP_PREFIX_TEXT];
+	(void)state;
+	assert_int_equal(load(&c, NULL, NULL), SETTINGS_OK);
+	assert_int_equal(c.n_trusted_proxies, 0);
+	assert_int_equal(load(&c, flag, list), SETTINGS_OK);
+	assert_int_equal(c.n_trusted_proxies, ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		assert_string_equal(ip_prefix_format(&c.trusted_proxies[i], text), want[i]);
 }
 
 static void the_password_is_wiped(void **state)
@@ -142,6 +178,7 @@ int main(void)
 		cmocka_unit_test(the_flag_wins),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(taken),
+		cmocka_unit_test(proxies_are_addresses_and_networks),
 		cmocka_unit_test(the_password_is_wiped),
 		cmocka_unit_test(some_address_is_found),
 	};

@@ -56,7 +56,8 @@ struct ip_addr proxies_client(
 		while (!done) {
 			struct ip_addr a;
 
-			if (hops++ == PROXIES_HOPS_MAX || !entry_address(take_last(&list, &done), &a))
+			if (hops++ == PROXIES_HOPS_MAX ||
+				!entry_address(take_last(&list, &done), &a))
 				return *peer;
 			if (!proxies_has(p, &a))
 				return a;

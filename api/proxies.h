@@ -29,9 +29,9 @@ struct proxies {
 bool proxies_has(const struct proxies *p, const struct ip_addr *a);
 
 /* Whose request h is, that peer sent: peer's own unless it is a trusted proxy; then what
- * X-Forwarded-For names last that is no trusted proxy. Where that can't be told (no such field, only
- * proxies, an entry on the way that is no address, more than PROXIES_HOPS_MAX proxies) it is peer's
- * own. h is a head that the police has let pass. */
+ * X-Forwarded-For names last that is no trusted proxy. Where that can't be told (no such field,
+ * only proxies, an entry on the way that is no address, more than PROXIES_HOPS_MAX proxies) it is
+ * peer's own. h is a head that the police has let pass. */
 struct ip_addr proxies_client(
 	const struct proxies *p, const struct ip_addr *peer, const struct head *h);
 

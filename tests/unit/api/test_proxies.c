@@ -25,9 +25,9 @@ static struct head with(const char *const *lines, size_t n)
 
 	h.fields[h.n_fields++] = (struct head_field){"Host", "198.51.100.1", 4, 12};
 	for (size_t i = 0; i < n; i++)
-		h.fields[h.n_fields++] = (struct head_field){
-			i % 2 ? "x-forwarded-for" : "X-Forwarded-For", lines[i], 15,
-			strlen(lines[i])};
+		h.fields[h.n_fields++] =
+			(struct head_field){i % 2 ? "x-forwarded-for" : "X-Forwarded-For", lines[i],
+				15, strlen(lines[i])};
 	h.fields[h.n_fields++] = (struct head_field){"X-Real-IP", "198.51.100.2", 9, 12};
 	h.fields[h.n_fields++] = (struct head_field){"Forwarded", "for=198.51.100.3", 9, 16};
 	return h;
@@ -105,7 +105,8 @@ static void what_a_client_wrote_is_worth_nothing(void **state)
 	static const char *const wrote[] = {"127.0.0.1", "10.0.0.2", "10.0.0.2, 10.0.0.2", "", ",",
 		",,,,,,,,,,,,,,,,,,,,,,,,,,,,", "unknown", "_hidden", "\"", "[", "[::1", "::1]:5",
 		"%s%n", "203.0.113.9\xff", "0x7f.1", "198.51.100.7, for=198.51.100.8",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaa"};
 	char line[256];
 
 	(void)state;
@@ -126,12 +127,13 @@ static void what_a_client_wrote_is_worth_nothing(void **state)
 
 static void what_is_no_address_is_the_peers(void **state)
 {
-	static const char *const bad[] = {"", " ", "unknown", "localhost", "203.0.113", "203.0.113.9.1",
-		"203.0.113.256", "0203.0.113.9", "203.0.113.9:", "203.0.113.9:65536",
-		"203.0.113.9:-1", "203.0.113.9:1 2", "203.0.113.9/32", "203.0.113.9;x", "2001:db8::9:::",
-		"[2001:db8::9]", "[2001:db8::9]:", "[2001:db8::9", "2001:db8::9]:80",
-		"[203.0.113.9]:80", "[[::1]]:80", "fe80::1%eth0", "\"203.0.113.9\"",
-		"for=203.0.113.9", "203.0.113.9 10.0.0.2", "203.0.113.9\x01",
+	static const char *const bad[] = {"", " ", "unknown", "localhost", "203.0.113",
+		"203.0.113.9.1", "203.0.113.256", "0203.0.113.9",
+		"203.0.113.9:", "203.0.113.9:65536", "203.0.113.9:-1", "203.0.113.9:1 2",
+		"203.0.113.9/32", "203.0.113.9;x", "2001:db8::9:::", "[2001:db8::9]",
+		"[2001:db8::9]:", "[2001:db8::9", "2001:db8::9]:80", "[203.0.113.9]:80",
+		"[[::1]]:80", "fe80::1%eth0", "\"203.0.113.9\"", "for=203.0.113.9",
+		"203.0.113.9 10.0.0.2", "203.0.113.9\x01",
 		"00000000000000000000000000000000000000000000000000000000000000000203.0.113.9"};
 	char line[256];
 

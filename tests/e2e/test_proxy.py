@@ -176,6 +176,11 @@ def test_what_a_client_claims_is_not_written_down(proxied):
             assert way.request("GET", "/metrics", headers={"X-Forwarded-For": claim}).status == 401
             assert way.request("GET", "/metrics", headers={**g.api.auth, "X-Forwarded-For": claim}).status == 200
     assert past.request("GET", "/metrics", headers={"Host": "localhost"}).status == 401
+    # A field that the connection is said to end with, so that the proxy would take its own away again.
+    a = proxied.people(ALICE).request("POST", "/v1/users", {"name": fresh("claims")},
+                                      {**g.api.auth, "Connection": "close, X-Forwarded-For", "X-Forwarded-For": CLAIMED})
+    row, = proxied.rows(object=a.json["id"])
+    assert row["from"] == ALICE
     # Here itself, and it says so by itself.
     assert g.anonymous.request("GET", "/metrics").status == 200
     assert g.anonymous.request("GET", "/metrics", headers={"X-Forwarded-For": "127.0.0.1"}).status == 401

@@ -91,9 +91,6 @@ static void refusals(void **state)
 		{"--trusted-proxies", "0.0.0.0/0"},
 		{"--trusted-proxies", "10.0.0.2, ::/0"},
 		{"--trusted-proxies", "*"},
-		{"--trusted-proxies", "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
-				      "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1,"
-				      "1.1.1.1,1.1.1.1,1.1.1.1,1.1.1.1"},
 		{"--admin-password", "short"},
 		{"--metrics-devices", "some"},
 		{"--log-level", "loud"},
@@ -104,7 +101,7 @@ static void refusals(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct config c;
-		char flag[64], value[256];
+		char flag[64], value[64];
 		strcpy(flag, bad[i][0]);
 		strcpy(value, bad[i][1]);
 		if (load(&c, flag, value) != -EINVAL)
@@ -150,6 +147,19 @@ static void proxies_are_addresses_and_networks(void **state)
 		assert_string_equal(ip_prefix_format(&c.trusted_proxies[i], text), want[i]);
 }
 
+static void so_many_proxies_and_no_more(void **state)
+{
+	struct config c;
+	char flag[] = "--trusted-proxies", list[CONFIG_PROXIES_MAX * 8 + 16] = "10.0.0.1";
+	(void)state;
+	for (size_t i = 1; i < CONFIG_PROXIES_MAX; i++)
+		strcat(list, ",fd00::1");
+	assert_int_equal(load(&c, flag, list), SETTINGS_OK);
+	assert_int_equal(c.n_trusted_proxies, CONFIG_PROXIES_MAX);
+	strcat(list, ",fd00::1");
+	assert_int_equal(load(&c, flag, list), -EINVAL);
+}
+
 static void the_password_is_wiped(void **state)
 {
 	struct config c;
@@ -179,6 +189,7 @@ int main(void)
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(taken),
 		cmocka_unit_test(proxies_are_addresses_and_networks),
+		cmocka_unit_test(so_many_proxies_and_no_more),
 		cmocka_unit_test(the_password_is_wiped),
 		cmocka_unit_test(some_address_is_found),
 	};

@@ -164,8 +164,8 @@ static int parse_trusted_proxies(void *conf, const char *value, char *why, size_
 		if (parse_network(&p, one, IP_V4, 1, 32) < 0 &&
 			parse_network(&p, one, IP_V6, 1, 128) < 0)
 			return bad(why, why_len,
-				"is not a list of addresses and networks, like 10.0.0.2, "
-				"fd00:1::/64, with commas between them");
+				"is not a list of addresses and networks (not /0) with commas "
+				"between them, like 10.0.0.2,fd00:1::/64");
 		if (c->n_trusted_proxies == ARRAY_SIZE(c->trusted_proxies))
 			return bad(why, why_len, "has more than 64 entries");
 		c->trusted_proxies[c->n_trusted_proxies++] = p;

@@ -1,7 +1,8 @@
 /*
- * Heads from outside, through the police to whose request they are. Lines of the input are header fields; the first byte
- * chooses who has sent them. Whoever is no trusted proxy is who he is; the answer is never a trusted proxy but the sender;
- * and what stands further left than what has decided it changes nothing.
+ * Heads from outside, through the police to whose request they are. Lines of the input are header
+ * fields; the first byte chooses who has sent them. Whoever is no trusted proxy is who he is; the
+ * answer is never a trusted proxy but the sender; and what stands further left than what has
+ * decided it changes nothing.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,8 +27,8 @@ static void add(struct head *h, const char *line, size_t n)
 	if (!colon)
 		return;
 	if (h->n_fields < POLICE_FIELDS_MAX)
-		h->fields[h->n_fields] = (struct head_field){line, colon + 1, (size_t)(colon - line),
-			n - (size_t)(colon - line) - 1};
+		h->fields[h->n_fields] = (struct head_field){
+			line, colon + 1, (size_t)(colon - line), n - (size_t)(colon - line) - 1};
 	h->n_fields++;
 }
 
@@ -51,7 +52,8 @@ static struct head read_head(const char *text, size_t n)
 }
 
 /* As if the client had sent a field more, which stands before all others. */
-static void check_left(const struct head *h, const struct ip_addr *peer, const struct ip_addr *found)
+static void check_left(
+	const struct head *h, const struct ip_addr *peer, const struct ip_addr *found)
 {
 	static const char line[] = "X-Forwarded-For:203.0.113.77, 10.0.0.2, junk";
 	struct head longer = *h;

@@ -40,9 +40,13 @@ ifeq ($(shell uname -m),x86_64)
 BUILD_PACKAGES += libipsec-mb-dev
 endif
 RUN_PACKAGES   := jq qrencode iproute2 procps curl util-linux passwd
-CHECK_PACKAGES := libcmocka-dev libcap2-bin e2fsprogs dpkg-dev systemd prometheus clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
+CHECK_PACKAGES := libcmocka-dev libcap2-bin e2fsprogs dpkg-dev systemd clang-format-19 clang libclang-rt-dev cppcheck shellcheck python3 python3-pytest python3-pytest-xdist \
 	python3-requests python3-jsonschema python3-cryptography python3-prometheus-client wrk wireguard-go wireguard-tools openvpn iperf3 tshark tcpdump dnsmasq-base bind9-dnsutils \
 	iputils-ping nftables mmdebstrap slirp4netns binutils zsh chromium iptables runc tini
+
+# Of these the tests need the programs. Debian would start them as services of this machine, on ports of its own: they are
+# installed as if it were not running, and what was not here before is not started at its next boot either.
+CHECK_SERVICES := caddy prometheus
 
 # What an image's build installs (docker/Dockerfile): the dashboard comes from a stage of its own.
 IMAGE_PACKAGES := $(filter-out git nodejs npm,$(BUILD_PACKAGES)) libcmocka-dev libcap2-bin
@@ -217,7 +221,7 @@ apt = DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq
 define install_packages
 	$(Q)want="$(call missing,$(1))"; [ -z "$$want" ] || { \
 		echo "installing: $$want"; mkdir -p build; \
-		{ $(apt) update && $(apt) install -y --no-install-recommends $$want; } >build/apt.log 2>&1 || { grep '^W' build/apt.log; tail build/apt.log; exit 1; }; }
+		{ $(apt) update && $(2) $(apt) install -y --no-install-recommends $$want; } >build/apt.log 2>&1 || { grep '^W' build/apt.log; tail build/apt.log; exit 1; }; }
 endef
 
 deps: ## install what a build needs, and the service's users
@@ -225,6 +229,8 @@ deps: ## install what a build needs, and the service's users
 	$(Q)sh docker/host.sh users
 check-deps: deps ## install what the tests need as well
 	$(call install_packages,$(CHECK_PACKAGES))
+	$(call install_packages,$(CHECK_SERVICES),SYSTEMD_OFFLINE=1)
+	$(Q)for s in $(call missing,$(CHECK_SERVICES)); do systemctl disable $$s >>build/apt.log 2>&1 || exit 1; done
 
 up: deps ## build, start the service on this machine, print how to go on
 	$(Q)$(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all

@@ -9,6 +9,7 @@
 #define API_API_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -24,10 +25,13 @@ struct api_conf {
 				   request that asks for the link came. Borrowed until api_stop */
 	const char *tls_cert_file, *tls_key_file; /* PEM, read again when they change */
 	const char *tls_cert_pem, *tls_key_pem;	  /* or given, from our own authority */
-	uint32_t max_connections;		  /* in all; per /24 or /64: a quarter of it */
-	bool metrics_devices;			  /* /metrics has series of each device */
-	uint32_t request_ms; /* from a request's first byte to its last answer byte: 15000 */
-	uint32_t stuck_ms;   /* the client of a long answer takes nothing: 30000 */
+	const struct ip_prefix *proxies; /* whose X-Forwarded-For is believed; borrowed until
+					    api_stop */
+	size_t n_proxies;
+	uint32_t max_connections; /* in all; per /24 or /64: a quarter of it */
+	bool metrics_devices;	  /* /metrics has series of each device */
+	uint32_t request_ms;	  /* from a request's first byte to its last answer byte: 15000 */
+	uint32_t stuck_ms;	  /* the client of a long answer takes nothing: 30000 */
 };
 
 /* Starts serving. Returns: 0, -EADDRINUSE, -errno; why has 160 bytes. */

@@ -107,10 +107,10 @@ static bool names_loopback(struct span host)
 	return false;
 }
 
-bool auth_is_local(const struct admitted *head, const struct ip_addr *from)
+bool auth_is_local(const struct admitted *head, const struct ip_addr *peer)
 {
 	return !head->authorization.at && !head->cookie.at && !head->origin.at &&
-	       !head->forwarded && ip_addr_is_loopback(from) && names_loopback(head->host);
+	       !head->forwarded && ip_addr_is_loopback(peer) && names_loopback(head->host);
 }
 
 static bool is_safe(enum http_method m)

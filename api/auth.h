@@ -23,8 +23,9 @@ enum { AUTH_COOKIE_TEXT = 160 };
 int auth_identify(struct service *s, const struct admitted *head, bool tls,
 	const struct ip_addr *from, struct svc_actor *out) must_check;
 /* Whether nobody says who he is and the request was made on this very machine: not handed on by a
- * proxy, and not by a browser that another name was resolved to loopback for. */
-bool auth_is_local(const struct admitted *head, const struct ip_addr *from);
+ * proxy, and not by a browser that another name was resolved to loopback for. peer is the
+ * connection's other end, whatever a proxy says. */
+bool auth_is_local(const struct admitted *head, const struct ip_addr *peer);
 /* True for tokens, and for GET and HEAD. */
 bool auth_csrf_ok(const struct admitted *head, const struct svc_actor *a);
 /* Whether the Origin header of a request that changes something names the Host it was sent to. */

@@ -201,7 +201,7 @@ static struct conn *longest_waiting(struct conn_table *t)
 	return best;
 }
 
-bool conn_admit(struct conn_table *t, const struct ip_addr *from)
+bool conn_admit(struct conn_table *t, const struct ip_addr *from, bool is_proxy)
 {
 	const struct ip_prefix prefix = prefix_of(from);
 	uint32_t same = 0;
@@ -209,7 +209,7 @@ bool conn_admit(struct conn_table *t, const struct ip_addr *from)
 	bool ok = true;
 
 	pthread_mutex_lock(&t->lock);
-	if (!ip_addr_is_loopback(from)) {
+	if (!is_proxy) {
 		LIST_FOREACH (c, &t->list, link)
 			same += ip_addr_equal(&c->prefix.addr, &prefix.addr);
 		ok = same < t->limits.per_prefix;

@@ -31,7 +31,7 @@ struct conn_table;
 
 struct conn_limits {
 	uint32_t max;	       /* connections in all */
-	uint32_t per_prefix;   /* from one /24 or /64; loopback (a proxy) is exempt */
+	uint32_t per_prefix;   /* from one /24 or /64; a proxy is exempt */
 	uint32_t request_ms;   /* a request in all; a new connection's first request too */
 	uint32_t idle_ms;      /* between requests */
 	uint32_t handshake_ms; /* TLS */
@@ -48,9 +48,9 @@ void *conn_owner(const struct conn *c);
 /* Ends the reaper; no connection is left. */
 void conn_table_free(struct conn_table *t);
 
-/* Whether one more may come. At the total, the connection that has waited longest for its client
- * is shut down in its favour. */
-bool conn_admit(struct conn_table *t, const struct ip_addr *from);
+/* Whether one more may come; is_proxy: from may be many people. At the total, the connection that
+ * has waited longest for its client is shut down in its favour. */
+bool conn_admit(struct conn_table *t, const struct ip_addr *from, bool is_proxy);
 /* Borrows fd until conn_close. Returns: the connection, or NULL when there is no memory. */
 struct conn *conn_open(struct conn_table *t, int fd, const struct ip_addr *from, bool tls);
 void conn_close(struct conn_table *t, struct conn *c);

@@ -220,10 +220,14 @@ static unsigned judge(struct exchange *x, const char *method, const char *versio
 		.target_len = x->uri_len,
 		.size = size ? size->header_size : SIZE_MAX,
 	};
+	unsigned status;
 
 	MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, collect_field, &h);
 	h.ragged = is_ragged(x, &h);
-	return police_check(&h, &x->rq.head, why);
+	status = police_check(&h, &x->rq.head, why);
+	if (!status)
+		x->rq.from = proxies_client(&x->env->proxies, &x->rq.peer, &h);
+	return status;
 }
 
 static bool is_form(const struct request *rq)
@@ -388,7 +392,7 @@ void *exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 	x->rq.clock = env->clock;
 	x->rq.tls = env->tls;
 	x->rq.public_url = env->public_url;
-	x->rq.from = peer_of(mhd);
+	x->rq.from = x->rq.peer = peer_of(mhd);
 	if (x->conn)
 		conn_on_request_begun(env->conns, x->conn);
 	return x;

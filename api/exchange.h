@@ -15,6 +15,7 @@
 #include "api/deadline.h"
 #include "api/lanes.h"
 #include "api/metrics.h"
+#include "api/proxies.h"
 #include "api/streams.h"
 #include "base/clock.h"
 #include "base/compiler.h"
@@ -33,7 +34,8 @@ struct exchange_env {
 	struct clock clock;
 	bool tls;
 	const char *public_url; /* NULL: none */
-	atomic_bool stopping;	/* answer 503 */
+	struct proxies proxies;
+	atomic_bool stopping; /* answer 503 */
 };
 
 /* libmicrohttpd's callbacks; cls is the env. */

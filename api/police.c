@@ -61,7 +61,7 @@ static bool is_field_value(const char *p, size_t n)
 	return true;
 }
 
-static struct span trim(const char *p, size_t n)
+struct span span_trim(const char *p, size_t n)
 {
 	while (n > 0 && (p[0] == ' ' || p[0] == '\t')) {
 		p++;
@@ -193,7 +193,7 @@ static bool is_plain_connection(struct span v)
 	for (const char *p = v.at; p <= end;) {
 		const char *comma = memchr(p, ',', (size_t)(end - p));
 		const char *stop = comma ? comma : end;
-		const struct span option = trim(p, (size_t)(stop - p));
+		const struct span option = span_trim(p, (size_t)(stop - p));
 
 		if (option.len > 0 && !span_is(option, "close") && !span_is(option, "keep-alive") &&
 			!span_is(option, "te"))
@@ -221,7 +221,7 @@ static unsigned check_field(const struct head_field *f, struct admitted *out, co
 	static const char *const refused[] = {"Transfer-Encoding", "Upgrade", "Trailer",
 		"Content-Range", "X-HTTP-Method-Override", "X-Method-Override"};
 	const struct span name = {f->name, f->name_len};
-	const struct span value = trim(f->value, f->value_len);
+	const struct span value = span_trim(f->value, f->value_len);
 	struct span *single;
 
 	if (!is_token(f->name, f->name_len)) {

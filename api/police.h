@@ -76,7 +76,7 @@ struct admitted {
 #undef POLICE_MEMBER
 	struct span accept, accept_encoding; /* may stand there several times: the first */
 	uint64_t body_len;
-	bool forwarded; /* a proxy says that it is somebody else's request */
+	bool forwarded; /* a proxy says that it is somebody else's request: never a local one */
 };
 
 /* Judges h. Returns: 0 and *out, or the HTTP status to refuse with (400, 414, 417, 431, 501, 505);
@@ -85,5 +85,7 @@ unsigned police_check(const struct head *h, struct admitted *out, const char **w
 
 /* Compares ignoring ASCII case. */
 bool span_is(struct span s, const char *text);
+/* The n bytes at p without the blanks around them. */
+struct span span_trim(const char *p, size_t n);
 
 #endif

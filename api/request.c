@@ -28,7 +28,7 @@ static void authorise(struct request *rq)
 	}
 	if (route->access & ACCESS_PUBLIC)
 		return;
-	if (route->access & ACCESS_LOCAL && auth_is_local(&rq->head, &rq->from))
+	if (route->access & ACCESS_LOCAL && auth_is_local(&rq->head, &rq->peer))
 		return;
 	rc = auth_identify(rq->service, &rq->head, rq->tls, &rq->from, &rq->actor);
 	if (rc) {

@@ -34,7 +34,8 @@ struct request {
 	struct clock clock;
 	bool tls;
 	const char *public_url; /* what links begin with; NULL: as the request came */
-	struct ip_addr from;
+	struct ip_addr from;	/* whose request it is: what is limited and written down */
+	struct ip_addr peer;	/* the connection's other end: he, or a proxy */
 	struct ulid id;		/* of the path, when the route has one */
 	bool id_ok;		/* it could be parsed */
 	struct span text;	/* of the path's "{txt}" */

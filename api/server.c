@@ -61,11 +61,13 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t
 {
 	struct api *a = cls;
 	struct endpoint from;
+	bool is_proxy;
 
 	(void)len;
 	if (atomic_load(&a->closed) || endpoint_from_sockaddr(&from, sa))
 		return MHD_NO;
-	return conn_admit(a->env.conns, &from.addr) ? MHD_YES : MHD_NO;
+	is_proxy = ip_addr_is_loopback(&from.addr) || proxies_has(&a->env.proxies, &from.addr);
+	return conn_admit(a->env.conns, &from.addr, is_proxy) ? MHD_YES : MHD_NO;
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
@@ -304,6 +306,7 @@ int api_start(struct api **out, const struct api_conf *conf, struct service *s, 
 	a->env.clock = clock_system();
 	a->env.tls = conf->tls;
 	a->env.public_url = conf->public_url;
+	a->env.proxies = (struct proxies){conf->proxies, conf->n_proxies};
 	a->env.openapi = &a->openapi;
 	snprintf(why, WHY, "the OpenAPI document can't be made");
 	rc = openapi_make(&a->openapi);

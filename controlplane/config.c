@@ -121,23 +121,54 @@ static int parse_network6(void *conf, const char *value, char *why, size_t why_l
 		       : 0;
 }
 
+/* The next of a list with commas, without the blanks around it; NULL after the last. */
+static char *list_next(char **rest)
+{
+	char *one = strsep(rest, ",");
+	if (!one)
+		return NULL;
+	one += strspn(one, " ");
+	for (size_t n = strlen(one); n > 0 && one[n - 1] == ' '; n--)
+		one[n - 1] = '\0';
+	return one;
+}
+
 static int parse_dns(void *conf, const char *value, char *why, size_t why_len)
 {
 	struct config *c = conf;
 	char list[sizeof(c->dns)], *rest = list, *one;
 	int r = copy(list, sizeof(list), value, why, why_len);
 	c->dns[0] = '\0';
-	while (r == 0 && (one = strsep(&rest, ","))) {
+	while (r == 0 && (one = list_next(&rest))) {
 		struct ip_addr a;
 		char text[IP_ADDR_TEXT];
-		one += strspn(one, " ");
-		one[strcspn(one, " ")] = '\0';
 		if (ip_addr_parse(&a, one) < 0)
 			return bad(why, why_len,
 				"is not a list of addresses with commas between them");
 		const size_t used = strlen(c->dns);
 		snprintf(c->dns + used, sizeof(c->dns) - used, "%s%s", used ? ", " : "",
 			ip_addr_format(&a, text));
+	}
+	return r;
+}
+
+/* Whoever may say whose request it is can claim to be anybody; everybody is nobody to trust. */
+static int parse_trusted_proxies(void *conf, const char *value, char *why, size_t why_len)
+{
+	struct config *c = conf;
+	char list[CONFIG_PROXIES_MAX * (IP_PREFIX_TEXT + 2)], *rest = list, *one;
+	int r = copy(list, sizeof(list), value, why, why_len);
+	c->n_trusted_proxies = 0;
+	while (r == 0 && (one = list_next(&rest))) {
+		struct ip_prefix p;
+		if (parse_network(&p, one, IP_V4, 1, 32) < 0 &&
+			parse_network(&p, one, IP_V6, 1, 128) < 0)
+			return bad(why, why_len,
+				"is not a list of addresses and networks (not /0) with commas "
+				"between them, like 10.0.0.2,fd00:1::/64");
+		if (c->n_trusted_proxies == ARRAY_SIZE(c->trusted_proxies))
+			return bad(why, why_len, "has more than 64 entries");
+		c->trusted_proxies[c->n_trusted_proxies++] = p;
 	}
 	return r;
 }
@@ -210,6 +241,10 @@ static const struct setting settings[] = {
 	{"PUBLIC_URL", NULL,
 		"what invite links begin with; without it as the request that makes one came",
 		parse_public_url, false},
+	{"TRUSTED_PROXIES", NULL,
+		"addresses and networks whose X-Forwarded-For is believed, with commas between "
+		"them",
+		parse_trusted_proxies, false},
 	{"METRICS_DEVICES", "off", "series of each device in /metrics", parse_metrics_devices,
 		false},
 	{"ENDPOINT", NULL,

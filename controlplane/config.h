@@ -3,10 +3,14 @@
 #define CONTROLPLANE_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/addr.h"
 #include "base/compiler.h"
 #include "ovpn/wrap.h"
+
+enum { CONFIG_PROXIES_MAX = 64 };
 
 struct config {
 	char run_dir[96];
@@ -15,8 +19,10 @@ struct config {
 	struct endpoint http_listen;
 	bool http_insecure;
 	bool metrics_devices;
-	char tls_cert[512], tls_key[512];    /* "": none */
-	char public_url[256];		     /* "": as requests come */
+	char tls_cert[512], tls_key[512];		      /* "": none */
+	char public_url[256];				      /* "": as requests come */
+	struct ip_prefix trusted_proxies[CONFIG_PROXIES_MAX]; /* networks, without host bits */
+	size_t n_trusted_proxies;
 	char endpoint[256];		     /* "": the first global address */
 	struct ip_prefix network4, network6; /* IP_NONE: not given */
 	char dns[256];

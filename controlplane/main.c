@@ -336,6 +336,8 @@ static int start_api(struct house *h)
 	struct api_conf ac = {
 		.listen = c->http_listen,
 		.public_url = c->public_url[0] ? c->public_url : NULL,
+		.proxies = c->trusted_proxies,
+		.n_proxies = c->n_trusted_proxies,
 		.tls = config_serves_tls(c),
 		.tls_cert_file = c->tls_cert[0] ? c->tls_cert : NULL,
 		.tls_key_file = c->tls_key[0] ? c->tls_key : NULL,

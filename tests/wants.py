@@ -22,6 +22,7 @@ E2E = {
     "test_ovpn_tcp_hostile": (22, 0.2, QUIET),
     "test_wire": (20, 0.3, QUIET),
     "test_events": (17, 0.3, QUIET),
+    "test_proxy": (10, 0.5, QUIET),
     "test_offloads": (13, 0.8, QUIET),
     "test_aead": (10, 0.8, QUIET),
     "test_bench": (13, 1.2, QUIET),

@@ -110,16 +110,7 @@ class Place(topology.Namespace):
     def remove(self):
         topology.run("ip", "netns", "delete", self.name)
         self.engine.docker("rm", "--force", self.container)
-        hosts = pathlib.Path(f"/etc/netns/{self.name}")
-        if hosts.exists():
-            (hosts / "hosts").unlink()
-            hosts.rmdir()
-
-    def knows(self, host, address):
-        """From now on that name is this address here (`ip netns exec` puts the file in the place of /etc/hosts)."""
-        folder = pathlib.Path(f"/etc/netns/{self.name}")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "hosts").write_text(f"127.0.0.1 localhost\n{address} {host}\n")
+        self.forget()
 
 
 class Outside:

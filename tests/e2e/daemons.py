@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -19,7 +20,7 @@ from rest import Rest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("IREKO_TEST_BUILD", "build/plain"))
 ADMIN_PASSWORD = "a long enough passphrase"
-HTTP_PORT = 8080
+HTTP_PORT, HTTPS_PORT = 8080, 8443
 # Leak detection needs ptrace, which the daemons give up on purpose.
 SANITIZER = {
     "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=4:malloc_context_size=8:allocator_may_return_null=1",
@@ -121,13 +122,14 @@ class Daemon:
 
 
 class Pair:
-    """A gateway: dataplane and control plane in the server namespace of a Net."""
+    """A gateway: dataplane and control plane in the server namespace of a Net. https: the API is there for everybody, with a
+    certificate of its own authority, as in a container."""
 
-    def __init__(self, net, endpoint=topology.SERVER4, build=None, nice=0, env=None):
+    def __init__(self, net, endpoint=topology.SERVER4, build=None, nice=0, env=None, https=False):
         make_users()
         self.net, self.ns = net, net.server
         self.build = build_dir(build)
-        self.http_port, self.admin_password = HTTP_PORT, ADMIN_PASSWORD
+        self.http_port, self.admin_password = HTTPS_PORT if https else HTTP_PORT, ADMIN_PASSWORD
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="gateway-", dir=topology.temporary()))
         self.dir.chmod(0o755)
         self.run_dir, self.data_dir = self.dir / "run", self.dir / "data"
@@ -147,11 +149,13 @@ class Pair:
             ["setpriv", "--reuid", "ireko-control", "--regid", "ireko", "--clear-groups", "--no-new-privs",
              controlplane],
             {**common, "IREKO_DATA_DIR": str(self.data_dir), "IREKO_ENDPOINT": endpoint,
-             "IREKO_HTTP_LISTEN": f"127.0.0.1:{HTTP_PORT}", "IREKO_ADMIN_PASSWORD": ADMIN_PASSWORD,
+             "IREKO_HTTP_LISTEN": f"0.0.0.0:{HTTPS_PORT}" if https else f"127.0.0.1:{HTTP_PORT}",
+             "IREKO_ADMIN_PASSWORD": ADMIN_PASSWORD,
              "IREKO_DNS": topology.INTERNET4},
             self.dir / "controlplane.log", nice)
         self.daemons = [self.dataplane, self.controlplane]
-        self.anonymous = Rest(self.ns, HTTP_PORT)
+        # Who answers is not what our own requests are about.
+        self.anonymous = Rest(self.ns, self.http_port, tls=ssl._create_unverified_context() if https else None)
         self.api = None
 
     def start(self):

@@ -1,4 +1,5 @@
 """REST client whose sockets live in a namespace. Plain http.client: it must not be clever."""
+import copy
 import http.client
 import json
 import select
@@ -7,14 +8,16 @@ import threading
 
 
 class Connection(http.client.HTTPConnection):
-    """tls: the ssl.SSLContext of an HTTPS server, or None."""
+    """tls: the ssl.SSLContext of an HTTPS server, or None. address: where a host that is a name is."""
 
-    def __init__(self, ns, host, port, timeout, tls=None):
+    def __init__(self, ns, host, port, timeout, tls=None, address=None):
         super().__init__(host, port, timeout=timeout)
-        self.ns, self.tls = ns, tls
+        self.ns, self.tls, self.address = ns, tls, address or host
+        if tls:
+            self.default_port = http.client.HTTPS_PORT
 
     def connect(self):
-        self.sock = self.ns.connect(self.host, self.port, self.timeout)
+        self.sock = self.ns.connect(self.address, self.port, self.timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls:
             self.sock = self.tls.wrap_socket(self.sock, server_hostname=self.host)
@@ -35,13 +38,19 @@ class Answer:
 class Rest:
     """One caller. Connections are kept, one a thread. auth: headers that say who is asking."""
 
-    def __init__(self, ns, port, host="127.0.0.1", auth=None, timeout=20.0, tls=None):
+    def __init__(self, ns, port, host="127.0.0.1", auth=None, timeout=20.0, tls=None, address=None):
         self.ns, self.host, self.port, self.timeout, self.tls = ns, host, port, timeout, tls
-        self.auth = auth or {}
+        self.address, self.auth = address, auth or {}
         self.local = threading.local()
 
     def as_(self, auth):
-        return Rest(self.ns, self.port, self.host, auth, self.timeout, self.tls)
+        other = copy.copy(self)
+        other.auth, other.local = auth or {}, threading.local()
+        return other
+
+    def dial(self, timeout=None):
+        """A connection of its own, not connected yet."""
+        return Connection(self.ns, self.host, self.port, timeout or self.timeout, self.tls, self.address)
 
     def bearer(self, token):
         return self.as_({"Authorization": f"Bearer {token}"})
@@ -72,8 +81,7 @@ class Rest:
             self.close()
             connection = None
         if connection is None:
-            connection = self.local.connection = Connection(self.ns, self.host, self.port, self.timeout,
-                                                               self.tls)
+            connection = self.local.connection = self.dial()
         return connection
 
     def close(self):

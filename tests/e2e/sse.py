@@ -5,7 +5,6 @@ import threading
 import time
 
 from poll import until
-from rest import Connection
 
 
 class Event:
@@ -24,7 +23,7 @@ class Stream:
         if last_id is not None:
             headers["Last-Event-ID"] = str(last_id)
         self.events, self.comments, self.retry, self.over, self.error = [], 0, None, None, None
-        self.connection = Connection(api.ns, api.host, api.port, 30)
+        self.connection = api.dial(30)
         self.connection.connect()
         self.sock = self.connection.sock  # http.client lets go of it when the answer says "close"
         if buffer:

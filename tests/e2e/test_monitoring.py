@@ -1,14 +1,21 @@
 """The dashboard, the alerts and the scrape configuration that come with the service: every expression is one that
-Prometheus takes, and names metrics and labels that the service really has."""
+Prometheus takes, and names metrics and labels that the service really has; and a Prometheus that runs on these files
+finds the service well."""
 import json
+import os
+import pathlib
+import pwd
 import re
 import shutil
+import urllib.parse
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import daemons
 import topology
+from poll import until
+from rest import Rest
 
 PROMETHEUS = daemons.ROOT / "docker/prometheus"
 DASHBOARD = json.loads((daemons.ROOT / "docker/grafana/ireko.json").read_text())
@@ -23,11 +30,17 @@ def expressions():
 
 
 @pytest.fixture(scope="module")
-def served(module_gateway):
-    """{name of a series: names of its labels}, of a service that has been used."""
-    g = module_gateway(env={"IREKO_METRICS_DEVICES": "1"})
+def used(module_gateway):
+    """A service that has been used; as in a container, with a certificate of its own authority."""
+    g = module_gateway(env={"IREKO_METRICS_DEVICES": "1"}, https=True)
     g.client(g.provision("laptop")[2])
-    labels = {}
+    return g
+
+
+@pytest.fixture(scope="module")
+def served(used):
+    """{name of a series: names of its labels}"""
+    g, labels = used, {}
     for family in text_string_to_metric_families(g.api.request("GET", "/metrics").body.decode()):
         for sample in family.samples:
             labels.setdefault(sample.name, set()).update(sample.labels)
@@ -76,3 +89,61 @@ def test_prometheus_takes_them(tmp_path):
              for i, (_, e) in enumerate(expressions())]
     (tmp_path / "all.yml").write_text(json.dumps({"groups": [{"name": "all", "rules": rules}]}))
     topology.run("promtool", "check", "rules", tmp_path / "all.yml")
+
+
+@pytest.fixture
+def prometheus(used):
+    """Its HTTP API, started on docker/prometheus as its container is; the same but for how often it looks."""
+    folder, nobody = used.dir / "prometheus", pwd.getpwnam("nobody")
+    shutil.copytree(PROMETHEUS, folder)
+    configuration = (folder / "prometheus.yml").read_text()
+    assert configuration.count("_interval: 15s") == 2
+    (folder / "prometheus.yml").write_text(configuration.replace("_interval: 15s", "_interval: 1s"))
+    (folder / "token").write_text(used.api.post("/v1/tokens", {"name": "prometheus", "role": "auditor"})["token"])
+    (folder / "token").chmod(0o600)
+    shutil.copy(used.data_dir / "api-ca.pem", folder)
+    (folder / "data").mkdir()
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    used.ns.knows("controlplane", topology.SERVER4)
+    used.own(daemons.Daemon(
+        "prometheus", used.ns, pathlib.Path("/usr/bin/prometheus"),
+        ["setpriv", "--reuid", "nobody", "--regid", str(nobody.pw_gid), "--clear-groups", "--no-new-privs", "prometheus",
+         f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+         "--web.listen-address=127.0.0.1:9090"], {"PATH": "/usr/bin:/bin"}, used.dir / "prometheus.log").start())
+    api = Rest(used.ns, 9090)
+
+    def ready():
+        try:
+            return api.request("GET", "/-/ready").status == 200
+        except OSError:
+            return False
+    until(ready, 15, "Prometheus is ready")
+    return api
+
+
+def test_prometheus_finds_the_service_well(prometheus, used):
+    def ask(path, **query):
+        return prometheus.get(f"/api/v1/{path}?{urllib.parse.urlencode(query)}")["data"]
+
+    def value(expression):
+        query = expression.replace("$__rate_interval", "10s").replace("$instance", ".*")
+        return [float(r["value"][1]) for r in ask("query", query=query)["result"]]
+
+    def targets():
+        return [(t["health"], t["scrapeUrl"], t["lastError"]) for t in ask("targets")["activeTargets"]]
+    well = [("up", "https://controlplane:8443/metrics", "")]
+    until(lambda: targets() == well, 15, "its target is up")
+
+    def rules():
+        return {r["name"]: (r["health"], r["state"] == "firing") for g in ask("rules")["groups"] for r in g["rules"]}
+    alerts = dict.fromkeys(re.findall(r"alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text()), ("ok", False))
+    assert len(alerts) > 8
+    until(lambda: rules() == alerts, 15, "every rule was evaluated, and none calls anybody")
+
+    shown = {(p["title"], t["expr"]) for p in DASHBOARD["panels"] for t in p["targets"]}
+    by_title = {title: e for title, e in shown}
+    assert value(by_title["Tunnels now"]) == [1] and value(by_title["Ready"]) == [1]
+    # Rates need two looks; what was never dropped, held up or cut has none to be shown.
+    bare = {"Dropped packets by reason", "OpenVPN control packets"}
+    until(lambda: not {title for title, e in shown if not value(e)} - bare, 15, "all that is drawn has a value")

@@ -117,12 +117,24 @@ class Namespace:
     def pids(self):
         return [int(p) for p in run("ip", "netns", "pids", self.name).split()]
 
+    def knows(self, host, address):
+        """From now on that name is this address here (`ip netns exec` puts the file in the place of /etc/hosts). This
+        machine's own name is there as well: some look it up at their start, and no resolver would ever answer."""
+        folder = pathlib.Path(f"/etc/netns/{self.name}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n{address} {host}\n")
+
+    def forget(self):
+        """What it was told by knows."""
+        shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)
+
     def remove(self):
         for pid in self.pids():
             try:
                 os.kill(pid, 9)
             except ProcessLookupError:
                 pass
+        self.forget()
         run("ip", "netns", "del", self.name)
 
 

@@ -141,8 +141,22 @@ static void a_stream_gives_no_place_away(void **state)
 	conn_on_request_begun(l->t, other);
 	conn_on_request_received(l->t, other, false);
 	/* Both are busy: whoever comes now has to wait. */
-	assert_false(conn_admit(l->t, &(struct ip_addr){.family = IP_V4, .bytes = {127}}));
+	assert_false(conn_admit(l->t, &(struct ip_addr){.family = IP_V4, .bytes = {127}}, true));
 	assert_false(conn_is_late(l->t, l->c));
+	conn_close(l->t, other);
+}
+
+static void a_proxy_may_bring_more_than_one_network(void **state)
+{
+	struct lab *l = *state;
+	struct conn *other = conn_open(l->t, l->near, &l->from, false);
+
+	assert_non_null(other);
+	assert_false(conn_admit(l->t, &l->from, false));
+	assert_false(conn_is_late(l->t, l->c));
+	/* The total holds for it as for everybody: one of the two goes. */
+	assert_true(conn_admit(l->t, &l->from, true));
+	assert_true(conn_is_late(l->t, l->c) != conn_is_late(l->t, other));
 	conn_close(l->t, other);
 }
 
@@ -177,6 +191,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_stream_has_none_but_has_to_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stream_gives_no_place_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_proxy_may_bring_more_than_one_network, setup, teardown),
 		cmocka_unit_test_setup_teardown(hears_that_a_client_has_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_doomed_is_cut_off, setup, teardown),
 	};

@@ -59,6 +59,7 @@ static struct {
 	uint16_t tls;
 	atomic_int stands; /* what is said of whoever reads events */
 	struct svc_traffic_request traffic;
+	struct ip_addr from; /* of the last login, invite that was opened, or list of users */
 } fake;
 
 static struct events *events; /* real ones */
@@ -128,7 +129,7 @@ int svc_login(struct service *s, const char *username, const char *password, con
 {
 	(void)s;
 	(void)username;
-	(void)from;
+	fake.from = *from;
 	memset(out, 0, sizeof(*out));
 	snprintf(out->cookie, sizeof(out->cookie), "admin");
 	snprintf(out->csrf_token, sizeof(out->csrf_token), "csrf");
@@ -219,7 +220,7 @@ int svc_user_list(struct service *s, const struct svc_actor *a, const struct svc
 	struct svc_user **out, size_t *n, bool *more, struct svc_error *e)
 {
 	(void)s;
-	(void)a;
+	fake.from = a->from;
 	*out = calloc(1, sizeof(**out));
 	a_user(*out);
 	*n = 1;
@@ -537,7 +538,7 @@ int svc_invite_open(struct service *s, const char *secret, size_t secret_len,
 	const struct ip_addr *from, struct svc_issued *out, struct svc_error *e)
 {
 	(void)s;
-	(void)from;
+	fake.from = *from;
 	memset(out, 0, sizeof(*out));
 	snprintf(fake.name, sizeof(fake.name), "%.*s", (int)secret_len, secret);
 	snprintf(out->profile, sizeof(out->profile), "[Interface]\nPrivateKey = <&\"'>\n");
@@ -2917,6 +2918,75 @@ static void metrics_for_whoever_may(void **state)
 	assert_int_equal(request("GET /metrics", "", NULL)->status, 500);
 }
 
+/* ---- behind a proxy ---- */
+
+#define LOGIN "{\"username\":\"ann\",\"password\":\"right\"}"
+
+static const char *from(void)
+{
+	static char text[IP_ADDR_TEXT];
+
+	return ip_addr_format(&fake.from, text);
+}
+
+static void a_proxy_says_whose_request_it_is(void **state)
+{
+	struct ip_prefix trusted[2];
+	struct api_conf conf = {.proxies = trusted,
+		.n_proxies = ARRAY_SIZE(trusted),
+		.max_connections = 8,
+		.request_ms = REQUEST_MS};
+	struct api *other = api;
+	const uint16_t other_port = port;
+	char why[160] = "";
+
+	(void)state;
+	assert_int_equal(ip_prefix_parse(&trusted[0], "127.0.0.1"), 0);
+	assert_int_equal(ip_prefix_parse(&trusted[1], "10.0.0.0/8"), 0);
+	assert_int_equal(endpoint_parse(&conf.listen, "127.0.0.1:0"), 0);
+	assert_int_equal(api_start(&api, &conf, NULL, why), 0);
+	port = api_address(api).port;
+	assert_int_equal(request("POST /v1/login", "", LOGIN)->status, 200);
+	assert_string_equal(from(), "127.0.0.1");
+	assert_int_equal(request("POST /v1/login",
+				 "X-Forwarded-For: 192.0.2.1, 198.51.100.7, 10.1.2.3\r\n", LOGIN)
+				 ->status,
+		200);
+	assert_string_equal(from(), "198.51.100.7");
+	assert_int_equal(
+		request("GET /v1/users",
+			ADMIN "X-Forwarded-For: 192.0.2.1\r\nX-Other: 1\r\n"
+			      "x-forwarded-for: [2001:db8::7]:80\r\nX-Forwarded-Proto: https\r\n",
+			NULL)
+			->status,
+		200);
+	assert_string_equal(from(), "2001:db8::7");
+	assert_int_equal(
+		request("POST /i/abc", "X-Forwarded-For: 192.0.2.1,unknown\r\n", NULL)->status,
+		200);
+	assert_string_equal(from(), "127.0.0.1");
+	/* Nobody becomes local by it, and who is local stays it. */
+	assert_int_equal(request("GET /metrics", "", NULL)->status, 200);
+	assert_int_equal(
+		request("GET /metrics", "X-Forwarded-For: 127.0.0.1\r\n", NULL)->status, 401);
+	assert_int_equal(request("GET /metrics", "X-Forwarded-For: ::1\r\n", NULL)->status, 401);
+	assert_int_equal(request("GET /metrics", "X-Forwarded-For:\r\n", NULL)->status, 401);
+	assert_int_equal(request("GET /metrics", "X-Forwarded-Proto: http\r\n", NULL)->status, 401);
+	api_stop(api);
+	api = other;
+	port = other_port;
+}
+
+static void nobody_else_is_believed(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		request("POST /v1/login", "X-Forwarded-For: 192.0.2.1\r\n", LOGIN)->status, 200);
+	assert_string_equal(from(), "127.0.0.1");
+	request("GET /v1/users", ADMIN "X-Forwarded-For: 192.0.2.1\r\n", NULL);
+	assert_string_equal(from(), "127.0.0.1");
+}
+
 /* ---- start and stop ---- */
 
 static void says_why_it_does_not_start(void **state)
@@ -3018,6 +3088,8 @@ int main(void)
 		cmocka_unit_test_setup(traffic_as_the_contract_says, fresh),
 		cmocka_unit_test_setup(metrics_for_whoever_may, fresh),
 		cmocka_unit_test_setup(speaks_https, fresh),
+		cmocka_unit_test_setup(a_proxy_says_whose_request_it_is, fresh),
+		cmocka_unit_test_setup(nobody_else_is_believed, fresh),
 		cmocka_unit_test_setup(says_why_it_does_not_start, fresh),
 		cmocka_unit_test_setup(stop_lets_running_requests_finish, fresh),
 	};

@@ -75,6 +75,22 @@ static void refusals(void **state)
 		{"--dns", "resolver.example"},
 		{"--dns", "1.1.1.1,,9.9.9.9"},
 		{"--dns", "1.1.1.1\nPostUp = reboot"},
+		{"--dns", "1.1.1.1 9.9.9.9"},
+		{"--trusted-proxies", "proxy.example"},
+		{"--trusted-proxies", "10.0.0.2,"},
+		{"--trusted-proxies", ",10.0.0.2"},
+		{"--trusted-proxies", "10.0.0.2 10.0.0.3"},
+		{"--trusted-proxies", "10.0.0.2;10.0.0.3"},
+		{"--trusted-proxies", "10.0.0.2/16"},
+		{"--trusted-proxies", "10.0.0.0/33"},
+		{"--trusted-proxies", "10.0.0.0/"},
+		{"--trusted-proxies", "10.0.0.2:80"},
+		{"--trusted-proxies", "fd00::/129"},
+		{"--trusted-proxies", "fd00::1/64"},
+		{"--trusted-proxies", "::ffff:10.0.0.0/104"},
+		{"--trusted-proxies", "0.0.0.0/0"},
+		{"--trusted-proxies", "10.0.0.2, ::/0"},
+		{"--trusted-proxies", "*"},
 		{"--admin-password", "short"},
 		{"--metrics-devices", "some"},
 		{"--log-level", "loud"},
@@ -114,6 +130,36 @@ static void taken(void **state)
 	assert_string_equal(c.endpoint, "vpn.example.net");
 }
 
+static void proxies_are_addresses_and_networks(void **state)
+{
+	static const char *const want[] = {
+		"10.0.0.2/32", "192.0.2.0/24", "fd00:1::/64", "2001:db8::1/128", "10.0.0.3/32"};
+	struct config c;
+	char flag[] = "--trusted-proxies",
+	     list[] = " 10.0.0.2,192.0.2.0/24 , fd00:1::/64,2001:db8::1, ::ffff:10.0.0.3";
+	char text[IP_PREFIX_TEXT];
+	(void)state;
+	assert_int_equal(load(&c, NULL, NULL), SETTINGS_OK);
+	assert_int_equal(c.n_trusted_proxies, 0);
+	assert_int_equal(load(&c, flag, list), SETTINGS_OK);
+	assert_int_equal(c.n_trusted_proxies, ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		assert_string_equal(ip_prefix_format(&c.trusted_proxies[i], text), want[i]);
+}
+
+static void so_many_proxies_and_no_more(void **state)
+{
+	struct config c;
+	char flag[] = "--trusted-proxies", list[CONFIG_PROXIES_MAX * 8 + 16] = "10.0.0.1";
+	(void)state;
+	for (size_t i = 1; i < CONFIG_PROXIES_MAX; i++)
+		strcat(list, ",fd00::1");
+	assert_int_equal(load(&c, flag, list), SETTINGS_OK);
+	assert_int_equal(c.n_trusted_proxies, CONFIG_PROXIES_MAX);
+	strcat(list, ",fd00::1");
+	assert_int_equal(load(&c, flag, list), -EINVAL);
+}
+
 static void the_password_is_wiped(void **state)
 {
 	struct config c;
@@ -142,6 +188,8 @@ int main(void)
 		cmocka_unit_test(the_flag_wins),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(taken),
+		cmocka_unit_test(proxies_are_addresses_and_networks),
+		cmocka_unit_test(so_many_proxies_and_no_more),
 		cmocka_unit_test(the_password_is_wiped),
 		cmocka_unit_test(some_address_is_found),
 	};

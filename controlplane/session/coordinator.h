@@ -197,8 +197,8 @@ struct cipher_library {
 enum { COORDINATOR_SILENT_MS = 3000 };
 enum { COORDINATOR_LISTENERS = 16, COORDINATOR_VERDICTS = 64, COORDINATOR_CIPHERS = 8 };
 struct dataplane_status {
-	bool connected; /* and synchronised */
-	bool silent;	/* connected, but it has not answered for COORDINATOR_SILENT_MS */
+	bool connected; /* and synchronised, and what follows is its own word */
+	bool silent;	/* there, but it has not answered for COORDINATOR_SILENT_MS */
 	char software[33], tun[33];
 	char listen[COORDINATOR_LISTENERS][64];
 	size_t n_listen;

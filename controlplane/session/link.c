@@ -7,6 +7,9 @@
  *                        LINK_SYNCED: parked revocations again, one round of statistics,
  *                                     then (another boot id) the sleeping tunnels are called
  *
+ * It is said to be connected when it has told its own status: whoever waited for that sees figures
+ * of this dataplane with these devices, not none, and not those of the one before.
+ *
  * Session keys are never sent twice: what the dataplane still has, it keeps; what it has lost, a
  * new handshake replaces.
  */
@@ -266,13 +269,24 @@ static void on_status(void *arg, int status, struct reader *r)
 	};
 	memcpy(s.tun, m.tun, sizeof(s.tun));
 	if (!read_listeners(r, m.listeners, &s) || !read_verdicts(r, m.verdicts, &s) ||
-		!read_ciphers(r, m.ciphers, &s) || reader_end(r) < 0)
+		!read_ciphers(r, m.ciphers, &s) || reader_end(r) < 0) {
+		log_error("session", "the dataplane's status can't be read");
 		return;
+	}
 	pthread_mutex_lock(&c->status_lock);
 	memcpy(s.software, c->status.software, sizeof(s.software));
 	s.last_sync_ms = c->status.last_sync_ms;
 	c->status = s;
 	pthread_mutex_unlock(&c->status_lock);
+	if (s.connected)
+		news_dataplane(c, true);
+}
+
+static void status_ask(struct coordinator *c)
+{
+	c->status_running = true;
+	c->status_asked = loop_now(c);
+	(void)link_nothing(c, on_status, c);
 }
 
 /* Its sockets stand, but nobody reads them: that is no dataplane that anybody could rely on. */
@@ -292,17 +306,15 @@ void link_poll(struct coordinator *c)
 {
 	if (c->link != LINK_SYNCED)
 		return;
+	/* First, as it is one short answer, and readiness waits for it. */
+	if (c->status_running)
+		note_silence(c);
+	else
+		status_ask(c);
 	if (!c->stats_running) {
 		news_round_begin(c);
 		(void)stats_ask(c, 0);
 	}
-	if (c->status_running) {
-		note_silence(c);
-		return;
-	}
-	c->status_running = true;
-	c->status_asked = loop_now(c);
-	(void)link_nothing(c, on_status, c);
 }
 
 /* ---- synchronisation ---- */
@@ -371,13 +383,11 @@ static void on_synced(void *arg, int status, struct reader *r)
 	c->link = LINK_SYNCED;
 	const uint64_t took = loop_now(c) - c->sync_started;
 	pthread_mutex_lock(&c->status_lock);
-	c->status.connected = true;
 	c->status.last_sync_ms = (uint32_t)took;
 	pthread_mutex_unlock(&c->status_lock);
 	log_info("session", "dataplane synchronised: %zu devices in %llu ms, %u swept",
 		directory_device_count(c->dir), (unsigned long long)took, m.swept);
 	plan_recalls(c);
-	news_dataplane(c, true);
 	jobs_release_parked(c);
 	link_poll(c);
 }

@@ -53,6 +53,9 @@ struct dataplane {
 	_Atomic bool frozen;
 	_Atomic bool refuse_sync; /* the next SYNC_END */
 	_Atomic bool refuse_keys; /* the next SESSION_SET: no such peer */
+	_Atomic bool hold_status; /* it is asked for, and nothing is answered until this is over */
+	_Atomic int status_asked;
+	_Atomic uint32_t peers; /* that its status tells */
 	struct seen log[LOG_MAX];
 	size_t n;
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
@@ -114,8 +117,11 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 		pthread_mutex_unlock(&d->lock);
 	} else if (h->type == UAPI_STATUS_GET_MSG) {
 		static const uint8_t tail[] = "\5udp:7\7dropped\1\0\0\0\0\0\0\0\3ABC\3xyz";
+		d->status_asked++;
+		while (d->hold_status && !d->stop)
+			usleep(1000);
 		const struct uapi_status_reply a = {
-			.tun = "t", .listeners = 1, .verdicts = 1, .ciphers = 1};
+			.tun = "t", .peers = d->peers, .listeners = 1, .verdicts = 1, .ciphers = 1};
 		uapi_pack_status_reply(&w, &a);
 		writer_bytes(&w, tail, sizeof(tail) - 1);
 	} else {
@@ -504,6 +510,32 @@ static void its_status_is_known(void **state)
 	assert_string_equal(s.aead[0].library, "xyz");
 }
 
+/* Readiness is this, so whoever waited for it must not see nothing, or the last dataplane's. */
+static void connected_is_said_with_its_status(void **state)
+{
+	struct rig *rig = *state;
+	struct dataplane_status s;
+
+	eventually(synced(rig));
+	coordinator_dataplane_status(rig->c, &s);
+	assert_int_equal(s.n_listen, 1);
+	dataplane_stop(&rig->d);
+	eventually(!synced(rig));
+	assert_int_equal(rig->news[NEWS_DATAPLANE_CONNECTED], 1);
+	rig->d.peers = 7;
+	rig->d.hold_status = true;
+	rig->d.status_asked = 0;
+	dataplane_start(&rig->d);
+	eventually(rig->d.status_asked > 0);
+	assert_int_equal(seen(&rig->d, UAPI_SYNC_END_MSG, NULL), 2);
+	assert_false(synced(rig));
+	assert_int_equal(rig->news[NEWS_DATAPLANE_CONNECTED], 1);
+	rig->d.hold_status = false;
+	eventually((coordinator_dataplane_status(rig->c, &s), s.connected));
+	assert_int_equal(s.peers, 7);
+	eventually(rig->news[NEWS_DATAPLANE_CONNECTED] == 2);
+}
+
 /* Another MTU reaches the dataplane at once, and a synchronisation later. */
 static void the_tunnel_changes(void **state)
 {
@@ -826,6 +858,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_rig(synchronises),
 		with_rig(its_status_is_known),
+		with_rig(connected_is_said_with_its_status),
 		with_rig(the_tunnel_changes),
 		with_rig(keys_come_before_the_answer),
 		with_rig(a_revocation_waits_for_the_word),

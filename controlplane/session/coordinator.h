@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/ulid.h"
+#include "base/usage.h"
 #include "directory/directory.h"
 #include "uapi/uapi.h"
 
@@ -210,6 +211,8 @@ struct dataplane_status {
 	struct cipher_library aead[COORDINATOR_CIPHERS]; /* who seals and opens with what */
 	size_t n_aead;
 	uint32_t last_sync_ms; /* how long the last full synchronisation took */
+	bool usage_known;      /* not by dataplanes of an older door */
+	struct usage usage;
 };
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out);
 

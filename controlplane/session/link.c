@@ -67,6 +67,13 @@ void link_on_simple_reply(void *arg, int status, struct reader *r)
 		log_error("session", "the dataplane refused a change: %s", strerror(-status));
 }
 
+static int request_empty(struct coordinator *c, enum uapi_type type, dp_reply_fn done)
+{
+	struct dp_frame f;
+	dp_frame_begin(&f, type);
+	return dp_client_request(c->dp, &f, done, c);
+}
+
 /* ---- statistics ---- */
 
 /* A session that the dataplane has and that we did not see begin: made before our own restart. */
@@ -276,16 +283,36 @@ static void on_status(void *arg, int status, struct reader *r)
 	pthread_mutex_lock(&c->status_lock);
 	memcpy(s.software, c->status.software, sizeof(s.software));
 	s.last_sync_ms = c->status.last_sync_ms;
+	s.usage_known = c->status.usage_known;
+	s.usage = c->status.usage;
 	c->status = s;
 	pthread_mutex_unlock(&c->status_lock);
 	if (s.connected)
 		news_dataplane(c, true);
 }
 
+static void on_usage(void *arg, int status, struct reader *r)
+{
+	struct coordinator *c = arg;
+	struct uapi_usage_reply m;
+	if (status < 0 || !r)
+		return;
+	uapi_unpack_usage_reply(r, &m);
+	if (reader_end(r) < 0)
+		return;
+	pthread_mutex_lock(&c->status_lock);
+	c->status.usage_known = true;
+	c->status.usage = (struct usage){.resident_bytes = m.resident_bytes, .cpu_ms = m.cpu_ms};
+	pthread_mutex_unlock(&c->status_lock);
+}
+
+/* Answers come in order, so with the status the other has come as well. */
 static void status_ask(struct coordinator *c)
 {
 	c->status_running = true;
 	c->status_asked = loop_now(c);
+	if (c->door_version >= UAPI_VERSION_USAGE)
+		(void)request_empty(c, UAPI_USAGE_GET_MSG, on_usage);
 	(void)link_nothing(c, on_status, c);
 }
 
@@ -397,13 +424,6 @@ static int sync_device(void *arg, struct dir_device *dev)
 	return link_peer_set(arg, &dev->conf);
 }
 
-static int request_empty(struct coordinator *c, enum uapi_type type, dp_reply_fn done)
-{
-	struct dp_frame f;
-	dp_frame_begin(&f, type);
-	return dp_client_request(c->dp, &f, done, c);
-}
-
 int link_configure(struct coordinator *c, dp_reply_fn done)
 {
 	struct uapi_config_set m = {
@@ -465,10 +485,13 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 	}
 	channels_formats(c, hello->formats);
 	c->boot_id = hello->boot_id;
+	c->door_version = hello->version;
 	if (hello->session_seq > c->session_seq)
 		c->session_seq = hello->session_seq;
 	pthread_mutex_lock(&c->status_lock);
 	memcpy(c->status.software, hello->software, sizeof(c->status.software));
+	c->status.usage_known = false;
+	c->status.usage = (struct usage){0};
 	pthread_mutex_unlock(&c->status_lock);
 	link_sync(c);
 }

@@ -56,6 +56,7 @@ struct dataplane {
 	_Atomic bool hold_status; /* it is asked for, and nothing is answered until this is over */
 	_Atomic int status_asked;
 	_Atomic uint32_t peers; /* that its status tells */
+	uint16_t version;	/* of the door, 0: the oldest */
 	struct seen log[LOG_MAX];
 	size_t n;
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
@@ -96,7 +97,8 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 			d->ctl = fd;
 		else
 			d->punt = fd;
-		const struct uapi_hello_reply a = {.version = 1,
+		const struct uapi_hello_reply a = {
+			.version = d->version ? d->version : UAPI_VERSION_MIN,
 			.boot_id = d->boot,
 			.max_peers = 64,
 			.max_indices = 64,
@@ -115,6 +117,10 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 		if (d->has_stats)
 			uapi_pack_peer_stats(&w, &d->stats);
 		pthread_mutex_unlock(&d->lock);
+	} else if (h->type == UAPI_USAGE_GET_MSG) {
+		const struct uapi_usage_reply a = {.resident_bytes = 1 << 20, .cpu_ms = 1500};
+		uapi_pack_usage_reply(&w, &a);
+		note(d, h->type, 0, NULL, 0);
 	} else if (h->type == UAPI_STATUS_GET_MSG) {
 		static const uint8_t tail[] = "\5udp:7\7dropped\1\0\0\0\0\0\0\0\3ABC\3xyz";
 		d->status_asked++;
@@ -522,7 +528,10 @@ static void connected_is_said_with_its_status(void **state)
 	dataplane_stop(&rig->d);
 	eventually(!synced(rig));
 	assert_int_equal(rig->news[NEWS_DATAPLANE_CONNECTED], 1);
+	assert_false(s.usage_known);
+	assert_int_equal(seen(&rig->d, UAPI_USAGE_GET_MSG, NULL), 0); /* it would not know it */
 	rig->d.peers = 7;
+	rig->d.version = UAPI_VERSION_USAGE;
 	rig->d.hold_status = true;
 	rig->d.status_asked = 0;
 	dataplane_start(&rig->d);
@@ -533,6 +542,9 @@ static void connected_is_said_with_its_status(void **state)
 	rig->d.hold_status = false;
 	eventually((coordinator_dataplane_status(rig->c, &s), s.connected));
 	assert_int_equal(s.peers, 7);
+	assert_true(s.usage_known);
+	assert_int_equal(s.usage.resident_bytes, 1 << 20);
+	assert_int_equal(s.usage.cpu_ms, 1500);
 	eventually(rig->news[NEWS_DATAPLANE_CONNECTED] == 2);
 }
 

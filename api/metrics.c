@@ -321,7 +321,7 @@ static void dataplane_peers(struct text *t, const char *name, const struct look 
 
 static void dataplane_resident(struct text *t, const char *name, const struct look *l)
 {
-	if (l->f.dataplane.usage.resident_bytes)
+	if (l->f.dataplane.usage_known && l->f.dataplane.usage.resident_bytes)
 		plain(t, name, l->f.dataplane.usage.resident_bytes);
 }
 

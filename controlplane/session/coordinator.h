@@ -211,7 +211,7 @@ struct dataplane_status {
 	struct cipher_library aead[COORDINATOR_CIPHERS]; /* who seals and opens with what */
 	size_t n_aead;
 	uint32_t last_sync_ms; /* how long the last full synchronisation took */
-	bool usage_known;      /* not by dataplanes of an older door */
+	bool usage_known;      /* not of a dataplane that is gone, or of an older door */
 	struct usage usage;
 };
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out);

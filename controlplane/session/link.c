@@ -490,8 +490,6 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 		c->session_seq = hello->session_seq;
 	pthread_mutex_lock(&c->status_lock);
 	memcpy(c->status.software, hello->software, sizeof(c->status.software));
-	c->status.usage_known = false;
-	c->status.usage = (struct usage){0};
 	pthread_mutex_unlock(&c->status_lock);
 	link_sync(c);
 }
@@ -503,7 +501,7 @@ void link_on_down(void *arg)
 	c->link = LINK_DOWN;
 	c->stats_running = false;
 	pthread_mutex_lock(&c->status_lock);
-	c->status.connected = c->status.silent = false;
+	c->status.connected = c->status.silent = c->status.usage_known = false;
 	pthread_mutex_unlock(&c->status_lock);
 	news_dataplane(c, false);
 }

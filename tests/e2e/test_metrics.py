@@ -130,5 +130,6 @@ def test_without_series_of_devices(gateway):
     g.dataplane.kill()
     until(lambda: one(read(g.api), "ireko_dataplane_connected") == 0, 3, "it is gone")
     assert one(read(g.api), "ireko_ready") == 0
+    assert not [name for name in read(g.api) if name.startswith("ireko_dataplane_process_")]
     g.dataplane.start()
     g.wait_ready()

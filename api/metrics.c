@@ -9,12 +9,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/handlers/handlers.h"
 #include "api/streams.h"
 #include "api/text.h"
-#include "api/usage.h"
 #include "base/settings.h"
+#include "base/usage.h"
 #include "uapi/uapi.h"
 
 enum { CLASSES = 6 }; /* status / 100 */
@@ -318,6 +319,18 @@ static void dataplane_peers(struct text *t, const char *name, const struct look 
 	plain(t, name, l->f.dataplane.peers);
 }
 
+static void dataplane_resident(struct text *t, const char *name, const struct look *l)
+{
+	if (l->f.dataplane.usage_known && l->f.dataplane.usage.resident_bytes)
+		plain(t, name, l->f.dataplane.usage.resident_bytes);
+}
+
+static void dataplane_cpu(struct text *t, const char *name, const struct look *l)
+{
+	if (l->f.dataplane.usage_known)
+		text_add(t, "%s %.3f\n", name, (double)l->f.dataplane.usage.cpu_ms / 1000);
+}
+
 static void device_bytes(struct text *t, const char *name, const struct look *l)
 {
 	char id[REPLY_ID_TEXT];
@@ -392,12 +405,25 @@ static const struct metric {
 	{"ireko_dataplane_workers", "gauge", "Forwarding threads.", dataplane_workers, false},
 	{"ireko_dataplane_peers", "gauge", "Devices that the dataplane knows.", dataplane_peers,
 		false},
+	{"ireko_dataplane_process_resident_bytes", "gauge", "Memory of the dataplane.",
+		dataplane_resident, false},
+	{"ireko_dataplane_process_cpu_seconds_total", "counter",
+		"Processor time of the dataplane, all threads.", dataplane_cpu, false},
 	{"ireko_device_bytes_total", "counter",
 		"Inner bytes of a device since it was created; rx came from it.", device_bytes,
 		true},
 	{"ireko_device_connected", "gauge", "The device has a live tunnel.", device_connected,
 		true},
 };
+
+static void usage_of_us(struct usage *out)
+{
+	const int fd = usage_open();
+
+	usage_now(fd, out);
+	if (fd >= 0)
+		close(fd);
+}
 
 static void look_end(struct look *l)
 {
@@ -412,7 +438,7 @@ char *metrics_text(struct metrics *m, size_t *len)
 	if (svc_figures(m->from.service, m->from.devices, &l.f))
 		return NULL;
 	streams_figures(m->from.streams, &l.streams);
-	usage_now(&l.usage);
+	usage_of_us(&l.usage);
 	l.conns = conn_count(m->from.conns, &l.serving);
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct metric *row = &table[i];

@@ -14,6 +14,7 @@
 #include "db/restore.h"
 #include "pki/ca.h"
 #include "pki/keystore.h"
+#include "service/audit.h"
 
 enum { WHY = 128, TEXT = 80 };
 
@@ -107,6 +108,15 @@ static int check_keys(struct db *db, struct keystore *ks, const struct clock *cl
 	return err ? fail("the backup's keys can't be read: %s", strerror(-err)) : 0;
 }
 
+/* Before it is anybody's database, so that no restore is without its row. */
+static int tell_log(struct db_restore *r, struct keystore *ks, const struct clock *clock)
+{
+	const int err = audit_restored(
+		db_restore_staged(r), ks, clock_real_ms(clock), db_restore_sha256(r));
+
+	return err ? fail("the backup's audit log can't be written: %s", strerror(-err)) : 0;
+}
+
 static int refuse(int err, const char *why)
 {
 	if (err == -EBUSY)
@@ -123,6 +133,8 @@ int restore_run(const char *data_dir, int fd, struct keystore *ks, const struct 
 	if (err)
 		return refuse(err, why);
 	err = check_keys(db_restore_staged(r), ks, clock);
+	if (!err)
+		err = tell_log(r, ks, clock);
 	if (!err) {
 		err = db_restore_commit(r, why);
 		if (err)

@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/ulid.h"
+#include "base/usage.h"
 #include "config.h"
 #include "crypto/aead.h"
 #include "crypto/aead_choose.h"
@@ -85,6 +86,7 @@ struct dataplane {
 	struct identity who;
 	struct clock clock;
 	int signals;
+	int usage; /* of usage_open */
 	struct outside out;
 	struct offloads offloads;
 	struct punt punt;
@@ -131,6 +133,7 @@ static const char *const allowed[] = {
 	ISOLATE_SNDBUF,
 	"dup3",
 	"newfstatat",
+	"pread64", /* of what was opened before: our own memory, in /proc */
 	/* memory; with many threads malloc asks how many processors there are */
 	"brk",
 	"mmap",
@@ -488,6 +491,13 @@ static void on_session_installed(void *arg)
 	workers_wake(d->workers);
 }
 
+static void on_usage(void *arg, struct usage *out)
+{
+	struct dataplane *d = arg;
+
+	usage_now(d->usage, out);
+}
+
 static void facts_set(struct dataplane *d)
 {
 	struct ctl_facts *f = &d->facts;
@@ -503,7 +513,8 @@ static void facts_set(struct dataplane *d)
 	d->apply = (struct ctl_apply){
 		.fwd = d->fwd,
 		.clock = d->clock,
-		.ops = {on_configure, on_admission, on_session_installed, on_connection_close, d},
+		.ops = {on_configure, on_admission, on_session_installed, on_connection_close,
+			on_usage, d},
 		.facts = f,
 	};
 }
@@ -605,8 +616,10 @@ static int start(struct dataplane *d)
 		device_open(d) != 0)
 		return -1;
 	listeners_note(d);
-	if (helper_start(d) != 0 || privilege_drop(d) != 0 || engine_start(d) != 0 ||
-		seal_off() != 0)
+	if (helper_start(d) != 0)
+		return -1;
+	d->usage = usage_open();
+	if (privilege_drop(d) != 0 || engine_start(d) != 0 || seal_off() != 0)
 		return -1;
 	aead_note(&d->aead);
 	log_info("main", "ready: %s, %u workers, offloads %s, %s", d->conf.tun, d->out.n_workers,
@@ -720,13 +733,15 @@ static void stop(struct dataplane *d)
 			close(o->tuns[i]);
 	}
 	sockets_close(&o->sockets);
+	if (d->usage >= 0)
+		close(d->usage);
 	if (d->signals >= 0)
 		close(d->signals);
 }
 
 static void descriptors_init(struct dataplane *d)
 {
-	d->signals = d->out.door = d->punt.fd = -1;
+	d->signals = d->usage = d->out.door = d->punt.fd = -1;
 	sockets_init(&d->out.sockets);
 	for (size_t i = 0; i < ARRAY_SIZE(d->out.tuns); i++)
 		d->out.tuns[i] = -1;

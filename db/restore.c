@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ enum { WHY = 128, DIR_CAP = FOLDER_PATH - 64, PIECE = 64 * 1024, PAGE_MIN = 512 
 struct db_restore {
 	int lock_fd;
 	struct db *staged; /* NULL before begin is through, and after commit */
+	uint8_t sha256[32];
 	char dir[DIR_CAP], at[FOLDER_PATH], stage_dir[FOLDER_PATH], stage[FOLDER_PATH],
 		before[FOLDER_PATH];
 };
@@ -61,7 +63,7 @@ static int write_piece(int fd, const char *at, size_t n)
 	return 0;
 }
 
-static int copy_all(int from, int to)
+static int copy_hashed(int from, int to, EVP_MD_CTX *md)
 {
 	char piece[PIECE];
 	off_t at = 0;
@@ -72,9 +74,25 @@ static int copy_all(int from, int to)
 		if (n < 0 && errno == EINTR)
 			continue;
 		err = n < 0 ? -errno : write_piece(to, piece, (size_t)n);
+		if (!err && EVP_DigestUpdate(md, piece, (size_t)n) != 1)
+			err = -EIO;
 		at += n;
 	}
 	return err ? err : fsync(to) ? -errno : 0;
+}
+
+/* The hash is of what was copied, whatever becomes of the file meanwhile. */
+static int copy_all(int from, int to, uint8_t sha256[32])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int err = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+
+	if (!err)
+		err = copy_hashed(from, to, md);
+	if (!err && EVP_DigestFinal_ex(md, sha256, NULL) != 1)
+		err = -EIO;
+	EVP_MD_CTX_free(md);
+	return err;
 }
 
 /* https://sqlite.org/fileformat2.html 1.3: magic, page size at 16 (1: 65536), pages at 28. */
@@ -134,7 +152,7 @@ static int stage(struct db_restore *r, int fd, char *why)
 	to = open(r->stage, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return say(why, -errno, "ireko.restore");
-	err = copy_all(fd, to);
+	err = copy_all(fd, to, r->sha256);
 	if (close(to) && !err)
 		err = -errno;
 	return err ? say(why, err, "copying it") : 0;
@@ -219,6 +237,11 @@ int db_restore_begin(struct db_restore **out, const char *data_dir, int fd, char
 struct db *db_restore_staged(struct db_restore *r)
 {
 	return r->staged;
+}
+
+const uint8_t *db_restore_sha256(const struct db_restore *r)
+{
+	return r->sha256;
 }
 
 /* ---- the change ---- */

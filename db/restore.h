@@ -2,7 +2,7 @@
  * Putting a backup in the place of the database, while nobody uses it.
  *
  *   begin   ireko.lock; copy -> ireko.restore/ireko.db; is it whole, and ours?; migrate; open
- *   (the caller looks whether its keys open what is sealed in it)
+ *   (the caller looks whether its keys open what is sealed in it, and adds what is to be said)
  *   commit  the old one gets the name ireko.db.before-restore, the new one its own; durable
  *   end     what was staged and not committed goes; the lock too
  *
@@ -25,6 +25,8 @@ struct db_restore;
 int db_restore_begin(struct db_restore **out, const char *data_dir, int fd, char *why) must_check;
 /* The staged database, open and of this version's schema. Borrowed, until commit or end. */
 struct db *db_restore_staged(struct db_restore *r);
+/* 32 bytes: the SHA-256 of the file as it came. Borrowed, until end. */
+const uint8_t *db_restore_sha256(const struct db_restore *r);
 /* Returns: 0, -ENOSPC, -errno. */
 int db_restore_commit(struct db_restore *r, char *why) must_check;
 void db_restore_end(struct db_restore *r);

@@ -51,7 +51,7 @@ enum value_kind {
 	X(FROM, 0, TIME, "from", "TIME", "since then, or a span ago: 24h")                         \
 	X(TO, 0, TIME, "to", "TIME", "until then")                                                 \
 	X(STEP, 0, NUMBER, "step", "SECONDS", "1, 60, 3600 or 86400")                              \
-	X(ACTION, 0, TEXT, "action", "ACTION", "only this: user.create, session.login, ...")       \
+	X(ACTION, 0, TEXT, "action", "ACTION", "only this: user.create, backup.restore, ...")      \
 	X(OBJECT, 0, TEXT, "object", "ID", "only about this one")                                  \
 	X(COUNT, 'n', NUMBER, "count", "N", "end after so many")                                   \
 	X(YES, 'y', NONE, "yes", "", "do not ask")                                                 \

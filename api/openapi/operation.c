@@ -50,7 +50,8 @@ static const struct {
 		route_is_stream},
 	{"Idempotency-Key",
 		"1 to 255 printable characters of the caller's own: for 24 hours a repeat of the "
-		"request gets the first answer again and makes nothing.",
+		"request gets the first answer again and makes nothing. Of an answer with a "
+		"secret each repeat is a row of the audit log.",
 		route_may_repeat},
 };
 

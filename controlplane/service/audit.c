@@ -95,7 +95,7 @@ static void take_event(struct audit_row *r, const struct audit_event *ev)
 
 /* The end of the chain. One that somebody has tampered with is not signed again as if it were
  * right: it goes on from the rows that are there, and remembers for good where that was. */
-static int read_head(struct db_conn *tx, struct service *s, struct audit_head *h)
+static int read_head(struct db_conn *tx, struct keystore *ks, struct audit_head *h)
 {
 	uint64_t greatest;
 	int err = audit_head_get(tx, h);
@@ -104,7 +104,7 @@ static int read_head(struct db_conn *tx, struct service *s, struct audit_head *h
 	if (err && err != -ENOENT && err != -EUCLEAN)
 		return err;
 	err = audit_greatest(tx, &greatest);
-	if (err || (there && greatest <= h->last && audit_chain_genuine(s->ks, h)))
+	if (err || (there && greatest <= h->last && audit_chain_genuine(ks, h)))
 		return err;
 	log_error("service", "audit: the log was tampered with at row %" PRIu64, greatest + 1);
 	if (!there)
@@ -115,10 +115,10 @@ static int read_head(struct db_conn *tx, struct service *s, struct audit_head *h
 	return 0;
 }
 
-static int add_to(struct db_conn *tx, struct service *s, struct audit_head *h,
+static int add_to(struct db_conn *tx, struct keystore *ks, int64_t now, struct audit_head *h,
 	const struct svc_actor *a, const struct audit_event *ev)
 {
-	struct audit_row r = {.seq = h->last + 1, .at = service_now(s)};
+	struct audit_row r = {.seq = h->last + 1, .at = now};
 	int err;
 
 	take_actor(&r, a);
@@ -130,17 +130,31 @@ static int add_to(struct db_conn *tx, struct service *s, struct audit_head *h,
 		return err;
 	h->last = r.seq;
 	memcpy(h->hash, r.hash, sizeof(h->hash));
-	err = audit_chain_seal(s->ks, h);
+	err = audit_chain_seal(ks, h);
 	return err ? err : audit_head_set(tx, h);
+}
+
+/* Who repeats the request later gets no other answer, so the same is to be said of that. */
+static void keep_for_repeats(struct svc_once *once, const struct audit_event *ev)
+{
+	if (ev->outcome != AUDIT_OK)
+		return;
+	once->done = (struct once_done){.object = ev->object ? *ev->object : (struct ulid){{0}}};
+	snprintf(once->done.action, sizeof(once->done.action), "%s", ev->action);
+	snprintf(once->done.kind, sizeof(once->done.kind), "%s", ev->kind ? ev->kind : "");
 }
 
 int audit_add(struct db_conn *tx, struct service *s, const struct svc_actor *a,
 	const struct audit_event *ev)
 {
 	struct audit_head h;
-	int err = read_head(tx, s, &h);
+	int err = read_head(tx, s->ks, &h);
 
-	return err ? err : add_to(tx, s, &h, a, ev);
+	if (!err)
+		err = add_to(tx, s->ks, service_now(s), &h, a, ev);
+	if (!err && a && a->once)
+		keep_for_repeats(a->once, ev);
+	return err;
 }
 
 static int add_alone(struct service *s, const struct svc_actor *a, const struct audit_event *ev)
@@ -153,18 +167,30 @@ static int add_alone(struct service *s, const struct svc_actor *a, const struct 
 	return err ? err : db_commit(&tx);
 }
 
+/* ---- how it begins, and goes on elsewhere ---- */
+
+static int add_first(struct db_conn *tx, struct keystore *ks, int64_t now, struct audit_head *h)
+{
+	uint64_t users;
+	char detail[48];
+	int err = user_count(tx, &users);
+
+	if (err)
+		return err;
+	snprintf(detail, sizeof(detail), "%" PRIu64 " users were there already", users);
+	return add_to(tx, ks, now, h, NULL,
+		&(struct audit_event){.action = "audit.begin", .detail = users ? detail : NULL});
+}
+
 int audit_begin(struct service *s)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct audit_head h;
-	uint64_t users;
-	char detail[48], hash[65];
+	char hash[65];
 	int err = db_write(s->db, &tx);
 
 	if (!err)
-		err = read_head(tx, s, &h);
-	if (!err)
-		err = user_count(tx, &users);
+		err = read_head(tx, s->ks, &h);
 	if (err)
 		return err;
 	if (h.mac_len) {
@@ -173,9 +199,42 @@ int audit_begin(struct service *s)
 			"service", "audit: row %" PRIu64 " is the last, its hash %s", h.last, hash);
 		return 0;
 	}
-	snprintf(detail, sizeof(detail), "%" PRIu64 " users were there already", users);
-	err = audit_add(tx, s, NULL,
-		&(struct audit_event){.action = "audit.begin", .detail = users ? detail : NULL});
+	err = add_first(tx, s->ks, service_now(s), &h);
+	return err ? err : db_commit(&tx);
+}
+
+/* The time of the last row is the backup's: making one writes a row before it copies. A last row
+ * that somebody has spoilt shows when the log is verified, and is no reason not to restore. */
+static int describe_backup(struct db_conn *tx, const uint8_t sha256[32], char out[AUDIT_DETAIL])
+{
+	const struct audit_filter all = {.action = ""};
+	char at[CLOCK_TEXT] = "an unknown time", hash[65];
+	struct audit_row last;
+	int got = audit_list_down(tx, &all, 0, &last, 1);
+
+	if (got == 1)
+		clock_format_ms(last.at, at);
+	hex_encode(sha256, 32, hash);
+	snprintf(out, AUDIT_DETAIL, "by the command line, as of %s, SHA-256 %s", at, hash);
+	return got < 0 && got != -EUCLEAN ? got : 0;
+}
+
+int audit_restored(struct db *db, struct keystore *ks, int64_t now, const uint8_t sha256[32])
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct audit_head h;
+	char detail[AUDIT_DETAIL];
+	int err = db_write(db, &tx);
+
+	if (!err)
+		err = describe_backup(tx, sha256, detail);
+	if (!err)
+		err = read_head(tx, ks, &h);
+	if (!err && !h.mac_len)
+		err = add_first(tx, ks, now, &h);
+	if (!err)
+		err = add_to(tx, ks, now, &h, NULL,
+			&(struct audit_event){.action = "backup.restore", .detail = detail});
 	return err ? err : db_commit(&tx);
 }
 
@@ -282,7 +341,7 @@ static int end_some(struct service *s, uint64_t *n)
 
 	*n = 0;
 	if (!err)
-		err = read_head(tx, s, &h);
+		err = read_head(tx, s->ks, &h);
 	if (err)
 		return err;
 	w.next = h.first;
@@ -299,7 +358,7 @@ static int end_some(struct service *s, uint64_t *n)
 		h.broken = w.broken;
 	err = audit_delete_upto(tx, w.next - 1);
 	if (!err)
-		err = add_to(tx, s, &h, NULL,
+		err = add_to(tx, s->ks, service_now(s), &h, NULL,
 			&(struct audit_event){.action = "audit.end", .detail = detail});
 	if (!err)
 		err = db_commit(&tx);

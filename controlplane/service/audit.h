@@ -21,7 +21,9 @@
 #include "base/ulid.h"
 
 struct audit_log;
+struct db;
 struct db_conn;
+struct keystore;
 struct service;
 struct svc_actor;
 
@@ -59,10 +61,16 @@ void audit_free(struct audit_log *l);
 /* At start: the first row of a new log; of one that is there, tells the last row in our own log,
  * where a later cut can be seen. Returns: 0, -errno. */
 int audit_begin(struct service *s) must_check;
+/* The row that says that this database was a backup, in a transaction of its own and before it is
+ * anybody's database; no service runs. sha256: of the backup as it came; now is Unix ms.
+ * Returns: 0, -ENOSPC, -errno. */
+int audit_restored(
+	struct db *db, struct keystore *ks, int64_t now, const uint8_t sha256[32]) must_check;
 
 /* Adds a row in the write transaction of the mutation that it tells of, after the mutation and
  * right before the commit; the mutation must not be committed when this fails. a: who acts (NULL:
- * the service itself). Returns: 0, -ENOSPC, -errno. */
+ * the service itself). What was done is kept in a->once, for repeats of the request.
+ * Returns: 0, -ENOSPC, -errno. */
 int audit_add(struct db_conn *tx, struct service *s, const struct svc_actor *a,
 	const struct audit_event *ev) must_check;
 

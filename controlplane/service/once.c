@@ -31,6 +31,8 @@ struct entry {
 	int64_t at;
 	size_t size; /* that it counts for */
 	struct svc_answer answer;
+	bool secret; /* is in the answer */
+	struct once_done done;
 	UT_hash_handle hh; /* in the order in which they began */
 };
 
@@ -171,9 +173,10 @@ static int gone(const struct once_row *row, struct svc_error *e)
 		row->object);
 }
 
-/* Returns: 0 there is no such request yet (it is begun), and what svc_once_begin returns. */
+/* done: what the log has to say before *out may be given; action "" when nothing.
+ * Returns: 0 there is no such request yet (it is begun), and what svc_once_begin returns. */
 static int from_memory(struct service *s, const struct svc_actor *a, int64_t now,
-	struct svc_answer *out, struct svc_error *e)
+	struct svc_answer *out, struct once_done *done, struct svc_error *e)
 {
 	const struct once_key key = key_of(a);
 	struct once_table *t = s->once;
@@ -191,8 +194,33 @@ static int from_memory(struct service *s, const struct svc_actor *a, int64_t now
 		err = not_finished(e);
 	else
 		err = answer_copy(out, &at->answer) ? -ENOMEM : ONCE_REPEAT;
+	if (err == ONCE_REPEAT && at->secret)
+		*done = at->done;
 	pthread_mutex_unlock(&t->lock);
 	return err;
+}
+
+/* Who is asking is read again as for the first answer; with a lower role he would not get it. */
+static int log_repeat(struct service *s, const struct svc_actor *a, const struct once_done *done,
+	struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct svc_actor me;
+	int err = db_write(s->db, &tx);
+
+	if (!err)
+		err = access_refresh(tx, a, &me, e);
+	if (!err && me.role != a->role)
+		err = another(e);
+	if (!err)
+		err = audit_add(tx, s, &me,
+			&(struct audit_event){.action = done->action,
+				.kind = done->kind,
+				.object = &done->object,
+				.detail = "the same answer again, to a repeated request"});
+	if (!err)
+		err = db_commit(&tx);
+	return answer(err, e);
 }
 
 static int same_request(
@@ -248,10 +276,17 @@ int svc_once_begin(
 	struct service *s, const struct svc_actor *a, struct svc_answer *out, struct svc_error *e)
 {
 	const int64_t now = service_now(s);
+	struct once_done done = {.action = ""};
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	err = from_memory(s, a, now, out, e);
+	err = from_memory(s, a, now, out, &done, e);
+	if (err == ONCE_REPEAT && done.action[0] != '\0') {
+		err = log_repeat(s, a, &done, e);
+		if (err)
+			svc_answer_fini(out);
+		return err ? err : ONCE_REPEAT;
+	}
 	if (err)
 		return err;
 	err = from_database(s, a, now, out, e);
@@ -308,6 +343,15 @@ int once_add(struct db_conn *tx, struct service *s, const struct svc_actor *a, c
 
 /* ---- after it ---- */
 
+/* Whatever is not known to be without one has a secret. */
+static void describe_answer(struct entry *e, const struct svc_once *once)
+{
+	static const struct once_done unknown = {.action = "request.repeat"};
+
+	e->secret = e->answer.body && !once->render;
+	e->done = once->done.action[0] != '\0' ? once->done : unknown;
+}
+
 /* For use-cases that have no transaction, or that make nothing: best effort. */
 static void record_late(
 	struct service *s, const struct svc_actor *a, const struct svc_answer *given)
@@ -345,6 +389,7 @@ void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc
 		at->running = false;
 		at->at = service_now(s);
 		at->answer = kept;
+		describe_answer(at, a->once);
 		at->size = sizeof(*at) + (kept.body ? strlen(kept.body) + 1 : 0);
 		t->size += at->size;
 		memset(&kept, 0, sizeof(kept));

@@ -8,6 +8,8 @@
  * a process ends, row and object are both there or both not. Keys are the user's own. An answer
  * with a secret in it is never stored: this process keeps it in memory, and after it the repeat is
  * told what was made. Only what succeeded is remembered.
+ *
+ * A secret that goes out again is in the audit log before it does, each time, or it does not.
  */
 #ifndef SERVICE_ONCE_H
 #define SERVICE_ONCE_H
@@ -17,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/ulid.h"
 
 struct once_table;
 struct service;
@@ -38,6 +41,12 @@ struct svc_answer {
 /* Wipes and frees the body, wipes the rest. */
 void svc_answer_fini(struct svc_answer *a);
 
+/* What a request has done, in the audit log's words; action "" while it has done nothing. */
+struct once_done {
+	char action[33], kind[4];
+	struct ulid object; /* zero: none */
+};
+
 struct svc_once {
 	uint8_t key_sha256[32];
 	uint8_t request_sha256[32]; /* of everything that makes two requests the same one */
@@ -47,12 +56,15 @@ struct svc_once {
 	void *arg;
 	bool recorded; /* the use-case has written the row, */
 	bool whole;    /* and the answer in it */
+	struct once_done done;
 };
 
 /* a->once is the request. Returns: 0: go on, and call svc_once_end in any case; ONCE_REPEAT with
  * *out owned by the caller; SVC_INVALID: the key was used for another request; SVC_CONFLICT: the
  * first one is not finished (retry_after_s), or its answer is gone (then out->location may say
- * where the object is); -errno. */
+ * where the object is); of an answer with a secret SVC_UNAUTHENTICATED or SVC_FORBIDDEN (he is not
+ * any more who he was), SVC_NO_SPACE (the audit log can't be written), and then *out is empty;
+ * -errno. */
 int svc_once_begin(struct service *s, const struct svc_actor *a, struct svc_answer *out,
 	struct svc_error *e) must_check;
 /* given: what was answered, borrowed; NULL when it is not to be remembered. */

@@ -375,10 +375,11 @@ bool svc_ready(struct service *s, char *why)
 	connected = st && st->connected;
 	silent = st && st->silent;
 	free(st);
-	if (!connected)
-		snprintf(why, 96, "the dataplane is not connected");
-	else if (silent)
+	/* Silent also before its first word: then nobody has seen it connected. */
+	if (silent)
 		snprintf(why, 96, "the dataplane does not answer");
+	else if (!connected)
+		snprintf(why, 96, "the dataplane is not connected");
 	return connected && !silent;
 }
 

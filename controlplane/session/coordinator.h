@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/ulid.h"
+#include "base/usage.h"
 #include "directory/directory.h"
 #include "uapi/uapi.h"
 
@@ -197,8 +198,8 @@ struct cipher_library {
 enum { COORDINATOR_SILENT_MS = 3000 };
 enum { COORDINATOR_LISTENERS = 16, COORDINATOR_VERDICTS = 64, COORDINATOR_CIPHERS = 8 };
 struct dataplane_status {
-	bool connected; /* and synchronised */
-	bool silent;	/* connected, but it has not answered for COORDINATOR_SILENT_MS */
+	bool connected; /* and synchronised, and what follows is its own word */
+	bool silent;	/* there, but it has not answered for COORDINATOR_SILENT_MS */
 	char software[33], tun[33];
 	char listen[COORDINATOR_LISTENERS][64];
 	size_t n_listen;
@@ -210,6 +211,8 @@ struct dataplane_status {
 	struct cipher_library aead[COORDINATOR_CIPHERS]; /* who seals and opens with what */
 	size_t n_aead;
 	uint32_t last_sync_ms; /* how long the last full synchronisation took */
+	bool usage_known;      /* not of a dataplane that is gone, or of an older door */
+	struct usage usage;
 };
 void coordinator_dataplane_status(struct coordinator *c, struct dataplane_status *out);
 

@@ -7,6 +7,9 @@
  *                        LINK_SYNCED: parked revocations again, one round of statistics,
  *                                     then (another boot id) the sleeping tunnels are called
  *
+ * It is said to be connected when it has told its own status: whoever waited for that sees figures
+ * of this dataplane with these devices, not none, and not those of the one before.
+ *
  * Session keys are never sent twice: what the dataplane still has, it keeps; what it has lost, a
  * new handshake replaces.
  */
@@ -62,6 +65,13 @@ void link_on_simple_reply(void *arg, int status, struct reader *r)
 	(void)r;
 	if (status < 0 && status != -ECONNRESET && status != -ENOTCONN)
 		log_error("session", "the dataplane refused a change: %s", strerror(-status));
+}
+
+static int request_empty(struct coordinator *c, enum uapi_type type, dp_reply_fn done)
+{
+	struct dp_frame f;
+	dp_frame_begin(&f, type);
+	return dp_client_request(c->dp, &f, done, c);
 }
 
 /* ---- statistics ---- */
@@ -266,13 +276,44 @@ static void on_status(void *arg, int status, struct reader *r)
 	};
 	memcpy(s.tun, m.tun, sizeof(s.tun));
 	if (!read_listeners(r, m.listeners, &s) || !read_verdicts(r, m.verdicts, &s) ||
-		!read_ciphers(r, m.ciphers, &s) || reader_end(r) < 0)
+		!read_ciphers(r, m.ciphers, &s) || reader_end(r) < 0) {
+		log_error("session", "the dataplane's status can't be read");
 		return;
+	}
 	pthread_mutex_lock(&c->status_lock);
 	memcpy(s.software, c->status.software, sizeof(s.software));
 	s.last_sync_ms = c->status.last_sync_ms;
+	s.usage_known = c->status.usage_known;
+	s.usage = c->status.usage;
 	c->status = s;
 	pthread_mutex_unlock(&c->status_lock);
+	if (s.connected)
+		news_dataplane(c, true);
+}
+
+static void on_usage(void *arg, int status, struct reader *r)
+{
+	struct coordinator *c = arg;
+	struct uapi_usage_reply m;
+	if (status < 0 || !r)
+		return;
+	uapi_unpack_usage_reply(r, &m);
+	if (reader_end(r) < 0)
+		return;
+	pthread_mutex_lock(&c->status_lock);
+	c->status.usage_known = true;
+	c->status.usage = (struct usage){.resident_bytes = m.resident_bytes, .cpu_ms = m.cpu_ms};
+	pthread_mutex_unlock(&c->status_lock);
+}
+
+/* Answers come in order, so with the status the other has come as well. */
+static void status_ask(struct coordinator *c)
+{
+	c->status_running = true;
+	c->status_asked = loop_now(c);
+	if (c->door_version >= UAPI_VERSION_USAGE)
+		(void)request_empty(c, UAPI_USAGE_GET_MSG, on_usage);
+	(void)link_nothing(c, on_status, c);
 }
 
 /* Its sockets stand, but nobody reads them: that is no dataplane that anybody could rely on. */
@@ -292,17 +333,15 @@ void link_poll(struct coordinator *c)
 {
 	if (c->link != LINK_SYNCED)
 		return;
+	/* First, as it is one short answer, and readiness waits for it. */
+	if (c->status_running)
+		note_silence(c);
+	else
+		status_ask(c);
 	if (!c->stats_running) {
 		news_round_begin(c);
 		(void)stats_ask(c, 0);
 	}
-	if (c->status_running) {
-		note_silence(c);
-		return;
-	}
-	c->status_running = true;
-	c->status_asked = loop_now(c);
-	(void)link_nothing(c, on_status, c);
 }
 
 /* ---- synchronisation ---- */
@@ -371,13 +410,11 @@ static void on_synced(void *arg, int status, struct reader *r)
 	c->link = LINK_SYNCED;
 	const uint64_t took = loop_now(c) - c->sync_started;
 	pthread_mutex_lock(&c->status_lock);
-	c->status.connected = true;
 	c->status.last_sync_ms = (uint32_t)took;
 	pthread_mutex_unlock(&c->status_lock);
 	log_info("session", "dataplane synchronised: %zu devices in %llu ms, %u swept",
 		directory_device_count(c->dir), (unsigned long long)took, m.swept);
 	plan_recalls(c);
-	news_dataplane(c, true);
 	jobs_release_parked(c);
 	link_poll(c);
 }
@@ -385,13 +422,6 @@ static void on_synced(void *arg, int status, struct reader *r)
 static int sync_device(void *arg, struct dir_device *dev)
 {
 	return link_peer_set(arg, &dev->conf);
-}
-
-static int request_empty(struct coordinator *c, enum uapi_type type, dp_reply_fn done)
-{
-	struct dp_frame f;
-	dp_frame_begin(&f, type);
-	return dp_client_request(c->dp, &f, done, c);
 }
 
 int link_configure(struct coordinator *c, dp_reply_fn done)
@@ -455,6 +485,7 @@ void link_on_up(void *arg, const struct uapi_hello_reply *hello)
 	}
 	channels_formats(c, hello->formats);
 	c->boot_id = hello->boot_id;
+	c->door_version = hello->version;
 	if (hello->session_seq > c->session_seq)
 		c->session_seq = hello->session_seq;
 	pthread_mutex_lock(&c->status_lock);
@@ -470,7 +501,7 @@ void link_on_down(void *arg)
 	c->link = LINK_DOWN;
 	c->stats_running = false;
 	pthread_mutex_lock(&c->status_lock);
-	c->status.connected = c->status.silent = false;
+	c->status.connected = c->status.silent = c->status.usage_known = false;
 	pthread_mutex_unlock(&c->status_lock);
 	news_dataplane(c, false);
 }

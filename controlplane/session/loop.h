@@ -86,6 +86,7 @@ struct coordinator {
 	struct dp_client *dp;
 	enum link_state link;
 	struct ulid boot_id;
+	uint16_t door_version; /* that was agreed upon */
 	uint64_t session_seq;
 	uint64_t sync_started;
 	bool sync_refused;

@@ -25,6 +25,8 @@ int64_t clock_real_ms(const struct clock *c);
 /* Nanoseconds since some moment, for measuring how long something takes; never decides anything
  * that a fake clock would have to. */
 uint64_t clock_ticks_ns(void);
+/* Processor time of this process, all its threads, in milliseconds. */
+uint64_t clock_cpu_ms(void);
 
 /* A clock that stands still until it is moved; f must outlive the returned value. */
 struct fake_clock {

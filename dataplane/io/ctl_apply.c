@@ -410,6 +410,21 @@ static int status_get(struct request *q)
 	return 0;
 }
 
+static int usage_get(struct request *q)
+{
+	struct uapi_usage_reply m = {0};
+	struct usage u;
+	int r = request_end(q);
+
+	if (r != 0)
+		return r;
+	q->a->ops.usage(q->a->ops.arg, &u);
+	m.resident_bytes = u.resident_bytes;
+	m.cpu_ms = u.cpu_ms;
+	uapi_pack_usage_reply(&q->w, &m);
+	return 0;
+}
+
 /* ---- dispatch ---- */
 
 static const struct {
@@ -428,6 +443,7 @@ static const struct {
 	{UAPI_CONNECTION_CLOSE_MSG, UAPI_CONNECTION_CLOSE_REPLY_MSG, connection_close},
 	{UAPI_STATS_GET_MSG, UAPI_STATS_REPLY_MSG, stats_get},
 	{UAPI_STATUS_GET_MSG, UAPI_STATUS_REPLY_MSG, status_get},
+	{UAPI_USAGE_GET_MSG, UAPI_USAGE_REPLY_MSG, usage_get},
 };
 
 int ctl_apply(

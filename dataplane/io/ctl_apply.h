@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/ulid.h"
+#include "base/usage.h"
 #include "fwd/fwd.h"
 #include "io/offloads.h"
 #include "netconf/netconf.h"
@@ -27,6 +28,8 @@ struct ctl_ops {
 	void (*session_installed)(void *arg);
 	/* That TCP connection ends after what is queued. */
 	void (*connection_close)(void *arg, uint32_t connection);
+	/* What this process takes of the machine. */
+	void (*usage)(void *arg, struct usage *out);
 	void *arg;
 };
 

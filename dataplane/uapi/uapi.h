@@ -26,7 +26,8 @@
 
 enum {
 	UAPI_VERSION_MIN = 3, /* of 1 and 2 only what came before the first release is known */
-	UAPI_VERSION_MAX = 3,
+	UAPI_VERSION_MAX = 4,
+	UAPI_VERSION_USAGE = 4,	  /* USAGE_GET is known from here on */
 	UAPI_HEADER = 8,	  /* u16 type, u16 zero, u32 sequence */
 	UAPI_CTL_MAX = 8192,	  /* longest frame on the ctl connection */
 	UAPI_PUNT_MAX = 2048,	  /* longest frame on the punt connection */
@@ -67,6 +68,8 @@ enum uapi_phase { UAPI_NEW, UAPI_READY };
 	X(SESSION_USE_REPLY, reply, 112, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
 	X(CONNECTION_CLOSE, connection_close, 13, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)      \
 	X(CONNECTION_CLOSE_REPLY, reply, 113, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)             \
+	X(USAGE_GET, empty, 15, UAPI_FROM_CONTROL, UAPI_CTL, UAPI_READY, 0)                        \
+	X(USAGE_REPLY, usage_reply, 115, UAPI_FROM_DATA, UAPI_CTL, UAPI_READY, 0)                  \
 	/* Instead of HELLO, and of nobody's connection in particular: is anything wrong? */       \
 	X(HEALTH_GET, empty, 14, UAPI_FROM_CONTROL, 0, UAPI_NEW, 0)                                \
 	X(HEALTH_REPLY, health_reply, 114, UAPI_FROM_DATA, 0, UAPI_NEW, 0)                         \
@@ -175,6 +178,10 @@ enum { UAPI_STATS_TAIL = 7680, UAPI_STATUS_TAIL = 7680, UAPI_FAREWELL_MAX = 64 }
 	F(u16, listeners) /* in the tail, each: u8 length, text like udp://[::]:51820 */           \
 	F(u16, verdicts)  /* then, each: u8 length, name, u64 count */                             \
 	F(u16, ciphers)	  /* then, each: u8 length, name; u8 length, library that computes it */
+#define UAPI_FIELDS_usage_reply(F)                                                                 \
+	F(u32, status)                                                                             \
+	F(u64, resident_bytes) /* of the process, without its helper; 0: not known */              \
+	F(u64, cpu_ms)	       /* since its start, all threads */
 #define UAPI_FIELDS_health_reply(F)                                                                \
 	F(u8, control) /* 1: a control plane is connected */                                       \
 	F(u32, workers)                                                                            \
@@ -289,7 +296,7 @@ struct uapi_header {
 	L(session_set) L(session_del) L(stats_get) L(stats_reply) L(status_reply)                  \
 	L(session_event) L(session_expired) L(session_use) L(connection_close)                     \
 	L(connection_closed) L(rekey_wanted) L(endpoint_moved) L(punt) L(peer_stats)               \
-	L(health_reply)
+	L(health_reply) L(usage_reply)
 /* clang-format on */
 
 /* struct uapi_x; pack appends to w (sticky error); unpack reads from r (sticky error; values of

@@ -183,9 +183,9 @@ class Pair:
         except Exception as error:  # half an answer of a server that is starting or dying
             return "" if isinstance(error, AssertionError) else False
 
-    def wait_ready(self, seconds=20):
+    def wait_ready(self, seconds=20, every=0.02):
         """Control plane answers, dataplane is connected and synchronised."""
-        until(lambda: self._probe("/readyz"), seconds, "ready")
+        until(lambda: self._probe("/readyz"), seconds, "ready", every)
 
     def wait_healthy(self, seconds=20):
         until(lambda: self._probe("/healthz"), seconds, "healthy", every=0.01)

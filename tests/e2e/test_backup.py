@@ -128,6 +128,7 @@ def test_restore(g, folder):
 
     code, out, line = restore(g, file)
     assert code == 1 and "--restore" in line and "runs" in line and line.count("\n") == 1
+    assert not g.api.get("/v1/audit?action=backup.restore")["items"], "one that failed leaves nothing"
     g.controlplane.stop()
     code, out, line = restore(g, file)
     assert code == 0 and line == "", line
@@ -141,6 +142,12 @@ def test_restore(g, folder):
 
     assert g.api.request("GET", f"/v1/users/{late['id']}").status == 404
     assert g.api.get("/v1/audit/verify")["ok"] is True
+    rows = g.api.get("/v1/audit")["items"]
+    row = rows[0]
+    assert row["action"] == "backup.restore" and row["outcome"] == "ok", rows[:3]
+    assert row["actor"] is row["object"] is row["from"] is None
+    assert hashlib.sha256(a.body).hexdigest() in row["detail"] and rows[1]["at"] in row["detail"]
+    assert rows[1]["action"] == "backup.make" and rows[1]["sequence"] == row["sequence"] - 1
     assert g.api.get(f"/v1/devices/{device['id']}")["user_id"] == user["id"]
     assert g.anonymous.bearer(token["token"]).request("GET", "/v1/me").status == 200
     before = sqlite3.connect(f"file:{g.data_dir}/ireko.db.before-restore?mode=ro", uri=True)

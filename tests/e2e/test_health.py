@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -63,6 +64,26 @@ def test_what_is_wrong_is_said(gateway):
     assert check(g, g.dataplane)[0] == 1 and "nobody listens" in check(g, g.dataplane)[1]
     g.dataplane.start()
     becomes(g, g.controlplane, 0, "ready")
+
+
+def test_ready_means_that_the_status_is_true(gateway, figure):
+    """In the first answer after the first 200: all devices, and this dataplane's listeners and libraries."""
+    g, devices = gateway(), 3
+    for i in range(devices):
+        g.provision(f"counted-{i}")
+    took = []
+    for down in [[g.controlplane], g.daemons, [g.dataplane]] * 3:
+        for d in down:
+            d.kill()
+        if down == [g.dataplane]:
+            until(lambda: g.anonymous.request("GET", "/readyz").status == 503, 5, "not ready without a dataplane")
+        for d in down:
+            d.start()
+        g.wait_ready(every=0.001)
+        status = g.status()["dataplane"]
+        took.append(time.monotonic() - down[-1].started)
+        assert status["connected"] and status["peers"] == devices and status["listen"] and status["aead"], status
+    figure("ready, with its status, after", f"{sorted(took)[len(took) // 2]:.3f} s, at most {max(took):.3f} s")
 
 
 def test_control_plane_over_https_on_any_address(tmp_path):

@@ -53,6 +53,28 @@ def test_every_post_is_answered_as_before(g):
         assert first.status == 201 and first.headers["Location"], first
         for _ in range(2):
             same(first, post(g.api, path, body, key))
+        # Each time that a secret went out is in the audit log, and nothing else is.
+        action = {"openvpn": "credential.issue", "credential": "credential.issue", "invite": "invite.create",
+                  "token": "token.create"}.get(name)
+        rows = g.api.get(f"/v1/audit?object={first.json['id']}")["items"]
+        if action:
+            assert [r["action"] for r in rows] == [action] * 3
+            assert all("repeated" in r["detail"] for r in rows[:2]) and "repeated" not in rows[2]["detail"]
+            assert all(r["actor"] == rows[2]["actor"] and r["outcome"] == "ok" for r in rows)
+        else:
+            assert len(rows) == 1
+    assert g.api.get("/v1/audit/verify")["ok"]
+
+
+def test_a_repeated_second_factor_is_on_record(g):
+    name, password, key = fresh(), "correct horse battery", fresh()
+    user = g.api.post("/v1/users", {"name": name, "password": password})
+    me = g.anonymous.login(name, password)
+    first = post(me, "/v1/me/totp", {"password": password}, key)
+    assert first.status == 200 and first.json["secret"]
+    same(first, post(me, "/v1/me/totp", {"password": password}, key))
+    rows = g.api.get(f"/v1/audit?object={user['id']}&action=totp.begin")["items"]
+    assert len(rows) == 2 and "repeated" in rows[0]["detail"]
 
 
 def test_another_request_with_the_key(g):

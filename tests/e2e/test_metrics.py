@@ -1,5 +1,7 @@
 """Metrics: text that Prometheus' own parser takes, figures that agree with the status, for whoever may."""
 import math
+import os
+import pathlib
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,6 +40,12 @@ def one(metrics, name, **labels):
     return metrics[name][tuple(sorted(labels.items()))]
 
 
+def cpu_seconds(daemon):
+    """user and system of all its threads"""
+    fields = pathlib.Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_agrees_with_the_status(served):
     g = served
     user, device, issued = g.provision("measured")
@@ -59,6 +67,12 @@ def test_agrees_with_the_status(served):
     assert one(after, "ireko_build_info", version=status["version"]) == 1
     assert one(after, "ireko_device_bytes_total", device=device["id"], direction="rx") >= 5 * 84
     assert one(after, "ireko_device_connected", device=device["id"]) == 1
+    # Of either process what the kernel says of it, the dataplane's without its helper.
+    for d, prefix in ((g.dataplane, "ireko_dataplane_process"), (g.controlplane, "ireko_process")):
+        before = cpu_seconds(d)
+        told = until(lambda: one(m := read(g.api), f"{prefix}_cpu_seconds_total") >= before - 0.02 and m, 3, "its processor time")
+        assert one(told, f"{prefix}_cpu_seconds_total") <= cpu_seconds(d) + 0.02
+        assert one(told, f"{prefix}_resident_bytes") / 1024 == pytest.approx(d.rss_kb(), rel=0.2)
     for queue in ("http_read", "http_write", "http_login", "mailbox", "door", "revocations"):
         assert one(after, "ireko_queue_depth", queue=queue) < 100
     tunnel.remove()
@@ -116,5 +130,6 @@ def test_without_series_of_devices(gateway):
     g.dataplane.kill()
     until(lambda: one(read(g.api), "ireko_dataplane_connected") == 0, 3, "it is gone")
     assert one(read(g.api), "ireko_ready") == 0
+    assert not [name for name in read(g.api) if name.startswith("ireko_dataplane_process_")]
     g.dataplane.start()
     g.wait_ready()

@@ -65,6 +65,7 @@ def test_dashboard_shows_what_an_operator_needs():
     text = " ".join(e for _, e in expressions())
     for name in ("ireko_sessions", "ireko_bytes_total", "ireko_drops_total", "ireko_handshakes_total",
                  "ireko_http_request_duration_seconds_bucket", "ireko_process_resident_bytes", "ireko_process_cpu_seconds_total",
+                 "ireko_dataplane_process_resident_bytes", "ireko_dataplane_process_cpu_seconds_total",
                  "ireko_dataplane_connected", "ireko_ready", "ireko_database_writable"):
         assert name in text
     ids = [p["id"] for p in DASHBOARD["panels"]]

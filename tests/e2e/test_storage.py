@@ -48,7 +48,13 @@ def writes(g, device, credential):
     ]
 
 
+def issue(g, device):
+    """With a key: the first time a credential is made, from then on its profile is told again."""
+    return g.api.request("POST", f"/v1/devices/{device['id']}/credentials", {"protocol": "wireguard"}, {"Idempotency-Key": "issue"})
+
+
 def all_refused(g, device, credential, word):
+    """What issue() has made before is known, but goes out with a row in the audit log only."""
     before = g.api.get("/v1/users"), g.api.get("/v1/devices/" + device["id"])["credentials"], g.api.get("/v1/settings")
     for method, path, body in writes(g, device, credential):
         caller = g.anonymous if path == "/v1/login" else g
@@ -59,6 +65,8 @@ def all_refused(g, device, credential, word):
     name = re.sub(r"\W", "-", word)
     answer = g.api.request("POST", "/v1/users", {"name": name}, {"Idempotency-Key": name})
     assert answer.status == 507 and "Location" not in answer.headers
+    answer = issue(g, device)
+    assert answer.status == 507 and b"PrivateKey" not in answer.body and "Location" not in answer.headers, answer
     assert before == (g.api.get("/v1/users"), g.api.get("/v1/devices/" + device["id"])["credentials"],
                       g.api.get("/v1/settings")), "a refused write has changed something"
 
@@ -116,6 +124,7 @@ def on_a_disk():
 def test_full_disk_then_read_only(on_a_disk):
     g = on_a_disk
     _, device, issued = g.provision("laptop")
+    first = issue(g, device)
     tunnel = g.client(issued)
     stream = g.stream(tunnel, rate=200)
     g.disk.fill()
@@ -128,6 +137,7 @@ def test_full_disk_then_read_only(on_a_disk):
     assert g.api.post("/v1/users", {"name": "afterwards"})["name"] == "afterwards"
     # The repeat of what was refused is no repeat.
     assert g.api.request("POST", "/v1/users", {"name": "disk-is-full"}, {"Idempotency-Key": "disk-is-full"}).status == 201
+    assert issue(g, device).body == first.body and b"PrivateKey" in first.body
     assert time.monotonic() - start < 5
 
     g.disk.fail()
@@ -141,6 +151,7 @@ def test_full_disk_then_read_only(on_a_disk):
 def test_deleted_database(gateway):
     g = gateway()
     _, device, issued = g.provision("laptop")
+    first = issue(g, device)
     tunnel = g.client(issued)
     stream = g.stream(tunnel, rate=200)
     aside = g.dir / "aside"
@@ -150,7 +161,7 @@ def test_deleted_database(gateway):
     assert not g.data_dir.exists(), "nothing is made anew in the place of what was lost"
     shutil.move(aside, g.data_dir)
     until(lambda: readyz(g)[0] == 200, 5, "ready again", every=0.1)
-    assert g.api.post("/v1/users", {"name": "afterwards"})
+    assert g.api.post("/v1/users", {"name": "afterwards"}) and issue(g, device).body == first.body
 
     for f in g.data_dir.glob("ireko.db*"):
         f.unlink()

@@ -144,6 +144,8 @@ static void on_request(struct dp_script *d, int fd, struct reader *r, const stru
 		on_stats_get(d, &w);
 	else if (h->type == UAPI_STATUS_GET_MSG)
 		uapi_pack_status_reply(&w, &(struct uapi_status_reply){.tun = "t"});
+	else if (h->type == UAPI_USAGE_GET_MSG)
+		uapi_pack_usage_reply(&w, &(struct uapi_usage_reply){0});
 	else if (h->type == UAPI_SYNC_END_MSG)
 		uapi_pack_sync_end_reply(&w, &(struct uapi_sync_end_reply){0});
 	else

@@ -1,6 +1,7 @@
 /* A backup in the place of the database: what is taken, what is refused, what stays. */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/sha.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -52,6 +53,17 @@ static void make_backup(struct dbtest *t, char path[128])
 	assert_int_equal(meta_set_text(t->db, "k", "now"), 0);
 }
 
+static void hash_of(const char *path, uint8_t out[32])
+{
+	static uint8_t all[4 << 20];
+	FILE *f = fopen(path, "rb");
+	const size_t n = f ? fread(all, 1, sizeof(all), f) : 0;
+
+	assert_true(n > 0 && n < sizeof(all));
+	fclose(f);
+	assert_non_null(SHA256(all, n, out));
+}
+
 static void shut(struct dbtest *t)
 {
 	db_close(t->db);
@@ -82,14 +94,17 @@ static void takes_its_place(void **state)
 {
 	struct dbtest *t = *state;
 	char path[128], why[128] = "", text[16];
+	uint8_t sha256[32];
 	struct db_restore *r;
 	sqlite3 *raw;
 
 	make_backup(t, path);
 	shut(t);
+	hash_of(path, sha256);
 	assert_int_equal(begin_restore(t, path, &r, why), 0);
 	assert_int_equal(meta_get_text(db_restore_staged(r), "k", text, sizeof(text)), 0);
 	assert_string_equal(text, "then");
+	assert_memory_equal(db_restore_sha256(r), sha256, sizeof(sha256));
 	assert_int_equal(db_restore_commit(r, why), 0);
 	db_restore_end(r);
 	reopen(t, "then");

@@ -54,6 +54,12 @@ static void admission(void *arg, const uint8_t wg_public[32], uint8_t openvpn)
 	l->openvpn = openvpn;
 }
 
+static void usage(void *arg, struct usage *out)
+{
+	(void)arg;
+	*out = (struct usage){.resident_bytes = 3 << 20, .cpu_ms = 77};
+}
+
 static void connection_close(void *arg, uint32_t connection)
 {
 	((struct lab *)arg)->closed = connection;
@@ -91,7 +97,7 @@ static int setup(void **state)
 		.tcp_listeners = 1u << 1 | 1u << TCP_LISTENER};
 	l->a = (struct ctl_apply){.fwd = l->fwd,
 		.clock = clock_fake(&l->time),
-		.ops = {configure, admission, session_installed, connection_close, l},
+		.ops = {configure, admission, session_installed, connection_close, usage, l},
 		.facts = &l->facts};
 	*state = l;
 	return 0;
@@ -725,12 +731,25 @@ static void tells_its_status(void **state)
 	assert_int_equal(reader_end(&r), 0);
 }
 
+static void tells_its_usage(void **state)
+{
+	struct lab *l = *state;
+	struct uapi_usage_reply m;
+	struct reader r = ask(l, UAPI_USAGE_GET_MSG, NULL);
+
+	uapi_unpack_usage_reply(&r, &m);
+	assert_int_equal(reader_end(&r), 0);
+	assert_int_equal(m.status, 0);
+	assert_int_equal(m.resident_bytes, 3 << 20);
+	assert_int_equal(m.cpu_ms, 77);
+}
+
 static void malformed_frames_close(void **state)
 {
 	static const enum uapi_type types[] = {UAPI_CONFIG_SET_MSG, UAPI_SYNC_BEGIN_MSG,
 		UAPI_SYNC_END_MSG, UAPI_PEER_SET_MSG, UAPI_PEER_DEL_MSG, UAPI_SESSION_SET_MSG,
 		UAPI_SESSION_DEL_MSG, UAPI_SESSION_USE_MSG, UAPI_CONNECTION_CLOSE_MSG,
-		UAPI_STATS_GET_MSG, UAPI_STATUS_GET_MSG};
+		UAPI_STATS_GET_MSG, UAPI_STATUS_GET_MSG, UAPI_USAGE_GET_MSG};
 	struct lab *l = *state;
 
 	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
@@ -752,7 +771,7 @@ static void malformed_frames_close(void **state)
 
 		uapi_begin(&w, (enum uapi_type)type, 1);
 		if (type == UAPI_SYNC_BEGIN_MSG || type == UAPI_SYNC_END_MSG ||
-			type == UAPI_STATUS_GET_MSG)
+			type == UAPI_STATUS_GET_MSG || type == UAPI_USAGE_GET_MSG)
 			continue;
 		assert_true(ctl_apply(&l->a, l->frame, 8, l->reply, sizeof(l->reply)) < 0);
 	}
@@ -808,6 +827,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sweeps_what_nobody_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(figures_come_in_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(tells_its_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(tells_its_usage, setup, teardown),
 		cmocka_unit_test_setup_teardown(malformed_frames_close, setup, teardown),
 		cmocka_unit_test(packs_events),
 	};

@@ -195,6 +195,25 @@ static void says_hello(void **state)
 	assert_closed(l, fd);
 }
 
+/* Each may be updated before the other. */
+static void speaks_as_the_older_one_does(void **state)
+{
+	struct lab *l = *state;
+
+	for (uint16_t v = UAPI_VERSION_MIN; v <= UAPI_VERSION_MAX; v++) {
+		struct uapi_hello_reply m;
+		int fd = connection(l);
+
+		hello_send(fd, 1, v, UAPI_CTL);
+		turns(l);
+		m = hello_read(l, fd);
+		assert_int_equal(m.status, 0);
+		assert_int_equal(m.version, v);
+		close(fd);
+		turns(l);
+	}
+}
+
 static void refuses_other_versions_and_channels(void **state)
 {
 	static const uint16_t bad[][4] = {{UAPI_VERSION_MAX + 1, 9, UAPI_CTL, EPROTONOSUPPORT},
@@ -504,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(says_hello, setup, teardown),
+		cmocka_unit_test_setup_teardown(speaks_as_the_older_one_does, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			refuses_other_versions_and_channels, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_before_hello, setup, teardown),

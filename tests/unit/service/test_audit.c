@@ -322,6 +322,78 @@ static void whatever_is_done_shows(void **state)
 	}
 }
 
+/* ---- a backup comes back ---- */
+
+static const uint8_t of_backup[32] = {0xab, 0xcd};
+#define OF_BACKUP "abcd000000000000000000000000000000000000000000000000000000000000"
+
+static void restored(struct servicetest *t)
+{
+	char why[128], path[96];
+
+	service_close(t);
+	assert_int_equal(db_open(&t->db, t->dir, why), 0);
+	snprintf(path, sizeof(path), "%s/master.key", t->dir);
+	assert_int_equal(keystore_open(&t->ks, path, false), 0);
+	assert_int_equal(audit_restored(t->db, t->ks, 1760000000000, of_backup), 0);
+	keystore_free(t->ks);
+	db_close(t->db);
+	service_open(t);
+}
+
+static void a_restore_has_its_row(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_audit_entry *r;
+
+	add(t, 3);
+	restored(t);
+	r = newest(t, 1);
+	assert_int_equal(r->sequence, 5);
+	assert_int_equal(r->at, 1760000000000);
+	row_is(r, "backup.restore", "", NULL,
+		"by the command line, as of 2025-06-15T15:06:40.000Z, SHA-256 " OF_BACKUP);
+	assert_true(ulid_is_zero(&r->actor_id) && r->from.family == IP_NONE);
+	free(r);
+	assert_true(verify(t).ok);
+	/* And the log goes on behind it. */
+	add(t, 1);
+	assert_true(verify(t).ok);
+	assert_int_equal(verify(t).rows, 6);
+}
+
+/* Of a version that wrote none. */
+static void a_restore_without_a_log_begins_one(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_audit_entry *r;
+
+	sql(t, "DELETE FROM audit");
+	sql(t, "UPDATE audit_head SET first = 1, before = zeroblob(32), last = 0, "
+	       "hash = zeroblob(32), broken = 0, mac = x''");
+	restored(t);
+	r = newest(t, 2);
+	row_is(&r[0], "backup.restore", "", NULL,
+		"by the command line, as of an unknown time, SHA-256 " OF_BACKUP);
+	row_is(&r[1], "audit.begin", "", NULL, "1 users were there already");
+	free(r);
+	assert_true(verify(t).ok);
+	assert_int_equal(verify(t).rows, 2);
+}
+
+/* What was done to the backup before is not made good by it. */
+static void a_restore_heals_nothing(void **state)
+{
+	struct servicetest *t = *state;
+
+	add(t, 3);
+	sql(t, "UPDATE audit SET actor_name = 'mallory' WHERE seq = 2");
+	sql(t, "DELETE FROM audit WHERE seq = 4");
+	restored(t);
+	assert_false(verify(t).ok);
+	assert_int_equal(verify(t).broken_at, 2);
+}
+
 /* All of another installation's log in the place of ours. */
 static void a_log_of_another_house_is_not_ours(void **state)
 {
@@ -639,6 +711,9 @@ int main(void)
 		T(what_is_not_done_has_no_row),
 		T(killing_a_session_has_its_row),
 		cmocka_unit_test(whatever_is_done_shows),
+		T(a_restore_has_its_row),
+		T(a_restore_without_a_log_begins_one),
+		T(a_restore_heals_nothing),
 		T(a_log_of_another_house_is_not_ours),
 		QUIET(a_flood_is_counted),
 		QUIET(old_rows_end),

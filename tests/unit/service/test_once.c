@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "db/once_store.h"
+#include "db/stmt.h"
 #include "service/invites.h"
 #include "service/once.h"
 #include "tests/unit/service/servicetest.h"
@@ -193,6 +194,187 @@ static void secrets_stay_in_memory(void **state)
 	assert_non_null(strstr(p.e.message, "made tok_"));
 	assert_null(p.answer.body);
 	assert_int_equal(begin_post(t, &p, &t->admin, 1, 2), SVC_INVALID);
+}
+
+/* ---- a secret that goes out again ---- */
+
+static struct svc_audit_entry last_row(struct servicetest *t)
+{
+	const struct svc_page p = {.limit = 1};
+	const struct svc_audit_filter all = {.action = ""};
+	struct svc_audit_entry *list, row;
+	bool more;
+	size_t n;
+
+	assert_int_equal(svc_audit_list(t->s, &t->admin, &p, &all, &list, &n, &more, &t->e), 0);
+	assert_int_equal(n, 1);
+	row = list[0];
+	free(list);
+	return row;
+}
+
+static void repeat_has_row(struct servicetest *t, struct post *p, const char *action,
+	const char *kind, const struct ulid *object)
+{
+	const uint64_t before = last_row(t).sequence;
+
+	for (uint64_t i = 1; i <= 2; i++) {
+		struct svc_audit_entry r;
+
+		p->actor.from = (struct ip_addr){IP_V4, {192, 0, 2, (uint8_t)i}};
+		assert_int_equal(svc_once_begin(t->s, &p->actor, &p->answer, &p->e), ONCE_REPEAT);
+		assert_non_null(p->answer.body);
+		svc_answer_fini(&p->answer);
+		r = last_row(t);
+		assert_int_equal(r.sequence, before + i);
+		assert_string_equal(r.action, action);
+		assert_string_equal(r.object_kind, kind);
+		assert_true(ulid_equal(&r.object_id, object));
+		assert_string_equal(r.outcome, "ok");
+		assert_non_null(strstr(r.detail, "repeated"));
+		assert_true(ulid_equal(&r.actor_id, &t->admin.user_id));
+		assert_true(ip_addr_equal(&r.from, &p->actor.from));
+	}
+}
+
+static void repeated_secrets_are_on_record(void **state)
+{
+	struct servicetest *t = *state;
+	const struct svc_credential_request cr = {.protocol = DIR_OPENVPN};
+	const struct svc_invite_request ir = {.protocol = DIR_WIREGUARD};
+	const struct svc_token_request tr = {.name = "ci"};
+	const struct ulid d = new_device(t, NULL, "laptop"), none = {{0}};
+	struct svc_issued *out = calloc(1, sizeof(*out));
+	char secret[SVC_TOKEN_TEXT], link[INVITE_TEXT];
+	struct svc_audit_state st;
+	struct svc_invite invite;
+	struct svc_token token;
+	struct post p;
+
+	assert_int_equal(begin_post(t, &p, &t->admin, 1, 1), 0);
+	assert_int_equal(svc_credential_issue(t->s, &p.actor, &d, &cr, out, &p.e), 0);
+	end_post(t, &p, "{\"profile\":1}");
+	repeat_has_row(t, &p, "credential.issue", "crd", &out->credential.id);
+	assert_int_equal(begin_post(t, &p, &t->admin, 2, 1), 0);
+	assert_int_equal(svc_invite_create(t->s, &p.actor, &d, &ir, &invite, link, &p.e), 0);
+	end_post(t, &p, "{\"url\":1}");
+	repeat_has_row(t, &p, "invite.create", "inv", &invite.id);
+	assert_int_equal(begin_post(t, &p, &t->admin, 3, 1), 0);
+	assert_int_equal(svc_token_create(t->s, &p.actor, &tr, &token, secret, &p.e), 0);
+	end_post(t, &p, "{\"token\":1}");
+	repeat_has_row(t, &p, "token.create", "tok", &token.id);
+	/* Of what nothing is known but that it may have a secret. */
+	assert_int_equal(begin_post(t, &p, &t->admin, 4, 1), 0);
+	end_post(t, &p, "{\"whatever\":1}");
+	repeat_has_row(t, &p, "request.repeat", "", &none);
+	assert_int_equal(svc_audit_verify(t->s, &t->admin, &st, &t->e), 0);
+	assert_true(st.ok);
+	secret_wipe(out, sizeof(*out));
+	free(out);
+}
+
+static void repeats_without_a_secret_have_no_row(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_answer none = {.status = 204};
+	struct post p;
+	uint64_t before;
+
+	assert_int_equal(begin_post(t, &p, &t->admin, 1, 1), 0);
+	assert_int_equal(make_user(t, &p, "ann"), 0);
+	end_post(t, &p, "{}");
+	assert_int_equal(begin_post(t, &p, &t->admin, 2, 1), 0);
+	svc_once_end(t->s, &p.actor, &none);
+	assert_int_equal(begin_post(t, &p, &t->admin, 3, 1), 0);
+	assert_int_equal(make_token(t, &p), 0);
+	end_post(t, &p, "{\"token\":1}");
+	before = last_row(t).sequence;
+	for (uint8_t key = 1; key <= 2; key++) {
+		assert_int_equal(begin_post(t, &p, &t->admin, key, 1), ONCE_REPEAT);
+		svc_answer_fini(&p.answer);
+	}
+	assert_int_equal(begin_post(t, &p, &t->admin, 3, 2), SVC_INVALID);
+	again(t);
+	assert_int_equal(begin_post(t, &p, &t->admin, 3, 1), SVC_CONFLICT);
+	assert_int_equal(last_row(t).sequence, before);
+}
+
+static void sql(struct servicetest *t, const char *literal)
+{
+	struct db_conn *tx;
+
+	assert_int_equal(db_write(t->db, &tx), 0);
+	{
+		struct stmt st cleanup(stmt_close) = stmt_open(tx, literal);
+
+		assert_int_equal(stmt_run(&st), 0);
+	}
+	assert_int_equal(db_commit(&tx), 0);
+}
+
+static void no_row_no_secret(void **state)
+{
+	struct servicetest *t = *state;
+	struct post p;
+
+	assert_int_equal(begin_post(t, &p, &t->admin, 1, 1), 0);
+	assert_int_equal(make_token(t, &p), 0);
+	end_post(t, &p, "{\"token\":1}");
+	sql(t, "ALTER TABLE audit RENAME TO elsewhere");
+	assert_true(begin_post(t, &p, &t->admin, 1, 1) < 0);
+	assert_null(p.answer.body);
+	assert_string_equal(p.answer.location, "");
+	/* It is not forgotten for that. */
+	sql(t, "ALTER TABLE elsewhere RENAME TO audit");
+	assert_int_equal(begin_post(t, &p, &t->admin, 1, 1), ONCE_REPEAT);
+	assert_non_null(p.answer.body);
+	svc_answer_fini(&p.answer);
+}
+
+/* Between his authentication and the answer. */
+static void who_is_asking_is_read_again(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user ann = new_user(t, "ann", SVC_ROLE_OPERATOR);
+	const struct svc_actor a = actor_of(&ann);
+	struct svc_user_change c = {.set_role = true, .role = SVC_ROLE_USER};
+	struct post p;
+
+	assert_int_equal(begin_post(t, &p, &a, 1, 1), 0);
+	assert_int_equal(make_token(t, &p), 0);
+	end_post(t, &p, "{\"token\":1}");
+	assert_int_equal(svc_user_patch(t->s, &t->admin, &ann.id, 0, &c, &ann, &t->e), 0);
+	assert_int_equal(begin_post(t, &p, &a, 1, 1), SVC_INVALID);
+	assert_null(p.answer.body);
+	c.role = SVC_ROLE_AUDITOR;
+	assert_int_equal(svc_user_patch(t->s, &t->admin, &ann.id, 0, &c, &ann, &t->e), 0);
+	assert_int_equal(begin_post(t, &p, &a, 1, 1), SVC_FORBIDDEN);
+	assert_null(p.answer.body);
+	c = (struct svc_user_change){.set_disabled = true, .disabled = true};
+	assert_int_equal(svc_user_patch(t->s, &t->admin, &ann.id, 0, &c, &ann, &t->e), 0);
+	assert_int_equal(begin_post(t, &p, &a, 1, 1), SVC_UNAUTHENTICATED);
+	assert_null(p.answer.body);
+	assert_string_equal(last_row(t).action, "user.patch");
+}
+
+/* A request that can't be remembered makes nothing. */
+static void no_memory_of_it_no_token(void **state)
+{
+	struct servicetest *t = *state;
+	const struct svc_page page = {.limit = 1};
+	struct svc_token *list;
+	struct post p;
+	bool more;
+	size_t n;
+
+	assert_int_equal(begin_post(t, &p, &t->admin, 1, 1), 0);
+	sql(t, "ALTER TABLE requests_made RENAME TO elsewhere");
+	assert_true(make_token(t, &p) < 0);
+	sql(t, "ALTER TABLE elsewhere RENAME TO requests_made");
+	end_post(t, &p, NULL);
+	assert_int_equal(svc_token_list(t->s, &t->admin, &page, &list, &n, &more, &t->e), 0);
+	assert_int_equal(n, 0);
+	free(list);
 }
 
 /* Died between the commit and the answer. */
@@ -386,6 +568,11 @@ int main(void)
 		T(a_failure_leaves_nothing),
 		T(no_answer_no_object),
 		T(secrets_stay_in_memory),
+		T(repeated_secrets_are_on_record),
+		T(repeats_without_a_secret_have_no_row),
+		T(no_row_no_secret),
+		T(who_is_asking_is_read_again),
+		T(no_memory_of_it_no_token),
 		T(a_crash_in_between),
 		T(requests_are_sealed),
 		T(without_a_transaction),

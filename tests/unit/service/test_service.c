@@ -274,6 +274,9 @@ static void status_and_readiness(void **state)
 	t->c->connected = t->c->silent = true;
 	assert_false(svc_ready(t->s, why));
 	assert_string_equal(why, "the dataplane does not answer");
+	t->c->connected = false; /* it has not said a word yet */
+	assert_false(svc_ready(t->s, why));
+	assert_string_equal(why, "the dataplane does not answer");
 	free(st);
 }
 

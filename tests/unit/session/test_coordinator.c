@@ -53,6 +53,10 @@ struct dataplane {
 	_Atomic bool frozen;
 	_Atomic bool refuse_sync; /* the next SYNC_END */
 	_Atomic bool refuse_keys; /* the next SESSION_SET: no such peer */
+	_Atomic bool hold_status; /* it is asked for, and nothing is answered until this is over */
+	_Atomic int status_asked;
+	_Atomic uint32_t peers; /* that its status tells */
+	uint16_t version;	/* of the door, 0: the oldest */
 	struct seen log[LOG_MAX];
 	size_t n;
 	struct uapi_peer_stats stats; /* told when stats.peer is asked for */
@@ -93,7 +97,8 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 			d->ctl = fd;
 		else
 			d->punt = fd;
-		const struct uapi_hello_reply a = {.version = 1,
+		const struct uapi_hello_reply a = {
+			.version = d->version ? d->version : UAPI_VERSION_MIN,
 			.boot_id = d->boot,
 			.max_peers = 64,
 			.max_indices = 64,
@@ -112,10 +117,17 @@ static void on_request(struct dataplane *d, int fd, struct reader *r, const stru
 		if (d->has_stats)
 			uapi_pack_peer_stats(&w, &d->stats);
 		pthread_mutex_unlock(&d->lock);
+	} else if (h->type == UAPI_USAGE_GET_MSG) {
+		const struct uapi_usage_reply a = {.resident_bytes = 1 << 20, .cpu_ms = 1500};
+		uapi_pack_usage_reply(&w, &a);
+		note(d, h->type, 0, NULL, 0);
 	} else if (h->type == UAPI_STATUS_GET_MSG) {
 		static const uint8_t tail[] = "\5udp:7\7dropped\1\0\0\0\0\0\0\0\3ABC\3xyz";
+		d->status_asked++;
+		while (d->hold_status && !d->stop)
+			usleep(1000);
 		const struct uapi_status_reply a = {
-			.tun = "t", .listeners = 1, .verdicts = 1, .ciphers = 1};
+			.tun = "t", .peers = d->peers, .listeners = 1, .verdicts = 1, .ciphers = 1};
 		uapi_pack_status_reply(&w, &a);
 		writer_bytes(&w, tail, sizeof(tail) - 1);
 	} else {
@@ -504,6 +516,38 @@ static void its_status_is_known(void **state)
 	assert_string_equal(s.aead[0].library, "xyz");
 }
 
+/* Readiness is this, so whoever waited for it must not see nothing, or the last dataplane's. */
+static void connected_is_said_with_its_status(void **state)
+{
+	struct rig *rig = *state;
+	struct dataplane_status s;
+
+	eventually(synced(rig));
+	coordinator_dataplane_status(rig->c, &s);
+	assert_int_equal(s.n_listen, 1);
+	dataplane_stop(&rig->d);
+	eventually(!synced(rig));
+	assert_int_equal(rig->news[NEWS_DATAPLANE_CONNECTED], 1);
+	assert_false(s.usage_known);
+	assert_int_equal(seen(&rig->d, UAPI_USAGE_GET_MSG, NULL), 0); /* it would not know it */
+	rig->d.peers = 7;
+	rig->d.version = UAPI_VERSION_USAGE;
+	rig->d.hold_status = true;
+	rig->d.status_asked = 0;
+	dataplane_start(&rig->d);
+	eventually(rig->d.status_asked > 0);
+	assert_int_equal(seen(&rig->d, UAPI_SYNC_END_MSG, NULL), 2);
+	assert_false(synced(rig));
+	assert_int_equal(rig->news[NEWS_DATAPLANE_CONNECTED], 1);
+	rig->d.hold_status = false;
+	eventually((coordinator_dataplane_status(rig->c, &s), s.connected));
+	assert_int_equal(s.peers, 7);
+	assert_true(s.usage_known);
+	assert_int_equal(s.usage.resident_bytes, 1 << 20);
+	assert_int_equal(s.usage.cpu_ms, 1500);
+	eventually(rig->news[NEWS_DATAPLANE_CONNECTED] == 2);
+}
+
 /* Another MTU reaches the dataplane at once, and a synchronisation later. */
 static void the_tunnel_changes(void **state)
 {
@@ -826,6 +870,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_rig(synchronises),
 		with_rig(its_status_is_known),
+		with_rig(connected_is_said_with_its_status),
 		with_rig(the_tunnel_changes),
 		with_rig(keys_come_before_the_answer),
 		with_rig(a_revocation_waits_for_the_word),

@@ -88,6 +88,8 @@ static void test_numbers_and_sizes_are_for_ever(void **state)
 		{"CONNECTION_CLOSE_REPLY", 113, 4},
 		{"HEALTH_GET", 14, 0},
 		{"HEALTH_REPLY", 114, 77},
+		{"USAGE_GET", 15, 0},
+		{"USAGE_REPLY", 115, 20},
 		{"SESSION_CONFIRMED", 301, 12},
 		{"REKEY_WANTED", 302, 5},
 		{"SESSION_EXPIRED", 303, 13},

@@ -34,6 +34,7 @@ const ACTIONS = [
 	'totp.disable',
 	'totp.reset',
 	'backup.make',
+	'backup.restore',
 ];
 
 const HOMES: Record<string, { page: string; nameOf: (id: string) => string | undefined }> = {

@@ -108,7 +108,8 @@ int svc_token_create(struct service *s, const struct svc_actor *a,
 		err = token_insert(tx, &row);
 	if (!err)
 		err = once_add(tx, s, &me, "tok", &row.id, NULL);
-	err = add_row(tx, s, &me, "token.create", &row);
+	if (!err)
+		err = add_row(tx, s, &me, "token.create", &row);
 	if (!err)
 		err = db_commit(&tx);
 	if (err)

@@ -5,6 +5,7 @@
 #include <qrencode.h>
 
 #include "api/handlers/handlers.h"
+#include "api/memory.h"
 #include "api/text.h"
 #include "base/secret.h"
 
@@ -67,4 +68,16 @@ char *qr_svg(const char *text)
 	secret_wipe(qr->data, (size_t)qr->width * (size_t)qr->width);
 	QRcode_free(qr);
 	return text_take(&t, &len);
+}
+
+json_t *qr_added(json_t *doc, const char *text)
+{
+	char *svg = qr_svg(text);
+	const int err = json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null());
+
+	memory_free(svg);
+	if (!err)
+		return doc;
+	json_decref(doc);
+	return NULL;
 }

@@ -127,7 +127,8 @@ int access_device_owner(struct service *s, const struct svc_actor *a, const stru
 
 	if (!err)
 		err = access_device_change(tx, a, id, &d, e);
-	if (!err)
-		*owner = d.user_id;
-	return err;
+	if (err)
+		return err;
+	*owner = d.user_id;
+	return 0;
 }

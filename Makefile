@@ -154,9 +154,12 @@ $(OUT)/bin/ireko: $(call obj,api/cli/main.c) $(OUT)/libcli.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CLI_LIBS) -o $@
 
+# What the programs of the server share is only theirs: it stands in for the service.
+SERVER_UNITS := $(filter $(OUT)/tests/unit/api/server/%,$(UNITS))
+$(SERVER_UNITS): $(call obj,$(addprefix tests/unit/api/server/,client.c fake_service.c))
 $(UNITS): $(OUT)/%: $(OUT)/obj/%.o $(call obj,$(UNIT_AUX)) $(OUT)/libcli.a $(OUT)/libcontrol.a $(OUT)/libdata.a
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) $(DATA_LIBS) $(CLI_LIBS) $(call pkg,cmocka) -lm -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $(filter %.o,$^) $(filter %.a,$^) $(CONTROL_LIBS) $(DATA_LIBS) $(CLI_LIBS) $(call pkg,cmocka) -lm -o $@
 
 # What the benchmark runs beside stock programs.
 BENCH     := $(addprefix $(OUT)/tests/bench/,saturate handshakes blast forward)
@@ -171,7 +174,7 @@ bench-programs: programs $(BENCH)
 
 
 # Programs whose threads share memory; they run under the thread sanitizer too.
-THREADED_UNITS := $(filter %/test_threads %/test_coordinator %/test_channels %/test_farewell %/test_install %/test_server %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
+THREADED_UNITS := $(SERVER_UNITS) $(filter %/test_threads %/test_coordinator %/test_channels %/test_farewell %/test_install %/test_worker %/test_tcp %/test_ctl_server %/test_punt \
 	%/test_aead %/test_publish %/test_recorder %/test_devices %/test_users %/test_password %/test_throttle %/test_once %/test_invites %/test_db %/test_backup %/test_audit %/test_settings,$(UNITS))
 threaded-units: $(THREADED_UNITS)
 

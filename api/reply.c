@@ -250,6 +250,14 @@ void reply_outcome(struct reply *r, int rc, const struct svc_error *e)
 		&fields);
 }
 
+void reply_done(struct reply *r, int rc, const struct svc_error *e)
+{
+	if (rc)
+		reply_outcome(r, rc, e);
+	else
+		reply_empty(r, 204);
+}
+
 void reply_etag(struct reply *r, uint64_t revision)
 {
 	snprintf(r->etag, sizeof(r->etag), "\"%llu\"", (unsigned long long)revision);

@@ -72,6 +72,8 @@ void reply_fields(
 	struct reply *r, unsigned status, const char *detail, const struct field_errors *e);
 /* What the service said (not 0): an outcome with its error, or a negative errno as 500. */
 void reply_outcome(struct reply *r, int rc, const struct svc_error *e);
+/* 204, or the outcome rc when that is not 0. */
+void reply_done(struct reply *r, int rc, const struct svc_error *e);
 
 /* The status in words. */
 const char *reply_title(unsigned status);

@@ -1,6 +1,5 @@
 #include "db/credential_store.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "db/stmt.h"
@@ -55,26 +54,24 @@ int credential_insert(struct db_conn *tx, const struct credential_row *c)
 
 int credential_revoke(struct db_conn *tx, const struct ulid *id, int64_t now)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "UPDATE credentials SET revoked_at = ?, wg_psk = NULL WHERE id = ? "
 			      "AND revoked_at = 0");
 
 	stmt_put_i64(&st, now);
 	stmt_put_ulid(&st, id);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int credential_get(struct db_conn *tx, const struct ulid *id, struct credential_row *out)
 {
-	int got;
+	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, SELECT "WHERE id = ?");
 
 	stmt_put_ulid(&st, id);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	read_row(&st, out);
 	return stmt_err(&st);
 }
@@ -90,17 +87,11 @@ int credential_wg_public_taken(struct db_conn *tx, const uint8_t key[32])
 
 int credential_count(struct db_conn *tx, const struct ulid *device, uint64_t *n)
 {
-	int got;
 	struct stmt st cleanup(stmt_close) = stmt_open(
 		tx, "SELECT count(*) FROM credentials WHERE device_id = ? AND revoked_at = 0");
 
-	*n = 0;
 	stmt_put_ulid(&st, device);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -EUCLEAN;
-	*n = stmt_u64(&st);
-	return stmt_err(&st);
+	return stmt_number(&st, n);
 }
 
 int credential_prune(struct db_conn *tx, const struct ulid *device, size_t keep)

@@ -1,6 +1,5 @@
 #include "db/device_store.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "db/stmt.h"
@@ -64,25 +63,21 @@ int device_insert(struct db_conn *tx, const struct device_row *d)
 
 int device_update(struct db_conn *tx, const struct device_row *d)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "UPDATE devices SET name = ?, address4 = ?, address6 = ?, enabled = "
 			      "?, expires_at = ?, "
 			      "updated_at = ?, revision = ? WHERE id = ?");
 
 	put_values(&st, d);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int device_delete(struct db_conn *tx, const struct ulid *id)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "DELETE FROM devices WHERE id = ?");
 
 	stmt_put_ulid(&st, id);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int device_touch(struct db_conn *tx, const struct ulid *id, int64_t now)
@@ -97,13 +92,13 @@ int device_touch(struct db_conn *tx, const struct ulid *id, int64_t now)
 
 int device_get(struct db_conn *tx, const struct ulid *id, struct device_row *out)
 {
-	int got;
+	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, SELECT "WHERE d.id = ?");
 
 	stmt_put_ulid(&st, id);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	read_row(&st, out);
 	return stmt_err(&st);
 }

@@ -1,6 +1,5 @@
 #include "db/invite_store.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "db/stmt.h"
@@ -25,19 +24,12 @@ static void read_row(struct stmt *st, struct invite_row *i)
 
 static int read_one(struct stmt *st, struct invite_row *out)
 {
-	int got = stmt_row(st);
+	int err = stmt_find(st);
 
-	if (got != 1)
-		return got ? got : -ENOENT;
+	if (err)
+		return err;
 	read_row(st, out);
 	return stmt_err(st);
-}
-
-static int run_one(struct db_conn *tx, struct stmt *st)
-{
-	int err = stmt_run(st);
-
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
 }
 
 int invite_insert(struct db_conn *tx, const struct invite_row *i, const uint8_t sha256[32])
@@ -84,7 +76,7 @@ int invite_use(
 	stmt_put_ulid(&st, credential);
 	stmt_put_ulid(&st, id);
 	stmt_put_i64(&st, now);
-	return run_one(tx, &st);
+	return stmt_change(&st);
 }
 
 int invite_delete(struct db_conn *tx, const struct ulid *id)
@@ -92,7 +84,7 @@ int invite_delete(struct db_conn *tx, const struct ulid *id)
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "DELETE FROM invites WHERE id = ?");
 
 	stmt_put_ulid(&st, id);
-	return run_one(tx, &st);
+	return stmt_change(&st);
 }
 
 int invite_delete_device(struct db_conn *tx, const struct ulid *device)
@@ -126,19 +118,13 @@ int invite_delete_old(struct db_conn *tx, int64_t expired)
 
 int invite_count_open(struct db_conn *tx, const struct ulid *device, int64_t now, uint64_t *n)
 {
-	int got;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "SELECT count(*) FROM invites WHERE device_id = ? AND used_at = 0 "
 			      "AND expires_at > ?");
 
-	*n = 0;
 	stmt_put_ulid(&st, device);
 	stmt_put_i64(&st, now);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -EUCLEAN;
-	*n = stmt_u64(&st);
-	return stmt_err(&st);
+	return stmt_number(&st, n);
 }
 
 int invite_prune(struct db_conn *tx, const struct ulid *device, int64_t now, size_t keep)

@@ -1,6 +1,5 @@
 #include "db/lease_store.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -147,7 +146,6 @@ int lease_take(struct db_conn *tx, enum lease_kind kind, const struct lease_valu
 int lease_release(
 	struct db_conn *tx, enum lease_kind kind, const struct lease_value *v, int64_t now)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "UPDATE leases SET device_id = NULL, released_at = ?, rests_of = "
 			      "(SELECT user_id FROM devices WHERE id = leases.device_id) "
@@ -156,8 +154,7 @@ int lease_release(
 	stmt_put_i64(&st, now);
 	stmt_put_i64(&st, kind);
 	stmt_put_blob(&st, v->bytes, v->len);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int lease_release_device(struct db_conn *tx, const struct ulid *device, int64_t now)
@@ -185,17 +182,11 @@ int lease_release_user(struct db_conn *tx, const struct ulid *user, int64_t now)
 
 int lease_count_user(struct db_conn *tx, const struct ulid *user, int64_t now, uint64_t *n)
 {
-	int got;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx,
 		"SELECT (SELECT count(*) FROM devices WHERE user_id = ?1) + (SELECT count(*) FROM "
 		"leases WHERE rests_of = ?1 AND kind = 0 AND released_at > ?2)");
 
-	*n = 0;
 	stmt_put_ulid(&st, user);
 	stmt_put_i64(&st, now - LEASE_QUARANTINE_MS);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -EUCLEAN;
-	*n = stmt_u64(&st);
-	return stmt_err(&st);
+	return stmt_number(&st, n);
 }

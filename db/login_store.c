@@ -1,7 +1,5 @@
 #include "db/login_store.h"
 
-#include <errno.h>
-
 #include "db/stmt.h"
 
 #define SELECT                                                                                     \
@@ -9,10 +7,10 @@
 
 static int read_one(struct stmt *st, struct login_row *out)
 {
-	int got = stmt_row(st);
+	int err = stmt_find(st);
 
-	if (got != 1)
-		return got ? got : -ENOENT;
+	if (err)
+		return err;
 	out->id = stmt_ulid(st);
 	out->user_id = stmt_ulid(st);
 	stmt_blob(st, out->cookie_sha256, sizeof(out->cookie_sha256));
@@ -53,12 +51,10 @@ int login_insert(struct db_conn *tx, const struct login_row *l, size_t keep)
 
 int login_delete(struct db_conn *tx, const struct ulid *id)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "DELETE FROM logins WHERE id = ?");
 
 	stmt_put_ulid(&st, id);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int login_delete_user(struct db_conn *tx, const struct ulid *user, const struct ulid *except)

@@ -17,9 +17,9 @@ int meta_get_text(struct db *db, const char *key, char *out, size_t cap)
 		stmt_open(tx, "SELECT length(CAST(txt AS BLOB)), txt FROM meta WHERE key = ? AND "
 			      "txt IS NOT NULL");
 	stmt_put_text(&st, key);
-	err = stmt_row(&st);
-	if (err != 1)
-		return err ? err : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	if (stmt_u64(&st) >= cap)
 		return -EMSGSIZE;
 	stmt_text(&st, out, cap);
@@ -37,9 +37,9 @@ int meta_get_blob(struct db *db, const char *key, void *out, size_t cap, size_t 
 	struct stmt st cleanup(stmt_close) = stmt_open(
 		tx, "SELECT length(bin), bin FROM meta WHERE key = ? AND bin IS NOT NULL");
 	stmt_put_text(&st, key);
-	err = stmt_row(&st);
-	if (err != 1)
-		return err ? err : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	if (stmt_u64(&st) > cap)
 		return -EMSGSIZE;
 	*len = stmt_blob_upto(&st, out, cap);

@@ -1,6 +1,5 @@
 #include "db/state_store.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "db/stmt.h"
@@ -70,7 +69,7 @@ int device_state_set(struct db_conn *tx, const struct device_state_row *s)
 
 int device_state_get(struct db_conn *tx, const struct ulid *device, struct device_state_row *out)
 {
-	int got;
+	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx,
 		"SELECT device_id, boot_id, epoch, rx_bytes, tx_bytes, rx_packets, tx_packets, "
 		"seen_rx_bytes, seen_tx_bytes, seen_rx_packets, seen_tx_packets, remote_address, "
@@ -79,9 +78,9 @@ int device_state_get(struct db_conn *tx, const struct ulid *device, struct devic
 
 	memset(out, 0, sizeof(*out));
 	stmt_put_ulid(&st, device);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	out->device_id = stmt_ulid(&st);
 	out->boot_id = stmt_ulid(&st);
 	out->epoch = stmt_u64(&st);
@@ -117,14 +116,14 @@ int credential_state_set(
 
 int credential_state_get(struct db_conn *tx, const struct ulid *credential, uint8_t wg_greatest[12])
 {
-	int got;
+	int err;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "SELECT wg_greatest FROM credential_state WHERE credential_id = ?");
 
 	stmt_put_ulid(&st, credential);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	stmt_blob(&st, wg_greatest, 12);
 	return stmt_err(&st);
 }

@@ -225,6 +225,13 @@ int stmt_row(struct stmt *st)
 	return st->err;
 }
 
+int stmt_find(struct stmt *st)
+{
+	const int got = stmt_row(st);
+
+	return got == 1 ? 0 : got ? got : -ENOENT;
+}
+
 int stmt_run(struct stmt *st)
 {
 	int got = stmt_row(st);
@@ -232,6 +239,13 @@ int stmt_run(struct stmt *st)
 	while (got == 1)
 		got = stmt_row(st);
 	return got;
+}
+
+int stmt_change(struct stmt *st)
+{
+	const int err = stmt_run(st);
+
+	return err ? err : sqlite3_changes64(sqlite3_db_handle(st->raw)) ? 0 : -ENOENT;
 }
 
 uint64_t stmt_changes(struct db_conn *tx)
@@ -267,6 +281,17 @@ int64_t stmt_i64(struct stmt *st)
 uint64_t stmt_u64(struct stmt *st)
 {
 	return (uint64_t)stmt_i64(st);
+}
+
+int stmt_number(struct stmt *st, uint64_t *n)
+{
+	const int got = stmt_row(st);
+
+	*n = 0;
+	if (got != 1)
+		return got ? got : -EUCLEAN;
+	*n = stmt_u64(st);
+	return stmt_err(st);
 }
 
 void stmt_text(struct stmt *st, char *out, size_t cap)

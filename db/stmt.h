@@ -45,9 +45,15 @@ void stmt_put_null(struct stmt *st);
 
 /* Steps. Returns: 1 there is a row, 0 there is no (more) row, -errno. */
 int stmt_row(struct stmt *st) must_check;
+/* Steps to the one row that should be there. Returns: 0, -ENOENT there is none, -errno. */
+int stmt_find(struct stmt *st) must_check;
+/* Steps and reads the one number of the one row that there always is; 0 on an error. */
+int stmt_number(struct stmt *st, uint64_t *n) must_check;
 /* Runs a statement without rows. Returns: 0, -EEXIST (not unique), -ENOENT (a reference to what is
  * not there), -ENOSPC, -errno. */
 int stmt_run(struct stmt *st) must_check;
+/* The same, of one that should change a row: -ENOENT also when there was none to change. */
+int stmt_change(struct stmt *st) must_check;
 /* Rows that the last stmt_run on this connection changed. */
 uint64_t stmt_changes(struct db_conn *tx);
 

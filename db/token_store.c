@@ -1,7 +1,5 @@
 #include "db/token_store.h"
 
-#include <errno.h>
-
 #include "db/stmt.h"
 
 #define SELECT                                                                                     \
@@ -22,10 +20,10 @@ static void read_row(struct stmt *st, struct token_row *t)
 
 static int read_one(struct stmt *st, struct token_row *out)
 {
-	int got = stmt_row(st);
+	int err = stmt_find(st);
 
-	if (got != 1)
-		return got ? got : -ENOENT;
+	if (err)
+		return err;
 	read_row(st, out);
 	return stmt_err(st);
 }
@@ -49,12 +47,10 @@ int token_insert(struct db_conn *tx, const struct token_row *t)
 
 int token_delete(struct db_conn *tx, const struct ulid *id)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "DELETE FROM tokens WHERE id = ?");
 
 	stmt_put_ulid(&st, id);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int token_get(struct db_conn *tx, const struct ulid *id, struct token_row *out)
@@ -110,11 +106,7 @@ int token_count_user(struct db_conn *tx, const struct ulid *user, int64_t now, u
 	if (got)
 		return got;
 	stmt_put_ulid(&st, user);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -EUCLEAN;
-	*n = stmt_u64(&st);
-	return stmt_err(&st);
+	return stmt_number(&st, n);
 }
 
 int token_used(struct db_conn *tx, const struct ulid *id, int64_t at)

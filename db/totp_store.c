@@ -1,6 +1,5 @@
 #include "db/totp_store.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "db/stmt.h"
@@ -23,16 +22,16 @@ int totp_set(struct db_conn *tx, const struct totp_row *t)
 
 int totp_get(struct db_conn *tx, const struct ulid *user, struct totp_row *out)
 {
-	int got;
+	int err;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "SELECT user_id, secret, confirmed, used_step, created_at FROM totp "
 			      "WHERE user_id = ?");
 
 	memset(out, 0, sizeof(*out));
 	stmt_put_ulid(&st, user);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	out->user_id = stmt_ulid(&st);
 	out->secret_len = stmt_blob_upto(&st, out->secret, sizeof(out->secret));
 	out->confirmed = stmt_i64(&st) != 0;
@@ -43,10 +42,8 @@ int totp_get(struct db_conn *tx, const struct ulid *user, struct totp_row *out)
 
 int totp_delete(struct db_conn *tx, const struct ulid *user)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "DELETE FROM totp WHERE user_id = ?");
 
 	stmt_put_ulid(&st, user);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }

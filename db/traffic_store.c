@@ -38,14 +38,14 @@ int traffic_mark_list(struct db_conn *tx, int64_t after, struct traffic_mark *ou
 
 int traffic_number(struct db_conn *tx, const struct ulid *device, int64_t *number)
 {
-	int got;
+	int err;
 	struct stmt st cleanup(stmt_close) =
 		stmt_open(tx, "SELECT number FROM traffic_series WHERE device_id = ?");
 
 	stmt_put_ulid(&st, device);
-	got = stmt_row(&st);
-	if (got != 1)
-		return got ? got : -ENOENT;
+	err = stmt_find(&st);
+	if (err)
+		return err;
 	*number = stmt_i64(&st);
 	return stmt_err(&st);
 }

@@ -1,7 +1,5 @@
 #include "db/user_store.h"
 
-#include <errno.h>
-
 #include "db/stmt.h"
 
 #define COLUMNS                                                                                    \
@@ -36,10 +34,10 @@ static void read_row(struct stmt *st, struct user_row *u)
 /* The row that st finds. */
 static int read_one(struct stmt *st, struct user_row *out)
 {
-	int got = stmt_row(st);
+	int err = stmt_find(st);
 
-	if (got != 1)
-		return got ? got : -ENOENT;
+	if (err)
+		return err;
 	read_row(st, out);
 	return stmt_err(st);
 }
@@ -75,7 +73,6 @@ int user_insert(struct db_conn *tx, const struct user_row *u)
 int user_update(struct db_conn *tx, const struct user_row *u)
 {
 	char key[USER_NAME];
-	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx,
 		"UPDATE users SET name = ?, name_key = ?, display_name = ?, email = ?, role = ?, "
 		"password = ?, disabled = ?, updated_at = ?, revision = ? WHERE id = ?");
@@ -83,18 +80,15 @@ int user_update(struct db_conn *tx, const struct user_row *u)
 	name_key(u->name, key);
 	put_values(&st, u, key);
 	stmt_put_ulid(&st, &u->id);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int user_delete(struct db_conn *tx, const struct ulid *id)
 {
-	int err;
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "DELETE FROM users WHERE id = ?");
 
 	stmt_put_ulid(&st, id);
-	err = stmt_run(&st);
-	return err ? err : stmt_changes(tx) ? 0 : -ENOENT;
+	return stmt_change(&st);
 }
 
 int user_get(struct db_conn *tx, const struct ulid *id, struct user_row *out)
@@ -131,21 +125,11 @@ int user_list(struct db_conn *tx, const struct ulid *after, struct user_row *out
 	return got ? got : n;
 }
 
-static int count(struct stmt *st, uint64_t *n)
-{
-	int got = stmt_row(st);
-
-	if (got != 1)
-		return got ? got : -EUCLEAN;
-	*n = stmt_u64(st);
-	return stmt_err(st);
-}
-
 int user_count(struct db_conn *tx, uint64_t *n)
 {
 	struct stmt st cleanup(stmt_close) = stmt_open(tx, "SELECT count(*) FROM users");
 
-	return count(&st, n);
+	return stmt_number(&st, n);
 }
 
 int user_count_enabled(struct db_conn *tx, uint8_t role, uint64_t *n)
@@ -154,5 +138,5 @@ int user_count_enabled(struct db_conn *tx, uint8_t role, uint64_t *n)
 		stmt_open(tx, "SELECT count(*) FROM users WHERE role = ? AND disabled = 0");
 
 	stmt_put_i64(&st, role);
-	return count(&st, n);
+	return stmt_number(&st, n);
 }

@@ -61,13 +61,15 @@ OTHER_FILE = (30, 1.0, QUIET)
 
 # Unit programs: (seconds, cores). The long ones wait for real deadlines.
 UNIT = {
-    "test_server": (31, 0.1),
     "test_coordinator": (20, 0.1),
+    "test_slow_clients": (12, 0.1),
     "test_login": (10, 1.0),
+    "test_slow_answers": (8, 0.1),
     "test_ovpn_pair": (6, 1.0),
     "test_second_factor": (5, 1.0),
     "test_netconf_ns": (5, 0.2),
     "test_tun": (5, 0.1),
+    "test_https": (4, 0.1),
     "test_password": (3, 1.0),
 }
 OTHER_UNIT = (1, 0.5)

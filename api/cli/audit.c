@@ -26,17 +26,6 @@ static const struct column verify_columns[] = {
 	{"hash of the last", "hash", COLUMN_TEXT},
 };
 
-/* Adds "&name=value", escaped. */
-static void add(char path[PATH_TEXT], const char *name, const char *value)
-{
-	const size_t n = strlen(path);
-	char escaped[128];
-
-	if (value)
-		snprintf(path + n, PATH_TEXT - n, "%c%s=%s", strchr(path, '?') ? '&' : '?', name,
-			rest_escape(value, escaped, sizeof(escaped)));
-}
-
 enum exit_code run_audit_list(struct args *a)
 {
 	char path[PATH_TEXT] = "/v1/audit", user[ID_TEXT];
@@ -48,10 +37,10 @@ enum exit_code run_audit_list(struct args *a)
 
 		if (rc)
 			return rc;
-		add(path, "actor", user);
+		rest_query(path, sizeof(path), "actor", user);
 	}
-	add(path, "action", option(a, OPT_ACTION));
-	add(path, "object", option(a, OPT_OBJECT));
+	rest_query(path, sizeof(path), "action", option(a, OPT_ACTION));
+	rest_query(path, sizeof(path), "object", option(a, OPT_OBJECT));
 	return list_show(a, path, most, list_columns, ARRAY_SIZE(list_columns));
 }
 

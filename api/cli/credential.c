@@ -4,12 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/cli/args.h"
+#include "api/cli/body.h"
 #include "api/cli/files.h"
 #include "api/cli/find.h"
 #include "api/cli/nouns.h"
 #include "api/cli/profile.h"
-#include "base/clock.h"
 
 enum { CSR_MAX = 16384 };
 
@@ -40,14 +39,8 @@ static enum exit_code check(const struct args *a)
 
 static enum exit_code body_of(const struct args *a, json_t *body)
 {
-	const struct clock clock = clock_system();
-	char at[32];
-
-	if (option(a, OPT_PUBLIC_KEY))
-		json_object_set_new(body, "public_key", json_string(option(a, OPT_PUBLIC_KEY)));
-	if (option(a, OPT_EXPIRES) &&
-		args_time(option(a, OPT_EXPIRES), clock_real_ms(&clock), false, at) == 0)
-		json_object_set_new(body, "expires_at", json_string(at));
+	body_put(body, "public_key", option(a, OPT_PUBLIC_KEY));
+	body_put_expiry(body, a);
 	return option(a, OPT_CSR) ? put_csr(a, body) : EXIT_FINE;
 }
 

@@ -1,12 +1,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/cli/args.h"
+#include "api/cli/body.h"
 #include "api/cli/columns.h"
 #include "api/cli/find.h"
 #include "api/cli/nouns.h"
+#include "api/cli/object.h"
 #include "api/cli/profile.h"
-#include "base/clock.h"
 
 static const struct column list_columns[] = {
 	{"USER", "user", COLUMN_TEXT},
@@ -49,12 +49,7 @@ static const struct column credential_columns[] = {
 
 static enum exit_code body_of(struct args *a, json_t **out)
 {
-	static const struct {
-		enum option_id id;
-		const char *member;
-	} optional[] = {{OPT_ADDRESS4, "address4"}, {OPT_ADDRESS6, "address6"}};
-	const struct clock clock = clock_system();
-	char user[ID_TEXT] = "", at[32];
+	char user[ID_TEXT] = "";
 	enum exit_code rc =
 		option(a, OPT_USER) ? find_user(a, option(a, OPT_USER), user) : find_me(a, user);
 
@@ -63,13 +58,9 @@ static enum exit_code body_of(struct args *a, json_t **out)
 	*out = json_pack("{s:s, s:s}", "user_id", user, "name", a->operand[0]);
 	if (!*out)
 		return fail("device add: the name is not UTF-8");
-	for (size_t i = 0; i < ARRAY_SIZE(optional); i++)
-		if (option(a, optional[i].id))
-			json_object_set_new(
-				*out, optional[i].member, json_string(option(a, optional[i].id)));
-	if (option(a, OPT_EXPIRES) &&
-		args_time(option(a, OPT_EXPIRES), clock_real_ms(&clock), false, at) == 0)
-		json_object_set_new(*out, "expires_at", json_string(at));
+	body_put(*out, "address4", option(a, OPT_ADDRESS4));
+	body_put(*out, "address6", option(a, OPT_ADDRESS6));
+	body_put_expiry(*out, a);
 	return EXIT_FINE;
 }
 
@@ -129,32 +120,19 @@ enum exit_code run_device_list(struct args *a)
 
 		if (rc)
 			return rc;
-		snprintf(path, sizeof(path), "/v1/devices?user_id=%s", user);
+		rest_query(path, sizeof(path), "user_id", user);
 	}
 	return list_show(a, path, 0, list_columns, ARRAY_SIZE(list_columns));
 }
 
-static enum exit_code path_of(struct args *a, char path[PATH_TEXT])
-{
-	char id[ID_TEXT];
-	const enum exit_code rc = find_device(a, a->operand[0], id);
-
-	if (rc == EXIT_FINE)
-		snprintf(path, PATH_TEXT, "/v1/devices/%s", id);
-	return rc;
-}
-
 enum exit_code run_device_show(struct args *a)
 {
-	char path[PATH_TEXT];
 	ANSWER device = {.status = 0};
-	const enum exit_code rc = path_of(a, path);
+	const enum exit_code rc = object_get(a, OBJECT_DEVICE, &device);
 	const json_t *credentials;
 
 	if (rc)
 		return rc;
-	if (!rest_call(&a->rest, "GET", path, NULL, &device))
-		return fail_rest("device show", &device);
 	if (option(a, OPT_JSON)) {
 		print_json(device.doc);
 		return EXIT_FINE;
@@ -169,35 +147,20 @@ enum exit_code run_device_show(struct args *a)
 	return EXIT_FINE;
 }
 
-static enum exit_code set_enabled(struct args *a, bool enabled)
-{
-	char path[PATH_TEXT];
-	const enum exit_code rc = path_of(a, path);
-
-	return rc ? rc
-		  : change(a, "PATCH", path, json_pack("{s:b}", "enabled", enabled),
-			    enabled ? "Enabled." : "Disabled.");
-}
-
 enum exit_code run_device_disable(struct args *a)
 {
 	const enum exit_code rc =
 		confirm(a, "Disable device %s and end its tunnel?", a->operand[0]);
 
-	return rc ? rc : set_enabled(a, false);
+	return rc ? rc : object_switch(a, OBJECT_DEVICE, "enabled", false, "Disabled.");
 }
 
 enum exit_code run_device_enable(struct args *a)
 {
-	return set_enabled(a, true);
+	return object_switch(a, OBJECT_DEVICE, "enabled", true, "Enabled.");
 }
 
 enum exit_code run_device_rm(struct args *a)
 {
-	char path[PATH_TEXT];
-	enum exit_code rc = path_of(a, path);
-
-	if (rc == EXIT_FINE)
-		rc = confirm(a, "Delete device %s with its credentials?", a->operand[0]);
-	return rc ? rc : change(a, "DELETE", path, NULL, "Deleted.");
+	return object_remove(a, OBJECT_DEVICE, " with its credentials");
 }

@@ -194,6 +194,19 @@ static enum exit_code tell_candidates(const char *kind, const char *what, const 
 	return EXIT_FAILED;
 }
 
+static const struct {
+	const char *kind, *prefix, *list;
+} objects[] = {
+	[OBJECT_USER] = {"user", "usr_", "/v1/users"},
+	[OBJECT_DEVICE] = {"device", "dev_", "/v1/devices"},
+	[OBJECT_TOKEN] = {"token", "tok_", "/v1/tokens"},
+};
+
+const char *object_kind(enum object o)
+{
+	return objects[o].kind;
+}
+
 /* Among the items by name, "user/name" or id. */
 static enum exit_code choose(
 	const char *kind, const char *what, const json_t *items, char id[ID_TEXT])
@@ -217,36 +230,40 @@ static enum exit_code choose(
 	return EXIT_FINE;
 }
 
-static enum exit_code find(struct args *a, const char *kind, const char *prefix, const char *path,
-	const char *what, char id[ID_TEXT])
+static enum exit_code find(struct args *a, enum object o, const char *what, char id[ID_TEXT])
 {
 	JSON_OWNED items = NULL;
 	enum exit_code rc;
 
-	if (is_id(what, prefix)) {
+	if (is_id(what, objects[o].prefix)) {
 		snprintf(id, ID_TEXT, "%s", what);
 		return EXIT_FINE;
 	}
-	rc = list_all(a, path, 0, &items);
+	rc = list_all(a, objects[o].list, 0, &items);
 	if (rc)
 		return rc;
 	add_names(a, items, false);
-	return choose(kind, what, items, id);
+	return choose(objects[o].kind, what, items, id);
 }
 
 enum exit_code find_user(struct args *a, const char *what, char id[ID_TEXT])
 {
-	return find(a, "user", "usr_", "/v1/users", what, id);
+	return find(a, OBJECT_USER, what, id);
 }
 
 enum exit_code find_device(struct args *a, const char *what, char id[ID_TEXT])
 {
-	return find(a, "device", "dev_", "/v1/devices", what, id);
+	return find(a, OBJECT_DEVICE, what, id);
 }
 
-enum exit_code find_token(struct args *a, const char *what, char id[ID_TEXT])
+enum exit_code find_path(struct args *a, enum object o, char path[PATH_TEXT])
 {
-	return find(a, "token", "tok_", "/v1/tokens", what, id);
+	char id[ID_TEXT];
+	const enum exit_code rc = find(a, o, a->operand[0], id);
+
+	if (rc == EXIT_FINE)
+		snprintf(path, PATH_TEXT, "%s/%s", objects[o].list, id);
+	return rc;
 }
 
 enum exit_code find_me(struct args *a, char id[ID_TEXT])

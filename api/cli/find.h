@@ -14,11 +14,16 @@ struct column;
 enum exit_code list_show(
 	struct args *a, const char *path, size_t most, const struct column *c, size_t n) must_check;
 
+enum object { OBJECT_USER, OBJECT_DEVICE, OBJECT_TOKEN };
+/* "user" */
+const char *object_kind(enum object o);
+
 /* A user by name or id, a device by name, "user/name" or id, a token by name or id. One that more
  * than one could be is an error that names them all. Returns: EXIT_FINE, or what was told. */
 enum exit_code find_user(struct args *a, const char *what, char id[ID_TEXT]) must_check;
 enum exit_code find_device(struct args *a, const char *what, char id[ID_TEXT]) must_check;
-enum exit_code find_token(struct args *a, const char *what, char id[ID_TEXT]) must_check;
+/* The path of the one that the first operand names. */
+enum exit_code find_path(struct args *a, enum object o, char path[PATH_TEXT]) must_check;
 /* Whose token it is. */
 enum exit_code find_me(struct args *a, char id[ID_TEXT]) must_check;
 /* "usr_" and 26 characters of a ULID. */

@@ -2,12 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/cli/args.h"
+#include "api/cli/body.h"
 #include "api/cli/find.h"
 #include "api/cli/nouns.h"
 #include "api/cli/profile.h"
 #include "api/cli/text.h"
-#include "base/clock.h"
 
 /* Not on stdout: that is the link and nothing else. */
 static void say_until(const char *expires_at)
@@ -32,18 +31,15 @@ static void warn_loopback(const char *url)
 
 enum exit_code run_invite(struct args *a)
 {
-	const struct clock clock = clock_system();
 	json_t *body;
 	ANSWER made = {.status = 0};
-	char id[ID_TEXT], path[PATH_TEXT], at[32];
+	char id[ID_TEXT], path[PATH_TEXT];
 	const enum exit_code rc = find_device(a, a->operand[0], id);
 
 	if (rc)
 		return rc;
 	body = json_pack("{s:s}", "protocol", protocol_of(a));
-	if (option(a, OPT_EXPIRES) &&
-		args_time(option(a, OPT_EXPIRES), clock_real_ms(&clock), false, at) == 0)
-		json_object_set_new(body, "expires_at", json_string(at));
+	body_put_expiry(body, a);
 	snprintf(path, sizeof(path), "/v1/devices/%s/invites", id);
 	if (!rest_call(&a->rest, "POST", path, body, &made))
 		return fail_rest("invite", &made);

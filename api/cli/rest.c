@@ -325,3 +325,13 @@ const char *rest_escape(const char *text, char *out, size_t cap)
 	out[*text ? 0 : at] = '\0';
 	return out;
 }
+
+void rest_query(char *path, size_t cap, const char *name, const char *value)
+{
+	const size_t n = strlen(path);
+	char escaped[128];
+
+	if (value)
+		snprintf(path + n, cap - n, "%c%s=%s", strchr(path, '?') ? '&' : '?', name,
+			rest_escape(value, escaped, sizeof(escaped)));
+}

@@ -51,6 +51,9 @@ bool rest_follow(struct rest *r, const char *path, const struct rest_stream *s,
 /* Percent-encodes text for a query. Returns: out, of cap bytes ("" when it does not fit). */
 const char *rest_escape(const char *text, char *out, size_t cap);
 
+/* Adds name=value, escaped, to a path of cap bytes; nothing when value is NULL. */
+void rest_query(char *path, size_t cap, const char *name, const char *value);
+
 /* Text of a member, or "". Borrowed. */
 const char *rest_text(const json_t *doc, const char *name);
 

@@ -3,12 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/cli/args.h"
+#include "api/cli/body.h"
 #include "api/cli/columns.h"
 #include "api/cli/files.h"
 #include "api/cli/find.h"
 #include "api/cli/nouns.h"
-#include "base/clock.h"
+#include "api/cli/object.h"
 
 static const struct column list_columns[] = {
 	{"USER", "user", COLUMN_TEXT},
@@ -27,15 +27,10 @@ enum exit_code run_token_list(struct args *a)
 
 static json_t *body_of(const struct args *a)
 {
-	const struct clock clock = clock_system();
 	json_t *body = json_pack("{s:s}", "name", a->operand[0]);
-	char at[32];
 
-	if (body && option(a, OPT_ROLE))
-		json_object_set_new(body, "role", json_string(option(a, OPT_ROLE)));
-	if (body && option(a, OPT_EXPIRES) &&
-		args_time(option(a, OPT_EXPIRES), clock_real_ms(&clock), false, at) == 0)
-		json_object_set_new(body, "expires_at", json_string(at));
+	body_put(body, "role", option(a, OPT_ROLE));
+	body_put_expiry(body, a);
 	return body;
 }
 
@@ -88,13 +83,5 @@ enum exit_code run_token_add(struct args *a)
 
 enum exit_code run_token_rm(struct args *a)
 {
-	char id[ID_TEXT], path[PATH_TEXT];
-	enum exit_code rc = find_token(a, a->operand[0], id);
-
-	if (rc == EXIT_FINE)
-		rc = confirm(a, "Delete token %s?", a->operand[0]);
-	if (rc)
-		return rc;
-	snprintf(path, sizeof(path), "/v1/tokens/%s", id);
-	return change(a, "DELETE", path, NULL, "Deleted.");
+	return object_remove(a, OBJECT_TOKEN, "");
 }

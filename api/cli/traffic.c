@@ -14,22 +14,13 @@ static const struct column columns[] = {
 	{"SENT", "tx", COLUMN_BYTES},
 };
 
-static void add(char path[PATH_TEXT], const char *name, const char *value)
-{
-	const size_t n = strlen(path);
-	char escaped[64];
-
-	snprintf(path + n, PATH_TEXT - n, "%c%s=%s", strchr(path, '?') ? '&' : '?', name,
-		rest_escape(value, escaped, sizeof(escaped)));
-}
-
 static void add_time(char path[PATH_TEXT], const char *name, const char *value)
 {
 	const struct clock clock = clock_system();
 	char at[32];
 
 	if (value && args_time(value, clock_real_ms(&clock), true, at) == 0)
-		add(path, name, at);
+		rest_query(path, PATH_TEXT, name, at);
 }
 
 static enum exit_code path_of(struct args *a, char path[PATH_TEXT])
@@ -40,17 +31,16 @@ static enum exit_code path_of(struct args *a, char path[PATH_TEXT])
 	if (a->n_operands > 0) {
 		rc = find_device(a, a->operand[0], id);
 		if (rc == EXIT_FINE)
-			add(path, "device_id", id);
+			rest_query(path, PATH_TEXT, "device_id", id);
 	}
 	if (rc == EXIT_FINE && option(a, OPT_USER)) {
 		rc = find_user(a, option(a, OPT_USER), id);
 		if (rc == EXIT_FINE)
-			add(path, "user_id", id);
+			rest_query(path, PATH_TEXT, "user_id", id);
 	}
 	add_time(path, "from", option(a, OPT_FROM));
 	add_time(path, "to", option(a, OPT_TO));
-	if (option(a, OPT_STEP))
-		add(path, "step", option(a, OPT_STEP));
+	rest_query(path, PATH_TEXT, "step", option(a, OPT_STEP));
 	return rc;
 }
 

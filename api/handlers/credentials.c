@@ -2,19 +2,6 @@
 #include "api/handlers/handlers.h"
 #include "api/memory.h"
 
-static json_t *issued_json(const struct svc_issued *i)
-{
-	char *svg = qr_svg(i->profile);
-	json_t *doc = json_out(&object_issued, i);
-
-	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
-		json_decref(doc);
-		doc = NULL;
-	}
-	memory_free(svg);
-	return doc;
-}
-
 void handle_credential_issue(struct request *rq)
 {
 	const struct body_credential *b = &rq->body.credential;
@@ -40,22 +27,13 @@ void handle_credential_issue(struct request *rq)
 	} else {
 		reply_location(&rq->reply, "/v1/credentials",
 			id_format("crd_", &issued->credential.id, id));
-		reply_json(&rq->reply, 201, issued_json(issued));
+		reply_json(&rq->reply, 201,
+			qr_added(json_out(&object_issued, issued), issued->profile));
 	}
 	memory_free(issued);
 }
 
 void handle_credential_revoke(struct request *rq)
 {
-	struct svc_error e = {.field = ""};
-	int rc;
-
-	if (reply_unversioned(&rq->reply, rq->if_match))
-		return;
-	rc = svc_credential_revoke(rq->service, &rq->actor, &rq->id, &e);
-
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_empty(&rq->reply, 204);
+	reply_end(rq, svc_credential_revoke);
 }

@@ -86,8 +86,5 @@ void handle_device_delete(struct request *rq)
 	struct svc_error e = {.field = ""};
 	const int rc = svc_device_delete(rq->service, &rq->actor, &rq->id, rq->if_match, &e);
 
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_empty(&rq->reply, 204);
+	reply_done(&rq->reply, rc, &e);
 }

@@ -35,5 +35,12 @@ void reply_page(struct request *rq, int rc, const struct svc_error *e, const str
 /* SVG of the text as a QR code. Secret. Returns: owned (memory_free), or NULL when it does not fit
  * or there is no memory. */
 char *qr_svg(const char *text);
+/* The same as a member of doc, which is taken: "qr_svg", null when it does not fit.
+ * Returns: doc, or NULL when there was no memory. */
+json_t *qr_added(json_t *doc, const char *text);
+
+/* Ends an object that has no version: answers 204, 412 or the outcome of end. */
+void reply_end(struct request *rq, int (*end)(struct service *s, const struct svc_actor *a,
+					   const struct ulid *id, struct svc_error *e));
 
 #endif

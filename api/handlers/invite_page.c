@@ -1,10 +1,9 @@
 #include "api/handlers/invite_page.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/memory.h"
+#include "api/text.h"
 #include "base/codec.h"
 
 #define HEAD(title)                                                                                \
@@ -62,23 +61,6 @@ const char invite_page_css[] =
 	"background:var(--bg);font-size:.85rem}\n"
 	".small{margin-bottom:0;color:var(--soft);font-size:.9rem}\n";
 
-struct text {
-	char *at;
-	size_t len, cap;
-};
-
-static void put(struct text *t, const char *fmt, ...) printf_like(2, 3);
-static void put(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(t->at ? t->at + t->len : NULL, t->at ? t->cap - t->len : 0, fmt, ap);
-	va_end(ap);
-	t->len += n > 0 ? (size_t)n : 0;
-}
-
 static void put_escaped(struct text *t, const char *s)
 {
 	static const struct {
@@ -90,12 +72,12 @@ static void put_escaped(struct text *t, const char *s)
 	while (*s) {
 		size_t i = 0, plain = strcspn(s, "&<>\"'");
 
-		put(t, "%.*s", (int)plain, s);
+		text_add(t, "%.*s", (int)plain, s);
 		s += plain;
 		while (*s && i < ARRAY_SIZE(special) && special[i].c != *s)
 			i++;
 		if (*s && i < ARRAY_SIZE(special)) {
-			put(t, "%s", special[i].entity);
+			text_add(t, "%s", special[i].entity);
 			s++;
 		}
 	}
@@ -103,22 +85,22 @@ static void put_escaped(struct text *t, const char *s)
 
 static void draw(struct text *t, const struct svc_issued *i, const char *file, const char *image)
 {
-	put(t, HEAD("Your VPN profile"));
-	put(t, "<p>Keep it now: this page can't be opened again.</p>\n");
-	put(t, "<p><a class=\"button\" download=\"");
+	text_add(t, HEAD("Your VPN profile"));
+	text_add(t, "<p>Keep it now: this page can't be opened again.</p>\n");
+	text_add(t, "<p><a class=\"button\" download=\"");
 	put_escaped(t, i->profile_filename);
-	put(t, "\" href=\"data:application/octet-stream;base64,%s\">Save ", file);
+	text_add(t, "\" href=\"data:application/octet-stream;base64,%s\">Save ", file);
 	put_escaped(t, i->profile_filename);
-	put(t, "</a></p>\n");
+	text_add(t, "</a></p>\n");
 	if (image)
-		put(t,
+		text_add(t,
 			"<p>Or scan it with the app on the device:</p>\n<img alt=\"QR code of the "
 			"profile\" src=\"data:image/svg+xml;base64,%s\">\n",
 			image);
-	put(t, "<p>Or copy it:</p>\n"
-	       "<pre tabindex=\"0\" role=\"region\" aria-label=\"Profile\">");
+	text_add(t, "<p>Or copy it:</p>\n"
+		    "<pre tabindex=\"0\" role=\"region\" aria-label=\"Profile\">");
 	put_escaped(t, i->profile);
-	put(t, "</pre>\n" FOOT);
+	text_add(t, "</pre>\n" FOOT);
 }
 
 /* Returns: owned (memory_free), or NULL. */
@@ -135,18 +117,12 @@ static char *base64_of(const char *text)
 char *invite_page_profile(const struct svc_issued *i, const char *svg)
 {
 	char *file = base64_of(i->profile), *image = svg ? base64_of(svg) : NULL;
-	struct text t = {.at = NULL};
+	struct text t = {.failed = !file || (svg && !image)};
+	size_t len;
 
-	if (file && (image || !svg)) {
-		/* Once to measure, once to write. */
+	if (!t.failed)
 		draw(&t, i, file, image);
-		t.cap = t.len + 1;
-		t.len = 0;
-		t.at = memory_alloc(t.cap);
-		if (t.at)
-			draw(&t, i, file, image);
-	}
 	memory_free(file);
 	memory_free(image);
-	return t.at;
+	return text_take(&t, &len);
 }

@@ -90,16 +90,7 @@ void handle_invite_get(struct request *rq)
 
 void handle_invite_delete(struct request *rq)
 {
-	struct svc_error e = {.field = ""};
-	int rc;
-
-	if (reply_unversioned(&rq->reply, rq->if_match))
-		return;
-	rc = svc_invite_delete(rq->service, &rq->actor, &rq->id, &e);
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_empty(&rq->reply, 204);
+	reply_end(rq, svc_invite_delete);
 }
 
 /* ---- the link ---- */
@@ -127,26 +118,17 @@ static bool wants_json(struct span accept)
 	return accept.at && memmem(accept.at, accept.len, json, sizeof(json) - 1);
 }
 
-static json_t *opened_json(const struct svc_issued *issued, const char *svg)
-{
-	json_t *doc = json_out(&object_opened, issued);
-
-	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
-		json_decref(doc);
-		return NULL;
-	}
-	return doc;
-}
-
 static void reply_issued(struct request *rq, const struct svc_issued *issued)
 {
-	char *svg = qr_svg(issued->profile);
+	char *svg;
 
-	if (wants_json(rq->head.accept))
-		reply_json(&rq->reply, 200, opened_json(issued, svg));
-	else
-		reply_text(&rq->reply, 200, "text/html; charset=utf-8",
-			invite_page_profile(issued, svg));
+	if (wants_json(rq->head.accept)) {
+		reply_json(&rq->reply, 200,
+			qr_added(json_out(&object_opened, issued), issued->profile));
+		return;
+	}
+	svg = qr_svg(issued->profile);
+	reply_text(&rq->reply, 200, "text/html; charset=utf-8", invite_page_profile(issued, svg));
 	memory_free(svg);
 }
 

@@ -2,34 +2,14 @@
  * A profile as a QR code, as SVG that scales: a white square and one path, each run of dark modules
  * a stroke, with relative moves so that it stays small.
  */
-#include <errno.h>
 #include <qrencode.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "api/handlers/handlers.h"
 #include "api/memory.h"
+#include "api/text.h"
 #include "base/secret.h"
 
 enum { QUIET = 4 };
-
-struct text {
-	char *at;
-	size_t len, cap;
-};
-
-static void put(struct text *t, const char *fmt, ...) printf_like(2, 3);
-static void put(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(t->at ? t->at + t->len : NULL, t->at ? t->cap - t->len : 0, fmt, ap);
-	va_end(ap);
-	t->len += n > 0 ? (size_t)n : 0;
-}
 
 static void put_row(struct text *t, const unsigned char *row, int width)
 {
@@ -43,9 +23,9 @@ static void put_row(struct text *t, const unsigned char *row, int width)
 			run++;
 		if (run > 0) {
 			if (begun)
-				put(t, "m%d 0h%d", x - pen, run);
+				text_add(t, "m%d 0h%d", x - pen, run);
 			else
-				put(t, "h%d", run);
+				text_add(t, "h%d", run);
 			begun = true;
 			pen = x + run;
 		}
@@ -57,7 +37,7 @@ static void draw(struct text *t, const QRcode *qr)
 {
 	const int w = qr->width, side = w + 2 * QUIET;
 
-	put(t,
+	text_add(t,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" "
 		"shape-rendering=\"crispEdges\"><path fill=\"#fff\" d=\"M0 0h%dv%dH0z\"/>"
 		"<path stroke=\"#000\" d=\"",
@@ -70,27 +50,34 @@ static void draw(struct text *t, const QRcode *qr)
 			first++;
 		if (first == w)
 			continue;
-		put(t, "M%d %d.5", QUIET + first, QUIET + y);
+		text_add(t, "M%d %d.5", QUIET + first, QUIET + y);
 		put_row(t, row + first, w - first);
 	}
-	put(t, "\"/></svg>");
+	text_add(t, "\"/></svg>");
 }
 
 char *qr_svg(const char *text)
 {
 	QRcode *qr = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L);
 	struct text t = {.at = NULL};
+	size_t len;
 
 	if (!qr)
 		return NULL;
-	/* Once to measure, once to write. */
 	draw(&t, qr);
-	t.cap = t.len + 1;
-	t.len = 0;
-	t.at = memory_alloc(t.cap);
-	if (t.at)
-		draw(&t, qr);
 	secret_wipe(qr->data, (size_t)qr->width * (size_t)qr->width);
 	QRcode_free(qr);
-	return t.at;
+	return text_take(&t, &len);
+}
+
+json_t *qr_added(json_t *doc, const char *text)
+{
+	char *svg = qr_svg(text);
+	const int err = json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null());
+
+	memory_free(svg);
+	if (!err)
+		return doc;
+	json_decref(doc);
+	return NULL;
 }

@@ -17,15 +17,5 @@ void handle_session_list(struct request *rq)
 
 void handle_session_kill(struct request *rq)
 {
-	struct svc_error e = {.field = ""};
-	int rc;
-
-	if (reply_unversioned(&rq->reply, rq->if_match))
-		return;
-	rc = svc_session_kill(rq->service, &rq->actor, &rq->id, &e);
-
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_empty(&rq->reply, 204);
+	reply_end(rq, svc_session_kill);
 }

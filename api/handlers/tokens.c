@@ -36,15 +36,5 @@ void handle_token_create(struct request *rq)
 
 void handle_token_delete(struct request *rq)
 {
-	struct svc_error e = {.field = ""};
-	int rc;
-
-	if (reply_unversioned(&rq->reply, rq->if_match))
-		return;
-	rc = svc_token_delete(rq->service, &rq->actor, &rq->id, &e);
-
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_empty(&rq->reply, 204);
+	reply_end(rq, svc_token_delete);
 }

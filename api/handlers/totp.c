@@ -1,6 +1,5 @@
 /* Second factors. The secret is in one answer and nowhere else. */
 #include "api/handlers/handlers.h"
-#include "api/memory.h"
 #include "base/secret.h"
 
 static void totp_wipe(struct svc_totp *t)
@@ -8,41 +7,25 @@ static void totp_wipe(struct svc_totp *t)
 	secret_wipe(t, sizeof(*t));
 }
 
-static void answer(struct request *rq, int rc, const struct svc_error *e)
-{
-	if (rc)
-		reply_outcome(&rq->reply, rc, e);
-	else
-		reply_empty(&rq->reply, 204);
-}
-
 void handle_totp_begin(struct request *rq)
 {
 	struct svc_totp t cleanup(totp_wipe) = {.secret = ""};
 	struct svc_error e = {.field = ""};
-	json_t *doc;
-	char *svg;
 	const int rc = svc_totp_begin(rq->service, &rq->actor, rq->body.totp.password, &t, &e);
 
 	if (rc) {
 		reply_outcome(&rq->reply, rc, &e);
 		return;
 	}
-	svg = qr_svg(t.url);
-	doc = json_out(&object_totp, &t);
-	if (json_object_set_new(doc, "qr_svg", svg ? json_string(svg) : json_null())) {
-		json_decref(doc);
-		doc = NULL;
-	}
-	memory_free(svg);
-	reply_json(&rq->reply, 200, doc);
+	reply_json(&rq->reply, 200, qr_added(json_out(&object_totp, &t), t.url));
 }
 
 void handle_totp_confirm(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
 
-	answer(rq, svc_totp_confirm(rq->service, &rq->actor, rq->body.totp.totp, &e), &e);
+	reply_done(
+		&rq->reply, svc_totp_confirm(rq->service, &rq->actor, rq->body.totp.totp, &e), &e);
 }
 
 void handle_totp_disable(struct request *rq)
@@ -50,12 +33,13 @@ void handle_totp_disable(struct request *rq)
 	const struct body_totp *b = &rq->body.totp;
 	struct svc_error e = {.field = ""};
 
-	answer(rq, svc_totp_disable(rq->service, &rq->actor, b->password, b->totp, &e), &e);
+	reply_done(&rq->reply, svc_totp_disable(rq->service, &rq->actor, b->password, b->totp, &e),
+		&e);
 }
 
 void handle_totp_reset(struct request *rq)
 {
 	struct svc_error e = {.field = ""};
 
-	answer(rq, svc_totp_reset(rq->service, &rq->actor, &rq->id, &e), &e);
+	reply_done(&rq->reply, svc_totp_reset(rq->service, &rq->actor, &rq->id, &e), &e);
 }

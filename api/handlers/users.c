@@ -82,8 +82,5 @@ void handle_user_delete(struct request *rq)
 	struct svc_error e = {.field = ""};
 	const int rc = svc_user_delete(rq->service, &rq->actor, &rq->id, rq->if_match, &e);
 
-	if (rc)
-		reply_outcome(&rq->reply, rc, &e);
-	else
-		reply_empty(&rq->reply, 204);
+	reply_done(&rq->reply, rc, &e);
 }

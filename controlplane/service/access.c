@@ -53,6 +53,22 @@ int access_refresh(
 	return err ? err : access_write(me, e);
 }
 
+int access_begin(struct service *s, const struct svc_actor *a, struct db_conn **tx,
+	struct svc_actor *me, struct svc_error *e)
+{
+	int err = db_write(s->db, tx);
+
+	return err ? err : access_refresh(*tx, a, me, e);
+}
+
+int access_begin_own(struct service *s, const struct svc_actor *a, struct db_conn **tx,
+	struct svc_actor *me, struct svc_error *e)
+{
+	int err = db_write(s->db, tx);
+
+	return err ? err : access_again(*tx, a, me, e);
+}
+
 bool access_reads_all(const struct svc_actor *a)
 {
 	return a->role >= SVC_ROLE_AUDITOR;
@@ -82,4 +98,37 @@ int access_change(const struct svc_actor *a, const struct ulid *owner, struct sv
 	int err = access_see(a, owner, e);
 
 	return err ? err : access_write(a, e);
+}
+
+int access_device(struct db_conn *tx, const struct svc_actor *a, const struct ulid *id,
+	struct device_row *d, struct svc_error *e)
+{
+	int err = device_get(tx, id, d);
+
+	if (err)
+		return err == -ENOENT ? refuse_not_found(e) : err;
+	return access_see(a, &d->user_id, e);
+}
+
+int access_device_change(struct db_conn *tx, const struct svc_actor *a, const struct ulid *id,
+	struct device_row *d, struct svc_error *e)
+{
+	int err = access_device(tx, a, id, d, e);
+
+	return err ? err : access_write(a, e);
+}
+
+int access_device_owner(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct ulid *owner, struct svc_error *e)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct device_row d;
+	int err = db_read(s->db, &tx);
+
+	if (!err)
+		err = access_device_change(tx, a, id, &d, e);
+	if (err)
+		return err;
+	*owner = d.user_id;
+	return 0;
 }

@@ -22,20 +22,6 @@ void credential_fill(struct svc_credential *out, const struct credential_row *c)
 	hex_encode(c->fingerprint, sizeof(c->fingerprint), out->fingerprint);
 }
 
-/* A device that the actor may see. */
-static int read_device(struct service *s, const struct svc_actor *a, const struct ulid *id,
-	struct device_row *d, struct svc_error *e)
-{
-	struct db_conn *tx cleanup(db_end) = NULL;
-	int err = db_read(s->db, &tx);
-
-	if (!err)
-		err = device_get(tx, id, d);
-	if (err)
-		return err == -ENOENT ? refuse_not_found(e) : err;
-	return access_see(a, &d->user_id, e);
-}
-
 /* They stay in memory, and in every list of devices. */
 static int check_room(struct db_conn *tx, const struct ulid *device, struct svc_error *e)
 {
@@ -68,16 +54,10 @@ static int insert(struct service *s, const struct svc_actor *a, const struct uli
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
 	if (!err)
-		err = access_refresh(tx, a, &me, e);
-	if (!err)
-		err = device_get(tx, device, d);
-	if (err == -ENOENT)
-		return refuse_not_found(e);
-	if (!err)
-		err = access_change(&me, &d->user_id, e);
+		err = access_device_change(tx, &me, device, d, e);
 	if (err)
 		return err;
 	if (row->protocol == DIR_WIREGUARD)
@@ -118,14 +98,13 @@ int credential_issue(struct service *s, const struct svc_actor *a, const struct 
 	struct credential_row row = {
 		.device_id = *device, .protocol = r->protocol, .expires_at = r->expires_at};
 	struct device_row d;
+	struct ulid owner;
 	char text[ULID_TEXT];
-	int err = read_device(s, a, device, &d, e);
+	int err = access_device_owner(s, a, device, &owner, e);
 
 	memset(out, 0, sizeof(*out));
 	if (!r->set_expires_at && !r->expires_at)
 		row.expires_at = usual_expiry(s);
-	if (!err)
-		err = access_change(a, &d.user_id, e);
 	if (!err)
 		err = issue_check(s, r, e);
 	if (!err)
@@ -136,14 +115,14 @@ int credential_issue(struct service *s, const struct svc_actor *a, const struct 
 		return answer(err, e);
 	row.created_at = service_now(s);
 
-	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, device);
+	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &owner, device);
 	err = insert(s, a, device, also, &row, &d, e);
 	if (err)
 		return answer(err, e);
 	credential_fill(&out->credential, &row);
 	log_info("service", "credential crd_%s: issued by %s", ulid_format(&row.id, text),
 		a->user_name);
-	tell_device(s, device, &d.user_id, DEVICE_CREDENTIAL_ISSUED);
+	tell_device(s, device, &owner, DEVICE_CREDENTIAL_ISSUED);
 	if (publish_is_live(&d, service_now(s)))
 		err = publish_credential(s, &row);
 	if (!err)
@@ -167,10 +146,8 @@ static int revoke(struct service *s, const struct svc_actor *a, const struct uli
 	struct credential_row row;
 	struct svc_actor me;
 	int64_t now = service_now(s);
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = credential_get(tx, id, &row);
 	if (err == -ENOENT)
@@ -207,24 +184,21 @@ static int find_device(
 int svc_credential_revoke(
 	struct service *s, const struct svc_actor *a, const struct ulid *id, struct svc_error *e)
 {
-	struct device_row d;
-	struct ulid device;
+	struct ulid device, owner;
 	char text[ULID_TEXT];
 	int err = find_device(s, id, &device, e);
 
 	if (!err)
-		err = read_device(s, a, &device, &d, e);
-	if (!err)
-		err = access_change(a, &d.user_id, e);
+		err = access_device_owner(s, a, &device, &owner, e);
 	if (err)
 		return answer(err, e);
 
-	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &d.user_id, &device);
-	err = revoke(s, a, id, &device, &d.user_id, e);
+	struct held h cleanup(held_release) = stripes_hold_device(s->stripes, &owner, &device);
+	err = revoke(s, a, id, &device, &owner, e);
 	if (err)
 		return answer(err, e);
 	log_info(
 		"service", "credential crd_%s: revoked by %s", ulid_format(id, text), a->user_name);
-	tell_device(s, &device, &d.user_id, DEVICE_CREDENTIAL_REVOKED);
+	tell_device(s, &device, &owner, DEVICE_CREDENTIAL_REVOKED);
 	return revoke_credential(s, id, e);
 }

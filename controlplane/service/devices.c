@@ -103,22 +103,6 @@ static int fill(
 	return err;
 }
 
-/* The owner of a device that the actor may see. */
-static int find_owner(struct service *s, const struct svc_actor *a, const struct ulid *id,
-	struct ulid *owner, struct svc_error *e)
-{
-	struct db_conn *tx cleanup(db_end) = NULL;
-	struct device_row d;
-	int err = db_read(s->db, &tx);
-
-	if (!err)
-		err = device_get(tx, id, &d);
-	if (err)
-		return err == -ENOENT ? refuse_not_found(e) : err;
-	*owner = d.user_id;
-	return access_see(a, owner, e);
-}
-
 int svc_device_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
 	struct svc_device *out, struct svc_error *e)
 {
@@ -128,11 +112,7 @@ int svc_device_get(struct service *s, const struct svc_actor *a, const struct ul
 
 	memset(out, 0, sizeof(*out));
 	if (!err)
-		err = device_get(tx, id, &d);
-	if (err == -ENOENT)
-		return refuse_not_found(e);
-	if (!err)
-		err = access_see(a, &d.user_id, e);
+		err = access_device(tx, a, id, &d, e);
 	if (!err)
 		err = fill(s, tx, &d, out);
 	return answer(err, e);
@@ -348,10 +328,8 @@ static int create(struct service *s, const struct svc_actor *a, const struct svc
 	struct svc_actor me;
 	struct user_row u;
 	int64_t now = service_now(s);
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = check_fields(s, &me, c, e);
 	if (!err)
@@ -471,16 +449,10 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
 	if (!err)
-		err = access_refresh(tx, a, &me, e);
-	if (!err)
-		err = device_get(tx, id, d);
-	if (err == -ENOENT)
-		return refuse_not_found(e);
-	if (!err)
-		err = access_change(&me, &d->user_id, e);
+		err = access_device_change(tx, &me, id, d, e);
 	if (!err)
 		err = check_fields(s, &me, c, e);
 	if (!err && if_match && if_match != d->revision)
@@ -525,11 +497,9 @@ int svc_device_patch(struct service *s, const struct svc_actor *a, const struct 
 	struct device_row before, d;
 	struct ulid owner;
 	char text[ULID_TEXT];
-	int err = find_owner(s, a, id, &owner, e);
+	int err = access_device_owner(s, a, id, &owner, e);
 
 	memset(out, 0, sizeof(*out));
-	if (!err)
-		err = access_change(a, &owner, e);
 	if (!err)
 		err = check_fields(s, a, c, e);
 	if (err)
@@ -551,16 +521,10 @@ static int remove_device(struct service *s, const struct svc_actor *a, const str
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
 	struct device_row d;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
 	if (!err)
-		err = access_refresh(tx, a, &me, e);
-	if (!err)
-		err = device_get(tx, id, &d);
-	if (err == -ENOENT)
-		return refuse_not_found(e);
-	if (!err)
-		err = access_change(&me, &d.user_id, e);
+		err = access_device_change(tx, &me, id, &d, e);
 	if (!err && if_match && if_match != d.revision)
 		err = refuse(e, SVC_PRECONDITION, "", "the device has changed meanwhile");
 	if (!err)
@@ -577,10 +541,8 @@ int svc_device_delete(struct service *s, const struct svc_actor *a, const struct
 {
 	struct ulid owner;
 	char text[ULID_TEXT];
-	int err = find_owner(s, a, id, &owner, e), forgotten;
+	int err = access_device_owner(s, a, id, &owner, e), forgotten;
 
-	if (!err)
-		err = access_change(a, &owner, e);
 	if (err)
 		return answer(err, e);
 

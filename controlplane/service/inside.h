@@ -63,9 +63,18 @@ int refuse(struct svc_error *e, int outcome, const char *field, const char *fmt,
 /* The last step of every use-case: a full disk becomes an outcome, everything else stays. */
 int answer(int err, struct svc_error *e);
 int refuse_not_found(struct svc_error *e);
+/* Returns: SVC_RATE_LIMITED, until so many seconds have passed. */
+int refuse_for(struct svc_error *e, uint32_t seconds, const char *why);
 
 /* ---- who may do what (access.c) ---- */
 
+/* Begins the write transaction of a use-case and reads the actor again in it.
+ * Returns: 0 with *me to be used from here on, as access_refresh, -errno. */
+int access_begin(struct service *s, const struct svc_actor *a, struct db_conn **tx,
+	struct svc_actor *me, struct svc_error *e) must_check;
+/* The same, as access_again. */
+int access_begin_own(struct service *s, const struct svc_actor *a, struct db_conn **tx,
+	struct svc_actor *me, struct svc_error *e) must_check;
 /* Reads the actor again inside the transaction: his role may have changed, he may be gone.
  * Returns: 0 with *me to be used from here on, SVC_UNAUTHENTICATED, -errno. */
 int access_refresh(struct db_conn *tx, const struct svc_actor *a, struct svc_actor *me,
@@ -82,6 +91,16 @@ int access_see(const struct svc_actor *a, const struct ulid *owner, struct svc_e
 /* Returns: 0, SVC_NOT_FOUND, SVC_FORBIDDEN. */
 int access_change(
 	const struct svc_actor *a, const struct ulid *owner, struct svc_error *e) must_check;
+/* A device, for those who may see it. Returns: 0, SVC_NOT_FOUND, -errno. */
+int access_device(struct db_conn *tx, const struct svc_actor *a, const struct ulid *id,
+	struct device_row *d, struct svc_error *e) must_check;
+/* The same, for those who may change it. Returns: also SVC_FORBIDDEN. */
+int access_device_change(struct db_conn *tx, const struct svc_actor *a, const struct ulid *id,
+	struct device_row *d, struct svc_error *e) must_check;
+/* Whose device it is, for those who may change it: what has to be known before its stripe is held.
+ */
+int access_device_owner(struct service *s, const struct svc_actor *a, const struct ulid *id,
+	struct ulid *owner, struct svc_error *e) must_check;
 /* Roles of a token: its own, never above its owner's. */
 enum svc_role access_lower(enum svc_role a, enum svc_role b);
 

@@ -30,16 +30,6 @@ static void fill(struct svc_invite *out, const struct invite_row *row)
 	};
 }
 
-static int find_device(struct db_conn *tx, const struct svc_actor *a, const struct ulid *id,
-	struct device_row *d, struct svc_error *e)
-{
-	int err = device_get(tx, id, d);
-
-	if (err)
-		return err == -ENOENT ? refuse_not_found(e) : err;
-	return access_see(a, &d->user_id, e);
-}
-
 static int add_row(struct db_conn *tx, struct service *s, const struct svc_actor *me,
 	const char *action, const struct invite_row *row)
 {
@@ -101,14 +91,10 @@ static int insert(struct service *s, const struct svc_actor *a, struct invite_ro
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct device_row d;
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
 	if (!err)
-		err = access_refresh(tx, a, &me, e);
-	if (!err)
-		err = find_device(tx, &me, &row->device_id, &d, e);
-	if (!err)
-		err = access_change(&me, &d.user_id, e);
+		err = access_device_change(tx, &me, &row->device_id, &d, e);
 	if (!err && !publish_is_live(&d, row->created_at))
 		err = refuse(e, SVC_CONFLICT, "",
 			"the device is disabled or expired, so nobody could open it");
@@ -180,7 +166,7 @@ int svc_invite_list(struct service *s, const struct svc_actor *a, const struct u
 	*out = calloc(p->limit + 1, sizeof(**out));
 	got = rows && *out ? db_read(s->db, &tx) : -ENOMEM;
 	if (!got)
-		got = find_device(tx, a, device, &d, e);
+		got = access_device(tx, a, device, &d, e);
 	if (!got) {
 		got = invite_list(tx, device, &p->after, rows, p->limit + 1);
 		for (int i = 0; i < got && i < (int)p->limit; i++)
@@ -204,7 +190,7 @@ static int find(struct db_conn *tx, const struct svc_actor *a, const struct ulid
 
 	if (err)
 		return err == -ENOENT ? refuse_not_found(e) : err;
-	return find_device(tx, a, &row->device_id, d, e);
+	return access_device(tx, a, &row->device_id, d, e);
 }
 
 int svc_invite_get(struct service *s, const struct svc_actor *a, const struct ulid *id,
@@ -230,10 +216,8 @@ int svc_invite_delete(
 	struct device_row d;
 	struct svc_actor me;
 	char text[ULID_TEXT];
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = find(tx, &me, id, &row, &d, e);
 	if (!err)
@@ -320,14 +304,6 @@ static int issue(struct opening *o, struct svc_issued *out, struct svc_error *e)
 	return err;
 }
 
-static int limited(uint32_t retry, struct svc_error *e)
-{
-	refuse(e, SVC_RATE_LIMITED, "", "too many links were tried; wait a minute");
-	if (e)
-		e->retry_after_s = retry;
-	return SVC_RATE_LIMITED;
-}
-
 int svc_invite_open(struct service *s, const char *secret, size_t secret_len,
 	const struct ip_addr *from, struct svc_issued *out, struct svc_error *e)
 {
@@ -340,7 +316,7 @@ int svc_invite_open(struct service *s, const char *secret, size_t secret_len,
 	memset(out, 0, sizeof(*out));
 	if (throttle_guess(s->throttle, clock_mono_ms(&s->conf.clock), from, &attempt, &retry) ==
 		THROTTLE_LIMITED)
-		return limited(retry, e);
+		return refuse_for(e, retry, "too many links were tried; wait a minute");
 	SHA256((const unsigned char *)secret, secret_len, hash);
 	err = look_up(&o, hash);
 	if (from)

@@ -33,14 +33,6 @@ static int wrong(struct svc_error *e)
 	return refuse(e, SVC_UNAUTHENTICATED, "", "the user name or the password is wrong");
 }
 
-static int later(struct svc_error *e, uint32_t seconds)
-{
-	refuse(e, SVC_RATE_LIMITED, "", "too many attempts");
-	if (e)
-		e->retry_after_s = seconds;
-	return SVC_RATE_LIMITED;
-}
-
 static int read_user(struct service *s, const char *name, struct user_row *u)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
@@ -151,7 +143,7 @@ int svc_login(struct service *s, const char *username, const char *password, con
 		    &retry) == THROTTLE_LIMITED) {
 		if (!attempt.told)
 			note_limited(s, username, from);
-		return later(e, retry);
+		return refuse_for(e, retry, "too many attempts");
 	}
 	err = check_password(s, username, password, &u);
 	if (err == PASSWORD_WRONG) {
@@ -159,7 +151,7 @@ int svc_login(struct service *s, const char *username, const char *password, con
 		err = wrong(e);
 	} else if (err) {
 		throttle_cancel(s->throttle, &attempt);
-		err = err == PASSWORD_BUSY ? later(e, 1) : err;
+		err = err == PASSWORD_BUSY ? refuse_for(e, 1, "too many attempts") : err;
 	} else {
 		err = start_login(s, &u, totp, from, out, e);
 		if (!err)

@@ -78,6 +78,15 @@ int second_factor_check(struct service *s, struct db_conn *tx, const struct ulid
 	return err ? err : totp_set(tx, &row);
 }
 
+/* Returns: 0 with the code used up in the row, SVC_INVALID, -errno. */
+static int prove_code(
+	struct service *s, struct totp_row *row, const char *code, struct svc_error *e)
+{
+	const int err = check_code(s, row, code);
+
+	return err == TOTP_WRONG ? refuse(e, SVC_INVALID, "totp", "is wrong") : err;
+}
+
 static void note_failed(struct service *s, const struct svc_actor *a, const char *action)
 {
 	audit_note(s, a,
@@ -104,14 +113,6 @@ static int read_user(struct service *s, const struct ulid *id, struct user_row *
 	return err ? err : user_get(tx, id, u);
 }
 
-static int later(struct svc_error *e, uint32_t seconds)
-{
-	refuse(e, SVC_RATE_LIMITED, "", "too many attempts");
-	if (e)
-		e->retry_after_s = seconds;
-	return SVC_RATE_LIMITED;
-}
-
 /* Counts as a login does, so that a stolen cookie is no way to guess. */
 static int begin_attempt(struct service *s, const struct svc_actor *a,
 	struct throttle_attempt *attempt, struct svc_error *e)
@@ -120,7 +121,7 @@ static int begin_attempt(struct service *s, const struct svc_actor *a,
 
 	if (throttle_begin(s->throttle, clock_mono_ms(&s->conf.clock), a->user_name, &a->from,
 		    attempt, &retry) == THROTTLE_LIMITED)
-		return later(e, retry);
+		return refuse_for(e, retry, "too many attempts");
 	return 0;
 }
 
@@ -144,7 +145,7 @@ static int prove_password(struct service *s, const struct svc_actor *a, const ch
 		return 0;
 	throttle_cancel(s->throttle, attempt);
 	if (err == PASSWORD_BUSY)
-		return later(e, 1);
+		return refuse_for(e, 1, "too many attempts");
 	if (err == -ENOENT)
 		return refuse(e, SVC_UNAUTHENTICATED, "", "the user is gone");
 	return err;
@@ -161,9 +162,7 @@ static int put_pending(
 	int err = seal(s, k, &row);
 
 	if (!err)
-		err = db_write(s->db, &tx);
-	if (!err)
-		err = access_again(tx, a, &me, e);
+		err = access_begin_own(s, a, &tx, &me, e);
 	if (err)
 		return err;
 	err = totp_get(tx, &a->user_id, &old);
@@ -205,10 +204,8 @@ static int confirm(
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
 	struct totp_row row;
-	int err = db_write(s->db, &tx);
+	int err = access_begin_own(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_again(tx, a, &me, e);
 	if (err)
 		return err;
 	err = totp_get(tx, &a->user_id, &row);
@@ -217,9 +214,7 @@ static int confirm(
 	if (err == -ENOENT || (!err && service_now(s) - row.created_at > PENDING_MS))
 		return refuse(e, SVC_CONFLICT, "", "there is no secret to confirm; ask for one");
 	if (!err)
-		err = check_code(s, &row, code);
-	if (err == TOTP_WRONG)
-		return refuse(e, SVC_INVALID, "totp", "is wrong");
+		err = prove_code(s, &row, code, e);
 	row.confirmed = true;
 	if (!err)
 		err = totp_set(tx, &row);
@@ -253,19 +248,15 @@ static int remove_own(
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
 	struct totp_row row;
-	int err = db_write(s->db, &tx);
+	int err = access_begin_own(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_again(tx, a, &me, e);
 	if (err)
 		return err;
 	err = totp_get(tx, &a->user_id, &row);
 	if (err == -ENOENT || (!err && !row.confirmed))
 		return refuse(e, SVC_CONFLICT, "", "it is not on");
 	if (!err)
-		err = check_code(s, &row, code);
-	if (err == TOTP_WRONG)
-		return refuse(e, SVC_INVALID, "totp", "is wrong");
+		err = prove_code(s, &row, code, e);
 	if (!err)
 		err = totp_delete(tx, &a->user_id);
 	if (!err)
@@ -296,10 +287,8 @@ int svc_totp_reset(
 	struct user_row u = {0};
 	struct svc_actor me;
 	char text[ULID_TEXT];
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = user_get(tx, user, &u);
 	if (err == -ENOENT)

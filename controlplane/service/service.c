@@ -54,6 +54,14 @@ int refuse(struct svc_error *e, int outcome, const char *field, const char *fmt,
 	return outcome;
 }
 
+int refuse_for(struct svc_error *e, uint32_t seconds, const char *why)
+{
+	refuse(e, SVC_RATE_LIMITED, "", "%s", why);
+	if (e)
+		e->retry_after_s = seconds;
+	return SVC_RATE_LIMITED;
+}
+
 int refuse_not_found(struct svc_error *e)
 {
 	return refuse(e, SVC_NOT_FOUND, "", "there is no such object");

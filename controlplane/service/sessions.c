@@ -71,10 +71,8 @@ static int may_kill(struct service *s, const struct svc_actor *a, const struct s
 	struct db_conn *tx cleanup(db_end) = NULL;
 	char id[ULID_TEXT], detail[AUDIT_FIELDS_TEXT];
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = access_change(&me, &k->user_id, e);
 	if (err)

@@ -213,10 +213,8 @@ static int patch(struct service *s, const struct svc_actor *a, uint64_t if_match
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = may_change(&me, e);
 	if (!err)

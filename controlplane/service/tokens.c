@@ -90,9 +90,7 @@ int svc_token_create(struct service *s, const struct svc_actor *a,
 	if (!err)
 		err = check_request(s, r, e);
 	if (!err)
-		err = db_write(s->db, &tx);
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
+		err = access_begin(s, a, &tx, &me, e);
 	if (err)
 		return answer(err, e);
 	if (r->set_role && r->role > me.role)
@@ -159,9 +157,7 @@ int svc_token_delete(
 	int err = access_write(a, e);
 
 	if (!err)
-		err = db_write(s->db, &tx);
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
+		err = access_begin(s, a, &tx, &me, e);
 	if (err)
 		return answer(err, e);
 	err = token_get(tx, id, &row);

@@ -169,10 +169,7 @@ static int hash_password(struct service *s, const struct svc_user_change *c,
 	err = password_hash(s->gate, c->password, out);
 	if (err != PASSWORD_BUSY)
 		return err;
-	refuse(e, SVC_RATE_LIMITED, "", "too many passwords are being looked at");
-	if (e)
-		e->retry_after_s = 1;
-	return SVC_RATE_LIMITED;
+	return refuse_for(e, 1, "too many passwords are being looked at");
 }
 
 /* Hashes the new password of a change. Who manages nobody may not do so as often as he likes. */
@@ -183,12 +180,8 @@ static int take_password(struct service *s, const struct svc_actor *a,
 
 	if (c->set_password && c->password && !access_manages(a) &&
 		throttle_own_password(s->throttle, clock_mono_ms(&s->conf.clock), &a->user_id,
-			&retry) == THROTTLE_LIMITED) {
-		refuse(e, SVC_RATE_LIMITED, "", "the password was changed too often");
-		if (e)
-			e->retry_after_s = retry;
-		return SVC_RATE_LIMITED;
-	}
+			&retry) == THROTTLE_LIMITED)
+		return refuse_for(e, retry, "the password was changed too often");
 	return hash_password(s, c, out, e);
 }
 
@@ -229,9 +222,7 @@ int svc_user_create(struct service *s, const struct svc_actor *a, const struct s
 	if (!err)
 		err = ulid_new(&u.id, &s->conf.clock);
 	if (!err)
-		err = db_write(s->db, &tx);
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
+		err = access_begin(s, a, &tx, &me, e);
 	if (!err)
 		err = may_create(&me, c, e);
 	if (err)
@@ -391,10 +382,8 @@ static int patch(struct service *s, const struct svc_actor *a, const struct ulid
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = user_get(tx, id, u);
 	if (err == -ENOENT)
@@ -479,10 +468,8 @@ static int remove_user(struct service *s, const struct svc_actor *a, const struc
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct user_row u = {0};
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
 	if (!err)
 		err = user_get(tx, id, &u);
 	if (err == -ENOENT)

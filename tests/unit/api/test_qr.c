@@ -86,11 +86,26 @@ static void gives_up_on_what_does_not_fit(void **state)
 	assert_null(qr_svg(""));
 }
 
+static void a_member_of_a_document(void **state)
+{
+	static char text[4000];
+	json_t *doc = qr_added(json_object(), "a");
+
+	(void)state;
+	assert_int_equal(strncmp(json_string_value(json_object_get(doc, "qr_svg")), "<svg ", 5), 0);
+	memset(text, 'a', sizeof(text) - 1);
+	doc = qr_added(doc, text);
+	assert_true(json_is_null(json_object_get(doc, "qr_svg")));
+	json_decref(doc);
+	assert_null(qr_added(NULL, "a"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(draws_what_was_encoded),
 		cmocka_unit_test(gives_up_on_what_does_not_fit),
+		cmocka_unit_test(a_member_of_a_document),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

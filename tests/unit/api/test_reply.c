@@ -198,6 +198,22 @@ static void strangers_learn_nothing(void **state)
 	}
 }
 
+static void done_or_its_outcome(void **state)
+{
+	const struct svc_error e = {.message = "is in use"};
+	struct reply r = {.status = 0};
+
+	(void)state;
+	reply_done(&r, 0, &e);
+	assert_int_equal(r.status, 204);
+	reply_fini(&r);
+	r = (struct reply){.status = 0};
+	reply_done(&r, SVC_CONFLICT, &e);
+	assert_int_equal(r.status, 409);
+	assert_non_null(strstr(r.body, "is in use"));
+	reply_fini(&r);
+}
+
 static void values(void **state)
 {
 	const struct ulid none = {.bytes = {0}}, one = {.bytes = {[15] = 1}};
@@ -246,6 +262,7 @@ int main(void)
 		cmocka_unit_test(what_can_not_be_built_is_500),
 		cmocka_unit_test(problems_say_what_and_where),
 		cmocka_unit_test(strangers_learn_nothing),
+		cmocka_unit_test(done_or_its_outcome),
 		cmocka_unit_test(values),
 		cmocka_unit_test(memory_is_zeroed_and_bounded),
 	};

@@ -100,6 +100,55 @@ static void one_column_too_many(void **state)
 	db_end(&tx);
 }
 
+static int find_number(struct db_conn *tx, struct stmt st, uint64_t *n)
+{
+	(void)tx;
+	struct stmt s cleanup(stmt_close) = st;
+
+	return stmt_number(&s, n);
+}
+
+static int find(struct db_conn *tx, struct stmt st)
+{
+	(void)tx;
+	struct stmt s cleanup(stmt_close) = st;
+
+	return stmt_find(&s);
+}
+
+static int change(struct db_conn *tx, struct stmt st)
+{
+	(void)tx;
+	struct stmt s cleanup(stmt_close) = st;
+
+	return stmt_change(&s);
+}
+
+static void what_should_be_there_and_is_not(void **state)
+{
+	struct db_conn *tx = begin(*state);
+	uint64_t n = 7;
+
+	assert_int_equal(find(tx, stmt_open(tx, "SELECT 1")), 0);
+	assert_int_equal(find(tx, stmt_open(tx, "SELECT 1 WHERE 0")), -ENOENT);
+	assert_int_equal(find(tx, stmt_open(tx, "SELECT nothing")), -EIO);
+	assert_int_equal(find_number(tx, stmt_open(tx, "SELECT 5"), &n), 0);
+	assert_int_equal(n, 5);
+	assert_int_equal(find_number(tx, stmt_open(tx, "SELECT 5 WHERE 0"), &n), -EUCLEAN);
+	assert_int_equal(n, 0);
+	n = 7;
+	assert_int_equal(find_number(tx, stmt_open(tx, "SELECT 'x'"), &n), -EUCLEAN);
+	assert_int_equal(n, 0);
+	assert_int_equal(find(tx, stmt_open(tx, "CREATE TABLE t (v INTEGER UNIQUE)")), -ENOENT);
+	assert_int_equal(change(tx, stmt_open(tx, "INSERT INTO t VALUES (1), (2)")), 0);
+	assert_int_equal(change(tx, stmt_open(tx, "UPDATE t SET v = 3 WHERE v = 2")), 0);
+	assert_int_equal(change(tx, stmt_open(tx, "UPDATE t SET v = 4 WHERE v = 2")), -ENOENT);
+	assert_int_equal(change(tx, stmt_open(tx, "UPDATE t SET v = 1 WHERE v = 3")), -EEXIST);
+	assert_int_equal(change(tx, stmt_open(tx, "DELETE FROM t WHERE v = 9")), -ENOENT);
+	assert_int_equal(change(tx, stmt_open(tx, "UPDATE nowhere SET v = 1")), -EIO);
+	db_end(&tx);
+}
+
 static void first_error_stays(void **state)
 {
 	struct db_conn *tx = begin(*state);
@@ -191,6 +240,7 @@ int main(void)
 		T(values_come_back),
 		T(wrong_types_and_sizes),
 		T(one_column_too_many),
+		T(what_should_be_there_and_is_not),
 		T(first_error_stays),
 		T(cached_ones_come_back_clean),
 		T(nested_use_is_refused),

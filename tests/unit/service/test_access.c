@@ -73,12 +73,74 @@ static void seeing_and_changing(void **state)
 	}
 }
 
+static int begin_as(struct servicetest *t, const struct svc_actor *a,
+	int (*how)(struct service *, const struct svc_actor *, struct db_conn **,
+		struct svc_actor *, struct svc_error *))
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+	struct svc_actor me;
+
+	return how(t->s, a, &tx, &me, &t->e);
+}
+
+static void who_writes_is_read_again(void **state)
+{
+	struct servicetest *t = *state;
+	const struct svc_user eve = new_user(t, "eve", SVC_ROLE_AUDITOR);
+	struct svc_actor a = {.user_id = eve.id, .role = SVC_ROLE_ADMIN};
+
+	assert_int_equal(begin_as(t, &t->admin, access_begin), 0);
+	assert_int_equal(begin_as(t, &a, access_begin), SVC_FORBIDDEN);
+	assert_int_equal(begin_as(t, &a, access_begin_own), 0);
+	a.user_id = id_of(55);
+	assert_int_equal(begin_as(t, &a, access_begin), SVC_UNAUTHENTICATED);
+	assert_int_equal(begin_as(t, &a, access_begin_own), SVC_UNAUTHENTICATED);
+}
+
+static void whose_device(void **state)
+{
+	struct servicetest *t = *state;
+	const struct svc_user ann = new_user(t, "ann", SVC_ROLE_USER),
+			      bob = new_user(t, "bob", SVC_ROLE_USER),
+			      eve = new_user(t, "eve", SVC_ROLE_AUDITOR);
+	const struct ulid id = new_device(t, &ann.id, "one"), none = id_of(55);
+	const struct {
+		struct svc_actor a;
+		int sees, changes;
+	} cases[] = {
+		{actor_of(&ann), 0, 0},
+		{actor_of(&bob), SVC_NOT_FOUND, SVC_NOT_FOUND},
+		{actor_of(&eve), 0, SVC_FORBIDDEN},
+		{t->admin, 0, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct svc_actor *a = &cases[i].a;
+		struct ulid owner = {0};
+		struct device_row d;
+		struct db_conn *tx;
+
+		assert_int_equal(db_read(t->db, &tx), 0);
+		assert_int_equal(access_device(tx, a, &id, &d, &t->e), cases[i].sees);
+		assert_int_equal(access_device_change(tx, a, &id, &d, &t->e), cases[i].changes);
+		assert_int_equal(access_device(tx, a, &none, &d, &t->e), SVC_NOT_FOUND);
+		assert_int_equal(access_device_change(tx, a, &none, &d, &t->e), SVC_NOT_FOUND);
+		db_end(&tx);
+		assert_int_equal(
+			access_device_owner(t->s, a, &id, &owner, &t->e), cases[i].changes);
+		assert_int_equal(ulid_equal(&owner, &ann.id), cases[i].changes == 0);
+		assert_int_equal(access_device_owner(t->s, a, &none, &owner, &t->e), SVC_NOT_FOUND);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(the_lower_role_counts),
 		T(who_is_not_there),
 		cmocka_unit_test(seeing_and_changing),
+		T(who_writes_is_read_again),
+		T(whose_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

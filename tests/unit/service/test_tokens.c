@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "db/stmt.h"
 #include "tests/unit/service/servicetest.h"
 
 static int create(struct servicetest *t, const struct svc_actor *a, struct svc_token_request r,
@@ -226,6 +227,43 @@ static void not_without_end(void **state)
 	assert_int_equal(create(t, &ann, NAMED("ci"), &tok, secret), 0);
 }
 
+/* Runs SQL that a store would not. */
+static void alter(struct servicetest *t, const char *sql)
+{
+	struct db_conn *tx cleanup(db_end) = NULL;
+
+	assert_int_equal(db_write(t->db, &tx), 0);
+	{
+		struct stmt st cleanup(stmt_close) = stmt_open(tx, sql);
+
+		assert_int_equal(stmt_run(&st), 0);
+	}
+	assert_int_equal(db_commit(&tx), 0);
+}
+
+/* Nobody is given a token that no row stands for, and the log knows of none. */
+static void what_was_not_written_was_not_made(void **state)
+{
+	struct servicetest *t = *state;
+	const struct svc_audit_filter made = {.action = "token.create"};
+	const struct svc_page page = {.limit = 5};
+	struct svc_audit_entry *rows;
+	char secret[SVC_TOKEN_TEXT];
+	struct svc_token tok;
+	bool more;
+	size_t n;
+
+	alter(t, "CREATE TRIGGER refuse BEFORE INSERT ON tokens BEGIN SELECT RAISE(ABORT, 'no'); "
+		 "END");
+	assert_int_equal(create(t, &t->admin, NAMED("ci"), &tok, secret), -EINVAL);
+	assert_string_equal(secret, "");
+	assert_int_equal(svc_audit_list(t->s, &t->admin, &page, &made, &rows, &n, &more, &t->e), 0);
+	assert_int_equal(n, 0);
+	free(rows);
+	alter(t, "DROP TRIGGER refuse");
+	assert_int_equal(create(t, &t->admin, NAMED("ci"), &tok, secret), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +275,7 @@ int main(void)
 		T(deleted_under_way),
 		T(whose_are_listed),
 		T(not_without_end),
+		T(what_was_not_written_was_not_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@ import { Attempt, Problem, post } from '../rest.ts';
 import { place } from '../router.ts';
 import { useSource, useStore } from '../store.ts';
 import { Button, Form, Input, LinkButton, useSending } from '../ui/form.tsx';
-import { give, GivenOnce, ProtocolChoice, WayChoice, type Given, type Wish } from '../ui/give.tsx';
+import { give, GivenOnce, WishFields, type Given, type Wish } from '../ui/give.tsx';
 import { fromLocal, toLocal } from '../units.ts';
 
 const NAMES = 50;
@@ -149,19 +149,11 @@ function Steps(p: { onGiven: (d: Device, g: Given) => void }) {
 							autofocus={!forOthers}
 						/>
 					</div>
-					<ProtocolChoice value={wish.protocol} onValue={(protocol) => setWish({ ...wish, protocol })} />
-					<WayChoice value={wish.way} onValue={(way) => setWish({ ...wish, way, expires: '' })} />
-					<Input
-						label={wish.way === 'profile' ? 'Profile ends (optional)' : 'Link ends (optional)'}
-						type="datetime-local"
-						value={wish.expires}
+					<WishFields
+						value={wish}
+						onValue={setWish}
+						ends="Profile ends (optional)"
 						min={toLocal(new Date().toISOString())}
-						onValue={(expires) => setWish({ ...wish, expires })}
-						hint={
-							wish.way === 'profile'
-								? 'Left empty: as the settings say.'
-								: 'Left empty: in 15 minutes. At most 7 days from now.'
-						}
 						error={sending.problem?.of('expires_at')}
 					/>
 				</>

@@ -5,28 +5,24 @@ import { rangeOf } from '../history.ts';
 import { epoch, pulse, sessionOfDevice, sessionsChanged } from '../live.ts';
 import { me, readsAll, writes } from '../login.ts';
 import type { Credential, Device as DeviceModel, Invite, Session } from '../model.ts';
-import { all, asProblem, Attempt, del, patch, type Problem } from '../rest.ts';
+import { useReading } from '../reading.ts';
+import { Attempt, del, patch } from '../rest.ts';
 import { go, place, refine } from '../router.ts';
 import { useSource, useStore } from '../store.ts';
-import { Ago, Facts, Panel, ProtocolTag, StateBadge, UserName, When } from '../ui/bits.tsx';
+import { Ago, Badge, Facts, Panel, ProtocolTag, StateBadge, UserName, When } from '../ui/bits.tsx';
 import { HistoryPanel } from '../ui/chart.tsx';
-import { ConfirmByName, Dialog } from '../ui/dialog.tsx';
-import { Button, Form, Input, useSending } from '../ui/form.tsx';
-import { give, GivenOnce, ProtocolChoice, WayChoice, type Given, type Wish } from '../ui/give.tsx';
+import { ConfirmByName, Dialog, FormDialog } from '../ui/dialog.tsx';
+import { Button, Input, useSending } from '../ui/form.tsx';
+import { give, GivenOnce, WishFields, type Given, type Wish } from '../ui/give.tsx';
 import { Empty, Failed, Loading, ProblemNote } from '../ui/states.tsx';
 import { Table } from '../ui/table.tsx';
 import { say } from '../ui/toast.tsx';
 import { bytes, carrier, count, fromLocal, PROTOCOLS, shortTime, toLocal } from '../units.ts';
 
-function useChange(d: DeviceModel) {
-	const sending = useSending();
-	const change = (body: object, done: string) =>
-		sending.run(async () => {
-			devices.put(await patch<DeviceModel>(`/v1/devices/${d.id}`, body));
-			say(done);
-		});
-
-	return { sending, change };
+async function change(d: DeviceModel, body: object, done: string): Promise<void> {
+	if (Object.keys(body).length > 0)
+		devices.put(await patch<DeviceModel>(`/v1/devices/${d.id}`, body));
+	say(done);
 }
 
 function EditDialog(p: { device: DeviceModel; onClose: () => void }) {
@@ -42,46 +38,40 @@ function EditDialog(p: { device: DeviceModel; onClose: () => void }) {
 			body.name = name.trim();
 		if (expires !== toLocal(d.expires_at))
 			body.expires_at = fromLocal(expires);
-		if (Object.keys(body).length > 0)
-			devices.put(await patch<DeviceModel>(`/v1/devices/${d.id}`, body));
-		say('Saved');
+		await change(d, body, 'Saved');
 		p.onClose();
 	};
 
 	return (
-		<Dialog title="Edit device" onClose={p.onClose}>
-			<Form
-				sending={sending}
-				onSend={send}
-				known={['name', 'expires_at']}
-				fields={
-					<>
-						<Input
-							label="Device name"
-							value={name}
-							onValue={setName}
-							maxLength={64}
-							required
-							autofocus
-							error={sending.problem?.of('name')}
-						/>
-						<Input
-							label="May connect until (optional)"
-							type="datetime-local"
-							value={expires}
-							onValue={setExpires}
-							hint="Empty: for ever. In your time zone."
-							error={sending.problem?.of('expires_at')}
-						/>
-					</>
-				}
-			>
-				<Button onClick={p.onClose}>Cancel</Button>
-				<Button type="submit" kind="primary" busy={sending.busy}>
-					Save
-				</Button>
-			</Form>
-		</Dialog>
+		<FormDialog
+			title="Edit device"
+			verb="Save"
+			sending={sending}
+			onClose={p.onClose}
+			onSend={send}
+			known={['name', 'expires_at']}
+			fields={
+				<>
+					<Input
+						label="Device name"
+						value={name}
+						onValue={setName}
+						maxLength={64}
+						required
+						autofocus
+						error={sending.problem?.of('name')}
+					/>
+					<Input
+						label="May connect until (optional)"
+						type="datetime-local"
+						value={expires}
+						onValue={setExpires}
+						hint="Empty: for ever. In your time zone."
+						error={sending.problem?.of('expires_at')}
+					/>
+				</>
+			}
+		/>
 	);
 }
 
@@ -101,42 +91,26 @@ function GiveDialog(p: { device: DeviceModel; way: Wish['way']; onClose: () => v
 			</Dialog>
 		);
 	return (
-		<Dialog title={`A credential for ${p.device.name}`} onClose={p.onClose} wide>
-			<Form
-				sending={sending}
-				known={['expires_at']}
-				onSend={async () => {
-					setGiven(await give(p.device.id, wish, fromLocal(wish.expires), attempt));
-					p.onGiven();
-				}}
-				fields={
-					<>
-						<ProtocolChoice
-							value={wish.protocol}
-							onValue={(protocol) => setWish({ ...wish, protocol })}
-						/>
-						<WayChoice value={wish.way} onValue={(way) => setWish({ ...wish, way, expires: '' })} />
-						<Input
-							label={wish.way === 'profile' ? 'Credential ends (optional)' : 'Link ends (optional)'}
-							type="datetime-local"
-							value={wish.expires}
-							onValue={(expires) => setWish({ ...wish, expires })}
-							hint={
-								wish.way === 'profile'
-									? 'Left empty: as the settings say.'
-									: 'Left empty: in 15 minutes. At most 7 days from now.'
-							}
-							error={sending.problem?.of('expires_at')}
-						/>
-					</>
-				}
-			>
-				<Button onClick={p.onClose}>Cancel</Button>
-				<Button type="submit" kind="primary" busy={sending.busy}>
-					{wish.way === 'profile' ? 'Issue credential' : 'Make link'}
-				</Button>
-			</Form>
-		</Dialog>
+		<FormDialog
+			title={`A credential for ${p.device.name}`}
+			verb={wish.way === 'profile' ? 'Issue credential' : 'Make link'}
+			wide
+			sending={sending}
+			onClose={p.onClose}
+			known={['expires_at']}
+			onSend={async () => {
+				setGiven(await give(p.device.id, wish, fromLocal(wish.expires), attempt));
+				p.onGiven();
+			}}
+			fields={
+				<WishFields
+					value={wish}
+					onValue={setWish}
+					ends="Credential ends (optional)"
+					error={sending.problem?.of('expires_at')}
+				/>
+			}
+		/>
 	);
 }
 
@@ -226,24 +200,13 @@ function ending(at: string | null): preact.ComponentChildren {
 function standing(c: Credential): preact.ComponentChildren {
 	if (c.revoked_at)
 		return (
-			<span class="badge state-disabled">
-				<span class="dot" aria-hidden="true" />
+			<Badge state="disabled">
 				Revoked <Ago at={c.revoked_at} />
-			</span>
+			</Badge>
 		);
 	if (c.expires_at && Date.parse(c.expires_at) <= Date.now())
-		return (
-			<span class="badge state-expired">
-				<span class="dot" aria-hidden="true" />
-				Expired
-			</span>
-		);
-	return (
-		<span class="badge state-online">
-			<span class="dot" aria-hidden="true" />
-			Valid
-		</span>
-	);
+		return <Badge state="expired">Expired</Badge>;
+	return <Badge state="online">Valid</Badge>;
 }
 
 function Credentials(p: { device: DeviceModel; mayChange: boolean; onIssue: () => void }) {
@@ -338,25 +301,17 @@ function inviteState(i: Invite): string {
 }
 
 function useInvites(deviceId: string) {
-	const again = useStore(epoch);
 	const [list, setList] = useState<Invite[] | null>(null);
-	const [problem, setProblem] = useState<Problem | null>(null);
-	const [n, setN] = useState(0);
+	const missed = useStore(epoch);
 	// Opening one issues a credential, and that changes the device.
 	const credentials = devices.peek(deviceId)?.credentials.length;
+	const { problem, again } = useReading<Invite>(
+		`/v1/devices/${deviceId}/invites`,
+		(items) => setList(items.reverse()),
+		[missed, credentials],
+	);
 
-	useEffect(() => {
-		const gone = new AbortController();
-
-		all<Invite>(`/v1/devices/${deviceId}/invites`, gone.signal)
-			.then((items) => {
-				setList(items.reverse());
-				setProblem(null);
-			})
-			.catch((e: unknown) => gone.signal.aborted || setProblem(asProblem(e)));
-		return () => gone.abort();
-	}, [deviceId, again, n, credentials]);
-	return { list, problem, reload: () => setN((x) => x + 1) };
+	return { list, problem, reload: again };
 }
 
 function Invites(p: {
@@ -423,7 +378,7 @@ function Invites(p: {
 
 function Actions(p: { device: DeviceModel; onEdit: () => void; onDelete: () => void }) {
 	const { device: d } = p;
-	const { sending, change } = useChange(d);
+	const sending = useSending();
 	const [disabling, setDisabling] = useState(false);
 
 	return (
@@ -433,7 +388,10 @@ function Actions(p: { device: DeviceModel; onEdit: () => void; onDelete: () => v
 				{d.enabled ? (
 					<Button onClick={() => setDisabling(true)}>Disable</Button>
 				) : (
-					<Button busy={sending.busy} onClick={() => void change({ enabled: true }, 'Enabled')}>
+					<Button
+						busy={sending.busy}
+						onClick={() => void sending.run(() => change(d, { enabled: true }, 'Enabled'))}
+					>
 						Enable
 					</Button>
 				)}
@@ -448,10 +406,7 @@ function Actions(p: { device: DeviceModel; onEdit: () => void; onDelete: () => v
 					name={d.name}
 					verb="Disable"
 					onClose={() => setDisabling(false)}
-					onConfirm={async () => {
-						devices.put(await patch<DeviceModel>(`/v1/devices/${d.id}`, { enabled: false }));
-						say('Disabled');
-					}}
+					onConfirm={() => change(d, { enabled: false }, 'Disabled')}
 				>
 					<p>
 						<strong>{d.name}</strong> is disconnected at once and can’t connect until it is enabled

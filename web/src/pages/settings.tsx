@@ -5,7 +5,7 @@ import { login, me, readsAll, writes } from '../login.ts';
 import type { Settings as SettingsModel, Totp, User } from '../model.ts';
 import { asProblem, get, patch, post, type Problem } from '../rest.ts';
 import { CopyButton, Facts, Panel, QrImage, When } from '../ui/bits.tsx';
-import { Button, Form, Input, LinkButton, useSending } from '../ui/form.tsx';
+import { Button, CodeInput, codeOf, Form, Input, LinkButton, useSending } from '../ui/form.tsx';
 import { Failed, Loading } from '../ui/states.tsx';
 import { say } from '../ui/toast.tsx';
 
@@ -132,7 +132,9 @@ function Password() {
 
 // ---- second factor ----
 
-const code = (text: string) => text.replace(/\s/g, '');
+function CurrentPassword(p: { value: string; onValue: (v: string) => void; error: string | undefined }) {
+	return <Input label="Current password" type="password" autocomplete="current-password" required {...p} />;
+}
 
 function TotpOff(p: { onDone: () => void }) {
 	const [password, setPassword] = useState('');
@@ -145,32 +147,15 @@ function TotpOff(p: { onDone: () => void }) {
 			known={['password', 'totp']}
 			label="Switch the second factor off"
 			onSend={async () => {
-				await post('/v1/me/totp/disable', { password, totp: code(totp) });
+				await post('/v1/me/totp/disable', { password, totp: codeOf(totp) });
 				say('The second factor is off');
 				p.onDone();
 			}}
 			fields={
 				<>
 					<p>It is on: signing in takes a code of your authenticator app.</p>
-					<Input
-						label="Current password"
-						type="password"
-						value={password}
-						onValue={setPassword}
-						autocomplete="current-password"
-						required
-						error={sending.problem?.of('password')}
-					/>
-					<Input
-						label="Authenticator code"
-						value={totp}
-						onValue={setTotp}
-						inputMode="numeric"
-						autocomplete="one-time-code"
-						maxLength={7}
-						required
-						error={sending.problem?.of('totp')}
-					/>
+					<CurrentPassword value={password} onValue={setPassword} error={sending.problem?.of('password')} />
+					<CodeInput value={totp} onValue={setTotp} error={sending.problem?.of('totp')} />
 				</>
 			}
 		>
@@ -191,7 +176,7 @@ function TotpConfirm(p: { totp: Totp; onDone: () => void; onCancel: () => void }
 			known={['totp']}
 			label="Confirm the second factor"
 			onSend={async () => {
-				await post('/v1/me/totp/confirm', { totp: code(totp) });
+				await post('/v1/me/totp/confirm', { totp: codeOf(totp) });
 				say('The second factor is on');
 				p.onDone();
 			}}
@@ -204,17 +189,7 @@ function TotpConfirm(p: { totp: Totp; onDone: () => void; onCancel: () => void }
 					{p.totp.qr_svg && <QrImage svg={p.totp.qr_svg} label="QR code for the authenticator app" />}
 					<Input label="Secret" value={p.totp.secret} onValue={() => {}} readOnly class="mono" />
 					<CopyButton text={p.totp.secret} label="Copy secret" />
-					<Input
-						label="Authenticator code"
-						value={totp}
-						onValue={setTotp}
-						inputMode="numeric"
-						autocomplete="one-time-code"
-						maxLength={7}
-						required
-						autofocus
-						error={sending.problem?.of('totp')}
-					/>
+					<CodeInput value={totp} onValue={setTotp} autofocus error={sending.problem?.of('totp')} />
 				</>
 			}
 		>
@@ -239,15 +214,7 @@ function TotpBegin(p: { onBegun: (t: Totp) => void }) {
 			fields={
 				<>
 					<p>It is off. With one, signing in takes a code of an authenticator app besides the password.</p>
-					<Input
-						label="Current password"
-						type="password"
-						value={password}
-						onValue={setPassword}
-						autocomplete="current-password"
-						required
-						error={sending.problem?.of('password')}
-					/>
+					<CurrentPassword value={password} onValue={setPassword} error={sending.problem?.of('password')} />
 				</>
 			}
 		>

@@ -2,7 +2,7 @@
 import { useRef, useState } from 'preact/hooks';
 import { signIn } from '../login.ts';
 import { asProblem, TOTP_REQUIRED } from '../rest.ts';
-import { Button, Form, Input, useSending } from '../ui/form.tsx';
+import { Button, CodeInput, codeOf, Form, Input, useSending } from '../ui/form.tsx';
 import { Logo } from '../ui/icons.tsx';
 
 export function SignIn(p: { ended: boolean }) {
@@ -15,7 +15,7 @@ export function SignIn(p: { ended: boolean }) {
 
 	const send = async () => {
 		try {
-			await signIn(name.trim(), password, second ? code.replace(/\s/g, '') : undefined);
+			await signIn(name.trim(), password, second ? codeOf(code) : undefined);
 		} catch (e) {
 			if (asProblem(e).type !== TOTP_REQUIRED || second)
 				throw e;
@@ -65,14 +65,9 @@ export function SignIn(p: { ended: boolean }) {
 							/>
 							{second && (
 								<div ref={codeBox}>
-									<Input
-										label="Authenticator code"
+									<CodeInput
 										value={code}
 										onValue={setCode}
-										inputMode="numeric"
-										autocomplete="one-time-code"
-										maxLength={7}
-										required
 										hint="Six digits, from the app that you set up."
 										error={sending.problem?.of('totp')}
 									/>

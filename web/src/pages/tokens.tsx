@@ -1,11 +1,12 @@
 // Bearer tokens for programs.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { me, readsAll, rolesUpTo, writes } from '../login.ts';
 import type { NewToken, Token } from '../model.ts';
-import { all, asProblem, Attempt, del, post, type Problem } from '../rest.ts';
+import { useReading } from '../reading.ts';
+import { Attempt, del, post } from '../rest.ts';
 import { Ago, CopyButton, UserName, When } from '../ui/bits.tsx';
-import { ConfirmByName, Dialog } from '../ui/dialog.tsx';
-import { Button, Form, Input, Select, useSending } from '../ui/form.tsx';
+import { ConfirmByName, Dialog, FormDialog } from '../ui/dialog.tsx';
+import { Button, Input, Select, useSending } from '../ui/form.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { Empty, Failed, Loading } from '../ui/states.tsx';
 import { Table, type Column } from '../ui/table.tsx';
@@ -35,72 +36,55 @@ function CreateDialog(p: { onClose: () => void; onMade: () => void }) {
 			</Dialog>
 		);
 	return (
-		<Dialog title="Create token" onClose={p.onClose}>
-			<Form
-				sending={sending}
-				known={['name', 'role', 'expires_at']}
-				onSend={async () => {
-					const body = { name: name.trim(), role: of, expires_at: fromLocal(expires) };
+		<FormDialog
+			title="Create token"
+			verb="Create token"
+			sending={sending}
+			onClose={p.onClose}
+			known={['name', 'role', 'expires_at']}
+			onSend={async () => {
+				const body = { name: name.trim(), role: of, expires_at: fromLocal(expires) };
 
-					setMade(await post<NewToken>('/v1/tokens', body, attempt.keyFor(body)));
-					p.onMade();
-				}}
-				fields={
-					<>
-						<Input
-							label="Token name"
-							value={name}
-							onValue={setName}
-							hint="What it is for."
-							maxLength={64}
-							required
-							autofocus
-							error={sending.problem?.of('name')}
-						/>
-						<Select
-							label="Role"
-							value={of}
-							onValue={setOf}
-							options={rolesUpTo(role).map((r) => [r, r])}
-							error={sending.problem?.of('role')}
-						/>
-						<Input
-							label="Ends (optional)"
-							type="datetime-local"
-							value={expires}
-							onValue={setExpires}
-							hint="Left empty: never."
-							error={sending.problem?.of('expires_at')}
-						/>
-					</>
-				}
-			>
-				<Button onClick={p.onClose}>Cancel</Button>
-				<Button type="submit" kind="primary" busy={sending.busy}>
-					Create token
-				</Button>
-			</Form>
-		</Dialog>
+				setMade(await post<NewToken>('/v1/tokens', body, attempt.keyFor(body)));
+				p.onMade();
+			}}
+			fields={
+				<>
+					<Input
+						label="Token name"
+						value={name}
+						onValue={setName}
+						hint="What it is for."
+						maxLength={64}
+						required
+						autofocus
+						error={sending.problem?.of('name')}
+					/>
+					<Select
+						label="Role"
+						value={of}
+						onValue={setOf}
+						options={rolesUpTo(role).map((r) => [r, r])}
+						error={sending.problem?.of('role')}
+					/>
+					<Input
+						label="Ends (optional)"
+						type="datetime-local"
+						value={expires}
+						onValue={setExpires}
+						hint="Left empty: never."
+						error={sending.problem?.of('expires_at')}
+					/>
+				</>
+			}
+		/>
 	);
 }
 
 function useTokens() {
 	const [list, setList] = useState<Token[] | null>(null);
-	const [problem, setProblem] = useState<Problem | null>(null);
-	const [n, setN] = useState(0);
 
-	useEffect(() => {
-		const gone = new AbortController();
-
-		all<Token>('/v1/tokens', gone.signal)
-			.then((items) => {
-				setList(items.reverse());
-				setProblem(null);
-			})
-			.catch((e: unknown) => gone.signal.aborted || setProblem(asProblem(e)));
-		return () => gone.abort();
-	}, [n]);
-	return { list, problem, again: () => setN((x) => x + 1) };
+	return { list, ...useReading<Token>('/v1/tokens', (items) => setList(items.reverse())) };
 }
 
 function columnsFor(mine: string, mayChange: boolean, onRevoke: (t: Token) => void): Column<Token>[] {

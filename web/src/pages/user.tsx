@@ -5,18 +5,19 @@ import { rangeOf } from '../history.ts';
 import { pulse, sessionOfDevice, sessionsChanged } from '../live.ts';
 import { manages, me, readsAll } from '../login.ts';
 import type { Device, TrafficEvent, User as UserModel } from '../model.ts';
-import { all, asProblem, del, patch, type Problem } from '../rest.ts';
+import { useReading } from '../reading.ts';
+import { del, patch } from '../rest.ts';
 import { go, place, refine } from '../router.ts';
 import { useSource, useStore } from '../store.ts';
-import { Ago, Facts, Panel, StateBadge, When } from '../ui/bits.tsx';
+import { AccountBadge, Ago, Facts, Panel, StateBadge, When } from '../ui/bits.tsx';
 import { HistoryPanel } from '../ui/chart.tsx';
-import { ConfirmByName, Dialog } from '../ui/dialog.tsx';
-import { Button, Form, Input, LinkButton, Select, useSending } from '../ui/form.tsx';
+import { ConfirmByName, FormDialog } from '../ui/dialog.tsx';
+import { Button, LinkButton, useSending } from '../ui/form.tsx';
 import { Empty, Failed, Loading, ProblemNote } from '../ui/states.tsx';
 import { Table } from '../ui/table.tsx';
 import { say } from '../ui/toast.tsx';
+import { roleOptions, USER_FIELDS, UserFields, type UserTexts } from '../ui/userfields.tsx';
 import { bytes } from '../units.ts';
-import { roleOptions } from './users.tsx';
 
 type Change = Partial<Pick<UserModel, 'name' | 'display_name' | 'email' | 'role' | 'disabled'>> & {
 	password?: string | null;
@@ -30,91 +31,52 @@ async function change(u: UserModel, body: Change, done: string): Promise<void> {
 
 function EditDialog(p: { user: UserModel; onClose: () => void }) {
 	const { user: u } = p;
-	const [name, setName] = useState(u.name);
-	const [display, setDisplay] = useState(u.display_name ?? '');
-	const [email, setEmail] = useState(u.email ?? '');
-	const [role, setRole] = useState<string>(u.role);
-	const [password, setPassword] = useState('');
+	const [texts, setTexts] = useState<UserTexts>({
+		name: u.name,
+		display: u.display_name ?? '',
+		email: u.email ?? '',
+		role: u.role,
+		password: '',
+	});
 	const sending = useSending();
 	const roles = roleOptions(me().role);
 
 	const send = async () => {
 		const body: Change = {};
 
-		if (name.trim() !== u.name)
-			body.name = name.trim();
-		if (display.trim() !== (u.display_name ?? ''))
-			body.display_name = display.trim() || null;
-		if (email.trim() !== (u.email ?? ''))
-			body.email = email.trim() || null;
-		if (role !== u.role)
-			body.role = role as UserModel['role'];
-		if (password)
-			body.password = password;
+		if (texts.name.trim() !== u.name)
+			body.name = texts.name.trim();
+		if (texts.display.trim() !== (u.display_name ?? ''))
+			body.display_name = texts.display.trim() || null;
+		if (texts.email.trim() !== (u.email ?? ''))
+			body.email = texts.email.trim() || null;
+		if (texts.role !== u.role)
+			body.role = texts.role as UserModel['role'];
+		if (texts.password)
+			body.password = texts.password;
 		await change(u, body, 'Saved');
 		p.onClose();
 	};
 
 	return (
-		<Dialog title="Edit user" onClose={p.onClose}>
-			<Form
-				sending={sending}
-				onSend={send}
-				known={['name', 'display_name', 'email', 'role', 'password']}
-				fields={
-					<>
-						<Input
-							label="User name"
-							value={name}
-							onValue={setName}
-							maxLength={64}
-							required
-							autofocus
-							autocapitalize="off"
-							error={sending.problem?.of('name')}
-						/>
-						<Input
-							label="Display name (optional)"
-							value={display}
-							onValue={setDisplay}
-							maxLength={128}
-							error={sending.problem?.of('display_name')}
-						/>
-						<Input
-							label="Email (optional)"
-							type="email"
-							value={email}
-							onValue={setEmail}
-							error={sending.problem?.of('email')}
-						/>
-						{roles.some(([r]) => r === u.role) && (
-							<Select
-								label="Role"
-								value={role}
-								onValue={setRole}
-								options={roles}
-								error={sending.problem?.of('role')}
-							/>
-						)}
-						<Input
-							label="New password (optional)"
-							type="password"
-							value={password}
-							onValue={setPassword}
-							autocomplete="new-password"
-							maxLength={256}
-							hint="Left empty: it stays. A new one ends the user’s other sign-ins."
-							error={sending.problem?.of('password')}
-						/>
-					</>
-				}
-			>
-				<Button onClick={p.onClose}>Cancel</Button>
-				<Button type="submit" kind="primary" busy={sending.busy}>
-					Save
-				</Button>
-			</Form>
-		</Dialog>
+		<FormDialog
+			title="Edit user"
+			verb="Save"
+			sending={sending}
+			onClose={p.onClose}
+			onSend={send}
+			known={USER_FIELDS}
+			fields={
+				<UserFields
+					value={texts}
+					onChange={(part) => setTexts((before) => ({ ...before, ...part }))}
+					sending={sending}
+					roles={roles.some(([r]) => r === u.role) ? roles : []}
+					password="New password (optional)"
+					passwordHint="Left empty: it stays. A new one ends the user’s other sign-ins."
+				/>
+			}
+		/>
 	);
 }
 
@@ -181,29 +143,16 @@ function Confirmations(p: { user: UserModel; open: Open; onClose: () => void }) 
 
 /** The user's devices, kept right by the catalog once they are known. */
 function useDevicesOf(id: string) {
-	const [problem, setProblem] = useState<Problem | null>(null);
 	const [ready, setReady] = useState(false);
-	const [n, setN] = useState(0);
 
 	useSource(devices);
-	useEffect(() => {
-		const gone = new AbortController();
+	const reading = useReading<Device>(`/v1/devices?user_id=${id}`, (list) => {
+		for (const d of list)
+			devices.put(d);
+		setReady(true);
+	});
 
-		all<Device>(`/v1/devices?user_id=${id}`, gone.signal)
-			.then((list) => {
-				for (const d of list)
-					devices.put(d);
-				setReady(true);
-				setProblem(null);
-			})
-			.catch((e: unknown) => gone.signal.aborted || setProblem(asProblem(e)));
-		return () => gone.abort();
-	}, [id, n]);
-	return {
-		list: ready ? devices.values().filter((d) => d.user_id === id) : null,
-		problem,
-		again: () => setN(n + 1),
-	};
+	return { list: ready ? devices.values().filter((d) => d.user_id === id) : null, ...reading };
 }
 
 function DevicesOf(p: { user: UserModel; mayAdd: boolean }) {
@@ -314,10 +263,7 @@ function Whole(p: { user: UserModel }) {
 				<div class="title">
 					<p class="crumb">{readsAll(role) ? <a href="#/users">Users</a> : 'User'}</p>
 					<h1 tabIndex={-1}>{u.name}</h1>
-					<span class={`badge state-${u.disabled ? 'disabled' : 'online'}`}>
-						<span class="dot" aria-hidden="true" />
-						{u.disabled ? 'Disabled' : 'Active'}
-					</span>
+					<AccountBadge user={u} />
 				</div>
 				{manages(role) && <Buttons user={u} onOpen={setOpen} />}
 			</header>

@@ -1,28 +1,20 @@
 // People and what they may do.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { users } from '../catalog.ts';
-import { manages, me, rolesUpTo } from '../login.ts';
-import type { Role, User } from '../model.ts';
+import { manages, me } from '../login.ts';
+import type { User } from '../model.ts';
 import { Attempt, post } from '../rest.ts';
 import { go, place, refine } from '../router.ts';
 import { useSource, useStore } from '../store.ts';
-import { When } from '../ui/bits.tsx';
-import { Dialog } from '../ui/dialog.tsx';
-import { Button, Form, Input, Select, useSending } from '../ui/form.tsx';
+import { AccountBadge, When } from '../ui/bits.tsx';
+import { FormDialog } from '../ui/dialog.tsx';
+import { Button, useSending } from '../ui/form.tsx';
 import { Icon } from '../ui/icons.tsx';
 import { Empty, Failed, Loading } from '../ui/states.tsx';
 import { LongTable, ordered, type Column } from '../ui/table.tsx';
 import { say } from '../ui/toast.tsx';
+import { roleOptions, USER_FIELDS, UserFields, type UserTexts } from '../ui/userfields.tsx';
 import { plural } from '../units.ts';
-
-const ABOUT: Record<Role, string> = {
-	user: 'User: own devices only',
-	auditor: 'Auditor: sees all, changes nothing',
-	operator: 'Operator: users and devices',
-	admin: 'Admin: everything',
-};
-
-export const roleOptions = (role: Role): [string, string][] => rolesUpTo(role).map((r) => [r, ABOUT[r]]);
 
 const COLUMNS: Column<User>[] = [
 	{
@@ -43,12 +35,7 @@ const COLUMNS: Column<User>[] = [
 		title: 'State',
 		sort: true,
 		class: 'c-state',
-		cell: (u) => (
-			<span class={`badge state-${u.disabled ? 'disabled' : 'online'}`}>
-				<span class="dot" aria-hidden="true" />
-				{u.disabled ? 'Disabled' : 'Active'}
-			</span>
-		),
+		cell: (u) => <AccountBadge user={u} />,
 	},
 	{
 		key: 'totp',
@@ -73,20 +60,18 @@ const KEYS: Record<string, (u: User) => string | number> = {
 
 function AddDialog(p: { onClose: () => void }) {
 	const { role } = me();
-	const [name, setName] = useState('');
-	const [display, setDisplay] = useState('');
-	const [email, setEmail] = useState('');
-	const [password, setPassword] = useState('');
-	const [of, setOf] = useState<string>('user');
+	const [texts, setTexts] = useState<UserTexts>({ name: '', display: '', email: '', role: 'user', password: '' });
 	const attempt = useMemo(() => new Attempt(), []);
 	const sending = useSending();
 
 	const send = async () => {
+		const { role: of, password } = texts;
+		const [name, display, email] = [texts.name.trim(), texts.display.trim(), texts.email.trim()];
 		const body = {
-			name: name.trim(),
+			name,
 			role: of,
-			...(display.trim() && { display_name: display.trim() }),
-			...(email.trim() && { email: email.trim() }),
+			...(display && { display_name: display }),
+			...(email && { email }),
 			...(password && { password }),
 		};
 		const user = await post<User>('/v1/users', body, attempt.keyFor(body));
@@ -98,64 +83,25 @@ function AddDialog(p: { onClose: () => void }) {
 	};
 
 	return (
-		<Dialog title="Add user" onClose={p.onClose}>
-			<Form
-				sending={sending}
-				onSend={send}
-				known={['name', 'display_name', 'email', 'role', 'password']}
-				fields={
-					<>
-						<Input
-							label="User name"
-							value={name}
-							onValue={setName}
-							maxLength={64}
-							required
-							autofocus
-							autocapitalize="off"
-							hint="Letters, digits and . _ @ -"
-							error={sending.problem?.of('name')}
-						/>
-						<Input
-							label="Display name (optional)"
-							value={display}
-							onValue={setDisplay}
-							maxLength={128}
-							error={sending.problem?.of('display_name')}
-						/>
-						<Input
-							label="Email (optional)"
-							type="email"
-							value={email}
-							onValue={setEmail}
-							error={sending.problem?.of('email')}
-						/>
-						<Select
-							label="Role"
-							value={of}
-							onValue={setOf}
-							options={roleOptions(role)}
-							error={sending.problem?.of('role')}
-						/>
-						<Input
-							label="Password (optional)"
-							type="password"
-							value={password}
-							onValue={setPassword}
-							autocomplete="new-password"
-							maxLength={256}
-							hint="At least 8 characters. Without one the user can’t sign in here, but can have devices."
-							error={sending.problem?.of('password')}
-						/>
-					</>
-				}
-			>
-				<Button onClick={p.onClose}>Cancel</Button>
-				<Button type="submit" kind="primary" busy={sending.busy}>
-					Add user
-				</Button>
-			</Form>
-		</Dialog>
+		<FormDialog
+			title="Add user"
+			verb="Add user"
+			sending={sending}
+			onClose={p.onClose}
+			onSend={send}
+			known={USER_FIELDS}
+			fields={
+				<UserFields
+					value={texts}
+					onChange={(part) => setTexts((before) => ({ ...before, ...part }))}
+					sending={sending}
+					roles={roleOptions(role)}
+					nameHint="Letters, digits and . _ @ -"
+					password="Password (optional)"
+					passwordHint="At least 8 characters. Without one the user can’t sign in here, but can have devices."
+				/>
+			}
+		/>
 	);
 }
 

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { devices, users, type DeviceState } from '../catalog.ts';
-import type { Protocol } from '../model.ts';
+import type { Protocol, User } from '../model.ts';
 import { Source, useSource } from '../store.ts';
 import { fullTime, relative, shortTime } from '../units.ts';
 import { Button } from './form.tsx';
@@ -42,13 +42,21 @@ const STATES: Record<DeviceState, string> = {
 
 export const stateWord = (s: DeviceState) => STATES[s];
 
-export function StateBadge(p: { state: DeviceState }) {
+export function Badge(p: { state: DeviceState; children: ComponentChildren }) {
 	return (
 		<span class={`badge state-${p.state}`}>
 			<span class="dot" aria-hidden="true" />
-			{STATES[p.state]}
+			{p.children}
 		</span>
 	);
+}
+
+export function StateBadge(p: { state: DeviceState }) {
+	return <Badge state={p.state}>{STATES[p.state]}</Badge>;
+}
+
+export function AccountBadge(p: { user: User }) {
+	return <Badge state={p.user.disabled ? 'disabled' : 'online'}>{p.user.disabled ? 'Disabled' : 'Active'}</Badge>;
 }
 
 export function ProtocolTag(p: { protocol: Protocol | null; text: string }) {

@@ -1,7 +1,7 @@
 // Modal dialogs, by the browser's own element: it keeps the focus inside and gives it back.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import { Button, Form, Input, useSending } from './form.tsx';
+import { Button, Form, Input, useSending, type Sending } from './form.tsx';
 
 export function Dialog(p: { title: string; onClose: () => void; children: ComponentChildren; wide?: boolean }) {
 	const ref = useRef<HTMLDialogElement>(null);
@@ -32,6 +32,29 @@ export function Dialog(p: { title: string; onClose: () => void; children: Compon
 			<h2 id={id}>{p.title}</h2>
 			{p.children}
 		</dialog>
+	);
+}
+
+/** A form that is sent or left. */
+export function FormDialog(p: {
+	title: string;
+	verb: string;
+	sending: Sending;
+	known: string[];
+	fields: ComponentChildren;
+	onSend: () => Promise<void>;
+	onClose: () => void;
+	wide?: boolean;
+}) {
+	return (
+		<Dialog title={p.title} onClose={p.onClose} wide={p.wide ?? false}>
+			<Form sending={p.sending} onSend={p.onSend} known={p.known} fields={p.fields}>
+				<Button onClick={p.onClose}>Cancel</Button>
+				<Button type="submit" kind="primary" busy={p.sending.busy}>
+					{p.verb}
+				</Button>
+			</Form>
+		</Dialog>
 	);
 }
 

@@ -82,6 +82,24 @@ export function Input(
 	);
 }
 
+type InputProps = Parameters<typeof Input>[0];
+
+/** What an authenticator app shows; the API takes its digits (codeOf). */
+export function CodeInput(p: Omit<InputProps, 'label'>) {
+	return (
+		<Input
+			label="Authenticator code"
+			inputMode="numeric"
+			autocomplete="one-time-code"
+			maxLength={7}
+			required
+			{...p}
+		/>
+	);
+}
+
+export const codeOf = (text: string) => text.replace(/\s/g, '');
+
 export function Select(
 	p: FieldProps & { value: string; onValue: (v: string) => void; options: [string, string][]; disabled?: boolean },
 ) {

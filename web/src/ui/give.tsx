@@ -19,7 +19,7 @@ export interface Wish {
 	expires: string;
 }
 
-export function ProtocolChoice(p: { value: Protocol; onValue: (v: Protocol) => void }) {
+function ProtocolChoice(p: { value: Protocol; onValue: (v: Protocol) => void }) {
 	return (
 		<Choice
 			legend="Protocol"
@@ -33,7 +33,7 @@ export function ProtocolChoice(p: { value: Protocol; onValue: (v: Protocol) => v
 	);
 }
 
-export function WayChoice(p: { value: Way; onValue: (v: Way) => void }) {
+function WayChoice(p: { value: Way; onValue: (v: Way) => void }) {
 	return (
 		<Choice
 			legend="Hand it over"
@@ -44,6 +44,37 @@ export function WayChoice(p: { value: Way; onValue: (v: Way) => void }) {
 				{ value: 'invite', title: 'Make an invite link', about: 'Whoever opens it first gets the profile.' },
 			]}
 		/>
+	);
+}
+
+/** ends: what the end of a profile is called. */
+export function WishFields(p: {
+	value: Wish;
+	onValue: (w: Wish) => void;
+	ends: string;
+	min?: string;
+	error: string | undefined;
+}) {
+	const { value: wish, onValue } = p;
+
+	return (
+		<>
+			<ProtocolChoice value={wish.protocol} onValue={(protocol) => onValue({ ...wish, protocol })} />
+			<WayChoice value={wish.way} onValue={(way) => onValue({ ...wish, way, expires: '' })} />
+			<Input
+				label={wish.way === 'profile' ? p.ends : 'Link ends (optional)'}
+				type="datetime-local"
+				value={wish.expires}
+				min={p.min}
+				onValue={(expires) => onValue({ ...wish, expires })}
+				hint={
+					wish.way === 'profile'
+						? 'Left empty: as the settings say.'
+						: 'Left empty: in 15 minutes. At most 7 days from now.'
+				}
+				error={p.error}
+			/>
+		</>
 	);
 }
 

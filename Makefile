@@ -12,6 +12,9 @@ SAN     ?=
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
+PKG_CONFIG ?= pkg-config
+# What is compiled for, which need not be where: with CC, AR and PKG_CONFIG of another architecture `make all units` crosses.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)))
 PYTHON  ?= /usr/bin/python3
 V       ?=
 # Empty: faster to build, and nobody looks inside (an image's programs are stripped).
@@ -64,8 +67,11 @@ HARDEN := -fno-delete-null-pointer-checks -fno-strict-overflow -fno-strict-alias
 ifeq ($(SAN),)
 # FORTIFY and zero-initialisation would hide from the sanitizers what they look for.
 HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
-ifeq ($(shell uname -m),x86_64)
+# Only to where a jump is meant to go: Intel's CET, Arm's PAC and BTI.
+ifeq ($(MACHINE),x86_64)
 HARDEN += -fcf-protection=full
+else ifeq ($(MACHINE),aarch64)
+HARDEN += -mbranch-protection=standard
 endif
 OPT := -O2
 else
@@ -77,8 +83,8 @@ LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed $(i
 INCLUDES := -Idataplane -Icontrolplane -I.
 CFLAGS += -std=gnu11 $(DEBUG) $(OPT) $(WARN) $(HARDEN) -D_GNU_SOURCE -DIREKO_VERSION='"$(VERSION)"' -pthread $(INCLUDES) -MMD -MP
 
-pkg = $(shell pkg-config --libs $(1) 2>/dev/null)
-ifneq ($(wildcard /usr/include/intel-ipsec-mb.h),)
+pkg = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
+ifneq ($(and $(filter x86_64,$(MACHINE)),$(wildcard /usr/include/intel-ipsec-mb.h)),)
 MB_LIBS   := -lIPSec_MB
 NOT_BUILT := dataplane/crypto/aead_mb_none.c
 else
@@ -136,10 +142,10 @@ $(OUT)/obj/api/dashboard.o: build/web/gen/web_files.inc
 
 $(OUT)/libdata.a: $(call obj,$(DATA_SRC))
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(OUT)/libcontrol.a: $(call obj,$(CONTROL_SRC))
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(OUT)/bin/ireko-dataplane: $(call obj,dataplane/main.c) $(OUT)/libdata.a
 	$(call say,LD,$@)
@@ -149,7 +155,7 @@ $(OUT)/bin/ireko-controlplane: $(call obj,controlplane/main.c) $(OUT)/libcontrol
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CONTROL_LIBS) -o $@
 $(OUT)/libcli.a: $(call obj,$(filter-out api/cli/main.c,$(CLI_SRC)))
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(OUT)/bin/ireko: $(call obj,api/cli/main.c) $(OUT)/libcli.a $(OUT)/libdata.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LINK) -pthread $^ $(CLI_LIBS) -o $@
@@ -197,7 +203,7 @@ build/fuzz/obj/%.o: %.c Makefile | build/plain/gen/migrations.inc build/web/gen/
 	$(call say,FUZZCC,$<)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
 build/fuzz/liball.a: $(FUZZ_OBJ)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/liball.a $(wildcard tests/fuzz/*.h)
 	$(call say,FUZZ,$@)
 	$(Q)clang $(subst fuzzer-no-link,fuzzer,$(FUZZ_FLAGS)) $< build/fuzz/liball.a $(CONTROL_LIBS) $(DATA_LIBS) -o $@

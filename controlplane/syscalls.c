@@ -59,7 +59,6 @@ static const char *const allowed[] = {
 	"fallocate",
 	"unlink",
 	"unlinkat",
-	"mkdir",
 	"fchmod",
 	"fchown",
 	"geteuid",

@@ -9,6 +9,13 @@ void peer_wish(struct peer *p, enum peer_wish w)
 		atomic_fetch_or_explicit(&p->timers.wishes, w, memory_order_seq_cst);
 }
 
+/* The load that saves peer_wish a store may come from before the caller's own last stores, on
+ * every processor there is: a tick that clears the bit in between would read what was before. */
+void peer_wish_news(struct peer *p, enum peer_wish w)
+{
+	atomic_fetch_or_explicit(&p->timers.wishes, w, memory_order_seq_cst);
+}
+
 void peer_count_sum(const struct peer *p, struct peer_count *out)
 {
 	uint64_t rb = 0, rp = 0, tb = 0, tp = 0;

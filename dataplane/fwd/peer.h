@@ -102,8 +102,10 @@ struct peer *peer_new(uint32_t id, uint64_t epoch, const struct peer_addrs *a, u
 /* Its sessions and staged packets are gone already. */
 void peer_free(struct peer *p);
 
-/* Any thread. A bit that is set already costs a load. */
+/* Any thread. A bit that is set already costs a load. For what every packet may wish again. */
 void peer_wish(struct peer *p, enum peer_wish w);
+/* Any thread, after storing something that is told once: it is seen by whoever clears the bit. */
+void peer_wish_news(struct peer *p, enum peer_wish w);
 /* Control thread, or holding the lock: the sum over all workers. */
 void peer_count_sum(const struct peer *p, struct peer_count *out);
 /* When a worker last received something authentic, sealed something for OpenVPN; +1, 0: never. */

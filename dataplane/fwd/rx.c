@@ -186,7 +186,7 @@ static void move(struct peer *p, const struct path *to)
 	spin_lock(&p->lock);
 	pathcell_store(&p->path, to);
 	spin_unlock(&p->lock);
-	peer_wish(p, WISH_MOVED);
+	peer_wish_news(p, WISH_MOVED);
 }
 
 static bool own_source(const struct peer_addrs *a, const struct ip_addr *src)
@@ -205,7 +205,7 @@ static bool is_message(struct session *s, const uint8_t *text, uint32_t len)
 		return false;
 	if (len > OVPN_OCC_HEAD && text[OVPN_OCC_HEAD] == OVPN_OCC_EXIT) {
 		atomic_store_explicit(&s->farewell, true, memory_order_release);
-		peer_wish(s->peer, WISH_FAREWELL);
+		peer_wish_news(s->peer, WISH_FAREWELL);
 	}
 	return true;
 }

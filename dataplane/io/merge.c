@@ -36,6 +36,7 @@ enum {
 	TCP_PSH = 0x08,
 	TCP_IS_ACK = 0x10,
 	TCP_ECE = 0x40,
+	TCP_LEAST = 8, /* payload; newer kernels cut super-packets into no less than that */
 	UDP_HEADER = 8,
 	UDP_LENGTH = 4,
 	UDP_CHECKSUM = 6,
@@ -256,7 +257,7 @@ static void add_to_flow(struct merge *m, const struct shape *s, uint32_t packet)
 	r->v6 = s->v6;
 	r->udp = s->udp;
 	r->size = s->payload;
-	r->open = s->joins && !pushes(s, p);
+	r->open = s->joins && !pushes(s, p) && (s->udp || s->payload >= TCP_LEAST);
 	if (!s->udp)
 		r->seq = wire_be32(p + s->l4 + TCP_SEQ) + s->payload;
 	if (r->open)

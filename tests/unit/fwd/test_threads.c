@@ -668,10 +668,68 @@ static void test_pathcell(void **state)
 	assert_int_equal(pthread_join(reader, NULL), 0);
 }
 
+/* Two threads at the same point; each comes here equally often. Then this one waits a little. */
+static void meet(_Atomic uint32_t *there, uint32_t late)
+{
+	const uint32_t round = atomic_fetch_add(there, 1) / 2;
+
+	for (uint32_t spins = 0; atomic_load(there) / 2 == round; spins++)
+		if (spins > 1000)
+			sched_yield();
+	while (late--)
+		atomic_load_explicit(there, memory_order_relaxed);
+}
+
+enum { GOODBYES = 200000 };
+
+struct leaver {
+	struct peer *p;
+	_Atomic uint32_t there;
+	atomic_bool left;
+};
+
+static void *leave_often(void *arg)
+{
+	struct leaver *l = arg;
+
+	for (uint32_t i = 0; i < GOODBYES; i++) {
+		meet(&l->there, i % 16);
+		atomic_store_explicit(&l->left, true, memory_order_release);
+		peer_wish_news(l->p, WISH_FAREWELL);
+		meet(&l->there, 0);
+	}
+	return NULL;
+}
+
+/* What happens while news of its kind is being told is told as well, now or later. */
+static void test_news_are_told(void **state)
+{
+	static struct leaver l;
+	pthread_t leaver;
+
+	(void)state;
+	l.p = peer_new(1, 1, &(struct peer_addrs){.v4 = rig_addr4(1)}, 1);
+	assert_non_null(l.p);
+	assert_int_equal(pthread_create(&leaver, NULL, leave_often, &l), 0);
+	for (uint32_t i = 0; i < GOODBYES; i++) {
+		atomic_store(&l.left, false);
+		atomic_store(&l.p->timers.wishes, WISH_FAREWELL);
+		meet(&l.there, i / 16 % 64);
+		/* As the tick does it. */
+		atomic_fetch_and(&l.p->timers.wishes, ~(uint32_t)WISH_FAREWELL);
+		const bool told = atomic_load_explicit(&l.left, memory_order_acquire);
+		meet(&l.there, 0);
+		assert_true(told || atomic_load(&l.p->timers.wishes) & WISH_FAREWELL);
+	}
+	assert_int_equal(pthread_join(leaver, NULL), 0);
+	peer_free(l.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pathcell),
+		cmocka_unit_test(test_news_are_told),
 		cmocka_unit_test(test_stress),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_epochs),

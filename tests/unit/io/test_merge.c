@@ -455,6 +455,14 @@ static void bounds(void **state)
 	for (int i = 0; i < 130; i++)
 		add(packet_make(&d, &small, 1, 0));
 	assert_int_equal(frames_of(true, true), 3);
+	/* Smaller ones of TCP the kernel may cut otherwise. */
+	for (uint32_t size = 7; size <= 8; size++) {
+		f = plain(false, false);
+		for (int i = 0; i < 5; i++)
+			add(packet_make(&d, &f, size, ACK));
+		add(packet_make(&d, &f, 3, ACK));
+		assert_int_equal(frames_of(true, true), size < 8 ? 6 : 1);
+	}
 	merge_begin(&merge, true, true);
 	for (int i = 0; i < MERGE_PACKETS; i++)
 		assert_true(merge_add(&merge, one, sizeof(one)));

@@ -821,7 +821,9 @@ static void a_full_device_loses_only_that_packet(void **state)
 	}
 	inner_make(sent, 2, 9, 8);
 	client_send(l, sent);
-	assert_true(device_read(l, got) >= 0);
+	do /* a slow worker may still have had some of the first */
+		assert_true(device_read(l, got) >= 0);
+	while (got[INNER - 1] == 7);
 	assert_int_equal(got[INNER - 1], 8);
 }
 

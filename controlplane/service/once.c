@@ -200,16 +200,17 @@ static int from_memory(struct service *s, const struct svc_actor *a, int64_t now
 	return err;
 }
 
-/* Who is asking is read again as for the first answer; with a lower role he would not get it. */
+/* Who is asking is read again: with less than he had for the first answer he would not get it. What
+ * an auditor may do is about his own sign-in (access_begin_own). */
 static int log_repeat(struct service *s, const struct svc_actor *a, const struct once_done *done,
 	struct svc_error *e)
 {
 	struct db_conn *tx cleanup(db_end) = NULL;
 	struct svc_actor me;
-	int err = db_write(s->db, &tx);
+	int err = access_begin_own(s, a, &tx, &me, e);
 
-	if (!err)
-		err = access_refresh(tx, a, &me, e);
+	if (!err && !done->read_only)
+		err = access_write(&me, e);
 	if (!err && me.role != a->role)
 		err = another(e);
 	if (!err)
@@ -344,12 +345,14 @@ int once_add(struct db_conn *tx, struct service *s, const struct svc_actor *a, c
 /* ---- after it ---- */
 
 /* Whatever is not known to be without one has a secret. */
-static void describe_answer(struct entry *e, const struct svc_once *once)
+static void describe_answer(struct entry *e, const struct svc_actor *a)
 {
 	static const struct once_done unknown = {.action = "request.repeat"};
+	const struct svc_once *once = a->once;
 
 	e->secret = e->answer.body && !once->render;
 	e->done = once->done.action[0] != '\0' ? once->done : unknown;
+	e->done.read_only = a->read_only;
 }
 
 /* For use-cases that have no transaction, or that make nothing: best effort. */
@@ -389,7 +392,7 @@ void svc_once_end(struct service *s, const struct svc_actor *a, const struct svc
 		at->running = false;
 		at->at = service_now(s);
 		at->answer = kept;
-		describe_answer(at, a->once);
+		describe_answer(at, a);
 		at->size = sizeof(*at) + (kept.body ? strlen(kept.body) + 1 : 0);
 		t->size += at->size;
 		memset(&kept, 0, sizeof(kept));

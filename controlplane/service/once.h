@@ -45,6 +45,7 @@ void svc_answer_fini(struct svc_answer *a);
 struct once_done {
 	char action[33], kind[4];
 	struct ulid object; /* zero: none */
+	bool read_only;	    /* by an auditor */
 };
 
 struct svc_once {

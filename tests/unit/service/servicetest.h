@@ -2,6 +2,7 @@
 #ifndef TESTS_SERVICETEST_H
 #define TESTS_SERVICETEST_H
 
+#include "db/stmt.h"
 #include "base/secret.h"
 #include "ovpn/wrap.h"
 #include "pki/ca.h"
@@ -97,6 +98,20 @@ static inline void service_close(struct servicetest *t)
 	ca_free(t->ca);
 	keystore_free(t->ks);
 	db_close(t->db);
+}
+
+/* Behind the service's back. */
+static inline void sql(struct servicetest *t, const char *literal)
+{
+	struct db_conn *tx;
+
+	assert_int_equal(db_write(t->db, &tx), 0);
+	{
+		struct stmt st cleanup(stmt_close) = stmt_open(tx, literal);
+
+		assert_int_equal(stmt_run(&st), 0);
+	}
+	assert_int_equal(db_commit(&tx), 0);
 }
 
 static inline int servicetest_teardown(void **state)

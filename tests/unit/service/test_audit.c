@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "db/audit_store.h"
-#include "db/stmt.h"
 #include "service/audit_chain.h"
 #include "tests/unit/service/servicetest.h"
 
@@ -159,19 +158,6 @@ static void killing_a_session_has_its_row(void **state)
 }
 
 /* ---- what is done to it ---- */
-
-static void sql(struct servicetest *t, const char *literal)
-{
-	struct db_conn *tx;
-
-	assert_int_equal(db_write(t->db, &tx), 0);
-	{
-		struct stmt st cleanup(stmt_close) = stmt_open(tx, literal);
-
-		assert_int_equal(stmt_run(&st), 0);
-	}
-	assert_int_equal(db_commit(&tx), 0);
-}
 
 /* With all that can be computed without the master key: every hash from row 5 on, and the head's.
  */

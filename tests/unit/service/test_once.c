@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 
 #include "db/once_store.h"
-#include "db/stmt.h"
 #include "service/invites.h"
 #include "service/once.h"
 #include "tests/unit/service/servicetest.h"
@@ -299,19 +298,6 @@ static void repeats_without_a_secret_have_no_row(void **state)
 	assert_int_equal(last_row(t).sequence, before);
 }
 
-static void sql(struct servicetest *t, const char *literal)
-{
-	struct db_conn *tx;
-
-	assert_int_equal(db_write(t->db, &tx), 0);
-	{
-		struct stmt st cleanup(stmt_close) = stmt_open(tx, literal);
-
-		assert_int_equal(stmt_run(&st), 0);
-	}
-	assert_int_equal(db_commit(&tx), 0);
-}
-
 static void no_row_no_secret(void **state)
 {
 	struct servicetest *t = *state;
@@ -355,6 +341,25 @@ static void who_is_asking_is_read_again(void **state)
 	assert_int_equal(begin_post(t, &p, &a, 1, 1), SVC_UNAUTHENTICATED);
 	assert_null(p.answer.body);
 	assert_string_equal(last_row(t).action, "user.patch");
+}
+
+/* The secret of a second factor is the one that an auditor gets. */
+static void an_auditor_repeats_his_own(void **state)
+{
+	struct servicetest *t = *state;
+	struct svc_user ann = new_user(t, "ann", SVC_ROLE_AUDITOR);
+	const struct svc_actor a = actor_of(&ann);
+	uint64_t before;
+	struct post p;
+
+	assert_int_equal(begin_post(t, &p, &a, 1, 1), 0);
+	end_post(t, &p, "{\"secret\":1}");
+	before = last_row(t).sequence;
+	assert_int_equal(begin_post(t, &p, &a, 1, 1), ONCE_REPEAT);
+	assert_string_equal(p.answer.body, "{\"secret\":1}");
+	svc_answer_fini(&p.answer);
+	assert_int_equal(last_row(t).sequence, before + 1);
+	assert_string_equal(last_row(t).action, "request.repeat");
 }
 
 /* A request that can't be remembered makes nothing. */
@@ -572,6 +577,7 @@ int main(void)
 		T(repeats_without_a_secret_have_no_row),
 		T(no_row_no_secret),
 		T(who_is_asking_is_read_again),
+		T(an_auditor_repeats_his_own),
 		T(no_memory_of_it_no_token),
 		T(a_crash_in_between),
 		T(requests_are_sealed),

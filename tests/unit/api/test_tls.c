@@ -16,6 +16,7 @@
 #include <gnutls/x509.h>
 
 #include "api/tls.h"
+#include "tests/unit/api/certificate.h"
 
 static char folder[] = "/tmp/ireko-tls-XXXXXX";
 static char cert_file[64], key_file[64];
@@ -29,29 +30,6 @@ static void write_file(const char *path, const gnutls_datum_t *d, int64_t mtime)
 	assert_int_equal(fwrite(d->data, 1, d->size, f), d->size);
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-}
-
-/* A self-signed certificate and its key as PEM. */
-static void make(uint8_t serial, gnutls_datum_t *cert, gnutls_datum_t *key)
-{
-	gnutls_x509_privkey_t k;
-	gnutls_x509_crt_t c;
-
-	assert_int_equal(gnutls_x509_privkey_init(&k), 0);
-	assert_int_equal(gnutls_x509_privkey_generate(k, GNUTLS_PK_ECDSA,
-				 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
-		0);
-	assert_int_equal(gnutls_x509_crt_init(&c), 0);
-	gnutls_x509_crt_set_version(c, 3);
-	gnutls_x509_crt_set_serial(c, &serial, 1);
-	gnutls_x509_crt_set_activation_time(c, 1);
-	gnutls_x509_crt_set_expiration_time(c, 2000000000);
-	gnutls_x509_crt_set_key(c, k);
-	assert_int_equal(gnutls_x509_crt_sign2(c, c, k, GNUTLS_DIG_SHA256, 0), 0);
-	assert_int_equal(gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_PEM, cert), 0);
-	assert_int_equal(gnutls_x509_privkey_export2(k, GNUTLS_X509_FMT_PEM, key), 0);
-	gnutls_x509_crt_deinit(c);
-	gnutls_x509_privkey_deinit(k);
 }
 
 static gnutls_pcert_st *current(struct tls *t)
@@ -76,8 +54,8 @@ static void reads_again_what_has_changed(void **state)
 	char why[160];
 
 	(void)state;
-	make(1, &cert[0], &key[0]);
-	make(2, &cert[1], &key[1]);
+	certificate_make(1, &cert[0], &key[0]);
+	certificate_make(2, &cert[1], &key[1]);
 	write_file(cert_file, &cert[0], 1000);
 	write_file(key_file, &key[0], 1000);
 	assert_int_equal(tls_new(&t, &src, clock_fake(&fake), why), 0);
@@ -117,8 +95,8 @@ static void refuses_pairs_that_are_none(void **state)
 	char why[160];
 
 	(void)state;
-	make(1, &cert[0], &key[0]);
-	make(2, &cert[1], &key[1]);
+	certificate_make(1, &cert[0], &key[0]);
+	certificate_make(2, &cert[1], &key[1]);
 	src.cert_pem = (char *)cert[0].data;
 	src.key_pem = (char *)key[1].data;
 	assert_int_equal(tls_new(&t, &src, clock_fake(&fake), why), -EINVAL);

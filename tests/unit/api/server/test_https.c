@@ -12,30 +12,8 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "tests/unit/api/certificate.h"
 #include "tests/unit/api/server/client.h"
-
-static void make_certificate(gnutls_datum_t *cert, gnutls_datum_t *key)
-{
-	const unsigned char serial = 1;
-	gnutls_x509_privkey_t k;
-	gnutls_x509_crt_t c;
-
-	assert_int_equal(gnutls_x509_privkey_init(&k), 0);
-	assert_int_equal(gnutls_x509_privkey_generate(k, GNUTLS_PK_ECDSA,
-				 GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
-		0);
-	assert_int_equal(gnutls_x509_crt_init(&c), 0);
-	gnutls_x509_crt_set_version(c, 3);
-	gnutls_x509_crt_set_serial(c, &serial, 1);
-	gnutls_x509_crt_set_activation_time(c, 1);
-	gnutls_x509_crt_set_expiration_time(c, 2000000000);
-	gnutls_x509_crt_set_key(c, k);
-	assert_int_equal(gnutls_x509_crt_sign2(c, c, k, GNUTLS_DIG_SHA256, 0), 0);
-	assert_int_equal(gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_PEM, cert), 0);
-	assert_int_equal(gnutls_x509_privkey_export2(k, GNUTLS_X509_FMT_PEM, key), 0);
-	gnutls_x509_crt_deinit(c);
-	gnutls_x509_privkey_deinit(k);
-}
 
 /* One exchange over TLS. Returns: gnutls_handshake's result. */
 static int ask_tls(const char *priorities, const char *text, struct answer *a)
@@ -80,7 +58,7 @@ static void speaks_https(void **state)
 	gnutls_datum_t cert, key;
 
 	(void)state;
-	make_certificate(&cert, &key);
+	certificate_make(1, &cert, &key);
 	another_serves("[::]:0", (struct api_conf){.tls = true,
 					 .tls_cert_pem = (char *)cert.data,
 					 .tls_key_pem = (char *)key.data});
